@@ -1,0 +1,27 @@
+"""The suite's strictness: dtype and rank promotion, typed shapes, eight fake devices."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "vqe_jax" / "jit"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+install_import_hook("vqe_jax", "beartype.beartype")
+
+SHARED = Path(os.environ.get("VQE_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Golden files, official weights and real clips that are not part of the repository."""
+    if not SHARED.is_dir():
+        pytest.skip(f"needs golden files and clips; {SHARED} is absent (set VQE_SHARED)")
+    return SHARED

@@ -1,0 +1,1 @@
+"""Pairs of compressed and raw clips, and the pipeline that feeds training."""

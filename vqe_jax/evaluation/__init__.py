@@ -1,0 +1,1 @@
+"""Inference, metrics and a report."""

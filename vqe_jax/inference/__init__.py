@@ -1,0 +1,1 @@
+"""Streaming over time, tiling over space, self-ensemble."""

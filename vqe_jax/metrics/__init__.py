@@ -1,0 +1,1 @@
+"""Quality metrics, each with its protocol written down."""

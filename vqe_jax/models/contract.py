@@ -1,0 +1,109 @@
+"""What every network promises, and the one place where frames are padded to suit it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import flax.linen as nn
+from jaxtyping import Array, Float, Int
+
+from vqe_jax.ops.pad import crop_to_size, pad_to_multiple
+
+__all__ = ["Context", "Network"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What the result of one frame depends on.
+
+    Streaming, tiling and self-ensemble are written against this description alone.
+
+    Attributes:
+      past: frames before the current one that the network reads directly.
+      future: frames after it.
+      recurrence: ``"none"`` (a window network), ``"forward"`` (carries a state from frame to
+        frame, so it has ``step``) or ``"both"`` (bidirectional: needs the whole clip).
+      multiple: what height and width must divide by inside the network.
+      min_side: the smallest height and width it can work on, in pixels.
+      receptive_field: how far a pixel's result looks, in pixels, within one step; None where
+        it is not bounded (attention, flow-guided sampling).
+    """
+
+    past: int = 0
+    future: int = 0
+    recurrence: Literal["none", "forward", "both"] = "none"
+    multiple: int = 1
+    min_side: int = 1
+    receptive_field: int | None = None
+
+
+class Network(nn.Module):
+    """Base of all networks: pads the frames, calls the subclass, crops its result.
+
+    A subclass has fields only, a ``context`` property and ``forward(clip, qp=, train=)``; one
+    whose ``context.recurrence`` is ``"forward"`` also has ``advance(state, window, qp=)``.
+    Both receive frames whose sides are multiples of ``context.multiple`` and at least
+    ``context.min_side``.
+    """
+
+    @property
+    def context(self) -> Context:
+        """What a frame's result depends on."""
+        raise NotImplementedError
+
+    def forward(
+        self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None, train: bool
+    ) -> Float[Array, "b t h w c"]:
+        """The network itself, on frames of a size that suits it."""
+        raise NotImplementedError
+
+    def advance(
+        self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
+    ) -> tuple[Any, Float[Array, "b h w c"]]:
+        """One frame of a stream, on frames of a size that suits the network."""
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        clip: Float[Array, "b t h w c"],
+        *,
+        qp: Int[Array, " b"] | None = None,
+        train: bool = False,
+    ) -> Float[Array, "b t h w c"]:
+        """Enhances a whole clip.
+
+        Args:
+          clip: compressed frames in [0, 1]; any height and width.
+          qp: quantisation parameter of each clip, for networks conditioned on it.
+          train: True while training (batch statistics, dropout).
+
+        Returns:
+          Frames of the same number and size; not clipped.
+        """
+        h, w = clip.shape[-3:-1]
+        padded = pad_to_multiple(clip, self.context.multiple, self.context.min_side)
+        return crop_to_size(self.forward(padded, qp=qp, train=train), h, w)
+
+    def step(
+        self,
+        state: Any,
+        window: Float[Array, "b n h w c"],
+        *,
+        qp: Int[Array, " b"] | None = None,
+    ) -> tuple[Any, Float[Array, "b h w c"]]:
+        """Enhances the next frame of a stream; only where ``context.recurrence`` is "forward".
+
+        Args:
+          state: what the previous step returned, or None to start a sequence.
+          window: ``past + 1 + future`` frames around the current one; frames that do not exist
+            are replaced by the nearest one that does.
+          qp: quantisation parameter of each clip.
+
+        Returns:
+          The state for the next step, and the current frame enhanced.
+        """
+        h, w = window.shape[-3:-1]
+        padded = pad_to_multiple(window, self.context.multiple, self.context.min_side)
+        state, frame = self.advance(state, padded, qp=qp)
+        return state, crop_to_size(frame, h, w)

@@ -1,0 +1,1 @@
+"""Flax blocks that two systems or more share."""

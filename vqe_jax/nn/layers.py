@@ -1,0 +1,112 @@
+"""Convolutions with PyTorch's padding, initialisation and parameter meaning.
+
+Kernels are HWIO. ``padding`` counts pixels on every side (None: what keeps the size at stride 1).
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+from jax.nn.initializers import Initializer
+from jaxtyping import Array, Float
+
+from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
+
+__all__ = ["Conv", "ConvTranspose", "PReLU", "leaky_relu"]
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def leaky_relu(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+    """Leaky ReLU with slope 0.1, the one that nearly all networks of the field use."""
+    return nn.leaky_relu(x, 0.1)
+
+
+class Conv(nn.Module):
+    """A 2-D convolution over ``[..., h, w, c]``."""
+
+    features: int  # output channels
+    kernel_size: int | tuple[int, int] = 3
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+    padding: int | None = None  # pixels on every side; None keeps the size at stride 1
+    use_bias: bool = True
+    kernel_init: Initializer | None = None  # None: uniform over the fan-in, as in PyTorch
+    bias_init: Initializer | None = None  # None: the same
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
+        """Convolves; leading axes are batch axes."""
+        size = self.kernel_size
+        kh, kw = (size, size) if isinstance(size, int) else size
+        in_channels = x.shape[-1] // self.groups
+        kernel = self.param(
+            "kernel", self.kernel_init or uniform_fan_in(), (kh, kw, in_channels, self.features)
+        )
+        reach = [(self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
+                 for k in (kh, kw)]  # fmt: skip
+        lead = x.shape[:-3]
+        y = lax.conv_general_dilated(
+            x.reshape(-1, *x.shape[-3:]),
+            kernel.astype(x.dtype),
+            (self.stride, self.stride),
+            reach,
+            rhs_dilation=(self.dilation, self.dilation),
+            dimension_numbers=_DIMENSIONS,
+            feature_group_count=self.groups,
+        )
+        if self.use_bias:
+            init = self.bias_init or uniform_bias(kh * kw * in_channels)
+            y = y + self.param("bias", init, (self.features,)).astype(x.dtype)[None, None, None]
+        return y.reshape(*lead, *y.shape[1:])
+
+
+class ConvTranspose(nn.Module):
+    """A transposed convolution; sizes grow to ``(n - 1) * stride - 2 * padding + kernel_size``.
+
+    The kernel is that of the equal convolution over the input dilated by the stride.
+    """
+
+    features: int
+    kernel_size: int = 4
+    stride: int = 2
+    padding: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
+        """Convolves; leading axes are batch axes."""
+        k = self.kernel_size
+        # PyTorch takes the fan-in of a transposed convolution from its output channels.
+        limit = uniform_bias(self.features * k * k)
+        kernel = self.param("kernel", self.kernel_init or limit, (k, k, x.shape[-1], self.features))
+        lead = x.shape[:-3]
+        y = lax.conv_general_dilated(
+            x.reshape(-1, *x.shape[-3:]),
+            kernel.astype(x.dtype),
+            (1, 1),
+            [(k - 1 - self.padding,) * 2] * 2,
+            lhs_dilation=(self.stride, self.stride),
+            dimension_numbers=_DIMENSIONS,
+        )
+        if self.use_bias:
+            y = y + self.param("bias", limit, (self.features,)).astype(x.dtype)[None, None, None]
+        return y.reshape(*lead, *y.shape[1:])
+
+
+class PReLU(nn.Module):
+    """Leaky ReLU with a learned slope: one for all channels, or one a channel."""
+
+    per_channel: bool = False
+    initial: float = 0.25
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*lead c"]) -> Float[Array, "*lead c"]:
+        """Applies the activation."""
+        shape = (x.shape[-1],) if self.per_channel else (1,)
+        slope = self.param("slope", nn.initializers.constant(self.initial), shape)
+        slope = slope.astype(x.dtype).reshape((1,) * (x.ndim - 1) + shape)
+        return jnp.where(x >= 0, x, slope * x)

@@ -1,0 +1,57 @@
+"""The one way this package runs a cell over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+__all__ = ["scan_time"]
+
+# XLA's CPU backend computes the kernel gradient of a convolution inside a loop some fifty times
+# slower than outside, so clips as short as those of training are unrolled there.
+_LONGEST_UNROLLED_ON_CPU = 32
+
+
+def scan_time(
+    cell: nn.Module,
+    state: Any,
+    inputs: Any,
+    *,
+    reverse: bool = False,
+    remat: bool = True,
+    unroll: int | None = None,
+) -> tuple[Any, Any]:
+    """Applies ``state, y = cell(state, x)`` along axis 1 of the inputs with shared weights.
+
+    Args:
+      cell: a bound submodule; called as ``cell(state, x)``.
+      state: the state before the first frame.
+      inputs: a tree of arrays ``[b, t, ...]``.
+      reverse: run from the last frame to the first; outputs stay in the order of the inputs.
+      remat: recompute the cell's inside in the backward pass instead of storing it.
+      unroll: steps laid out in one loop body; None chooses (all of them for short clips on
+        the CPU, one elsewhere).
+
+    Returns:
+      The state after the last step, and the outputs ``[b, t, ...]``.
+    """
+
+    def body(module: nn.Module, carry: Any, x: Any) -> tuple[Any, Any]:
+        return module(carry, x)
+
+    length = jax.tree.leaves(inputs)[0].shape[1]
+    if unroll is None:
+        on_cpu = jax.default_backend() == "cpu"
+        unroll = length if on_cpu and length <= _LONGEST_UNROLLED_ON_CPU else 1
+    scan = nn.scan(
+        nn.remat(body) if remat else body,
+        variable_broadcast="params",
+        split_rngs={"params": False},
+        in_axes=1,
+        out_axes=1,
+        reverse=reverse,
+        unroll=unroll,
+    )
+    return scan(cell, state, inputs)

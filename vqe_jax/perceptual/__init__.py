@@ -1,0 +1,1 @@
+"""Frozen feature networks and what stands on them."""

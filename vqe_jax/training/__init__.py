@@ -1,0 +1,1 @@
+"""Stages, train state, step, loop, checkpoints, parallelism."""
