@@ -41,10 +41,11 @@ class Context:
 class Network(nn.Module):
     """Base of all networks: pads the frames, calls the subclass, crops its result.
 
-    A subclass has fields only, a ``context`` property and ``forward(clip, qp=, train=)``; one
-    whose ``context.recurrence`` is ``"forward"`` also has ``advance(state, window, qp=)``.
-    Both receive frames whose sides are multiples of ``context.multiple`` and at least
-    ``context.min_side``.
+    A subclass has fields only, a ``context`` property and ``forward(clip, qp=, train=)``. Beside
+    it, one whose ``context.recurrence`` is ``"none"`` may have ``forward_inner(clip, qp=)``, where
+    that saves work; ``"forward"`` needs ``advance(state, window, qp=)``; ``"both"`` needs
+    ``sweeps`` and ``advance_sweep(index, state, window, kept, qp=)``. All of them receive frames
+    whose sides are multiples of ``context.multiple`` and at least ``context.min_side``.
     """
 
     @property
@@ -62,6 +63,30 @@ class Network(nn.Module):
         self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
     ) -> tuple[Any, Float[Array, "b h w c"]]:
         """One frame of a stream, on frames of a size that suits the network."""
+        raise NotImplementedError
+
+    def forward_inner(
+        self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None
+    ) -> Float[Array, "b n h w c"]:
+        """The frames ``past .. t - future - 1`` of a window network; override it to save work."""
+        last = clip.shape[1] - self.context.future
+        return self.forward(clip, qp=qp, train=False)[:, self.context.past : last]
+
+    @property
+    def sweeps(self) -> tuple[Literal["backward", "forward"], ...]:
+        """The passes of a bidirectional network over a clip, in order; the last is "forward"."""
+        raise NotImplementedError
+
+    def advance_sweep(
+        self,
+        index: int,
+        state: Any,
+        window: Float[Array, "b n h w c"],
+        kept: tuple[Any, ...],
+        *,
+        qp: Int[Array, " b"] | None,
+    ) -> tuple[Any, Any]:
+        """One frame of one pass, on frames of a size that suits the network."""
         raise NotImplementedError
 
     def __call__(
@@ -107,3 +132,52 @@ class Network(nn.Module):
         padded = pad_to_multiple(window, self.context.multiple, self.context.min_side)
         state, frame = self.advance(state, padded, qp=qp)
         return state, crop_to_size(frame, h, w)
+
+    def inner(
+        self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None = None
+    ) -> Float[Array, "b n h w c"]:
+        """Enhances the frames of a clip whose neighbours are all in it; for window networks.
+
+        Args:
+          clip: compressed frames; the first ``past`` and the last ``future`` are neighbours only.
+          qp: quantisation parameter of each clip.
+
+        Returns:
+          The ``t - past - future`` frames between them.
+        """
+        h, w = clip.shape[-3:-1]
+        padded = pad_to_multiple(clip, self.context.multiple, self.context.min_side)
+        return crop_to_size(self.forward_inner(padded, qp=qp), h, w)
+
+    def sweep(
+        self,
+        index: int,
+        state: Any,
+        window: Float[Array, "b n h w c"],
+        kept: tuple[Any, ...] = (),
+        *,
+        qp: Int[Array, " b"] | None = None,
+    ) -> tuple[Any, Any]:
+        """One frame of one pass of a bidirectional network (``context.recurrence`` is "both").
+
+        A long clip is enhanced exactly by making the passes of ``sweeps`` one after the other and
+        keeping on disk what each but the last returns.
+
+        Args:
+          index: which pass.
+          state: what this pass returned at the frame visited before, or None at its first frame
+            (the clip's last frame in a "backward" pass).
+          window: ``past + 1 + future`` frames in the order of time, ends clamped.
+          kept: what the earlier passes returned at this frame, in their order.
+          qp: quantisation parameter of each clip.
+
+        Returns:
+          The state for the frame visited next, and what later passes need at this frame (a tree
+          of arrays ``[b, ...]`` of the same shapes at every frame); from the last pass, the
+          current frame enhanced.
+        """
+        h, w = window.shape[-3:-1]
+        padded = pad_to_multiple(window, self.context.multiple, self.context.min_side)
+        state, result = self.advance_sweep(index, state, padded, kept, qp=qp)
+        is_last = index == len(self.sweeps) - 1
+        return state, crop_to_size(result, h, w) if is_last else result

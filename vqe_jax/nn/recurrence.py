@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -20,6 +21,7 @@ def scan_time(
     inputs: Any,
     *,
     reverse: bool = False,
+    method: Callable[..., tuple[Any, Any]] | None = None,
     remat: bool = True,
     unroll: int | None = None,
 ) -> tuple[Any, Any]:
@@ -29,6 +31,7 @@ def scan_time(
       cell: a bound submodule; called as ``cell(state, x)``.
       state: the state before the first frame.
       inputs: a tree of arrays ``[b, t, ...]``.
+      method: what to call instead of the cell's ``__call__``: ``method(cell, state, x)``.
       reverse: run from the last frame to the first; outputs stay in the order of the inputs.
       remat: recompute the cell's inside in the backward pass instead of storing it.
       unroll: steps laid out in one loop body; None chooses (all of them for short clips on
@@ -39,7 +42,7 @@ def scan_time(
     """
 
     def body(module: nn.Module, carry: Any, x: Any) -> tuple[Any, Any]:
-        return module(carry, x)
+        return method(module, carry, x) if method else module(carry, x)
 
     length = jax.tree.leaves(inputs)[0].shape[1]
     if unroll is None:

@@ -1,0 +1,328 @@
+"""VIG: compressed video enhancement by redundancy filtering (the paper's CRF network).
+
+Each output frame is a function of the compressed frames ``X_i .. X_{i+3}`` and of the hidden
+feature ``F1_{i-1}`` (Eq. 2 and 6). One convolution a frame makes ``F0``; the redundancy filter (RF)
+takes the five slices ``{F1_{i-1}, F0_i, .., F0_{i+3}}`` through three 3-D convolutions that shrink
+time 5 -> 3 -> 2 -> 1 (TSD1 and TSD2 halve space as well) and back up through two pixel-shuffle
+blocks (SU1, SU2) to ``F1_i``; the frame is ``Y_i = fusion(F1_i) + X_i``.
+
+The figures of the paper leave the widths, the temporal plan, the order of shuffle and convolution
+and the skips open, so all of these are fields; docs/decisions.md says how the defaults were found.
+
+Two forms of the same function (same parameters, equal within rounding):
+
+* ``direct``: five slices go through the blocks at every frame, as the figure draws it;
+* ``factored``: a convolution over concatenated slices is a sum over the slices, and only slice 0
+  carries the recurrence. Everything that sees frames alone is computed once for all frames,
+  outside the scan, and each tap of a 3-D kernel meets each frame once.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from vqe_jax.errors import UserError
+from vqe_jax.models.contract import Context, Network
+from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
+from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.recurrence import scan_time
+from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
+
+__all__ = ["VIG"]
+
+Clip = Float[Array, "b t h w c"]
+Map = Float[Array, "b h w c"]
+
+
+class TemporalConv(nn.Module):
+    """A 3-D convolution without temporal padding, kept as its temporal taps.
+
+    With ``order="unshuffle_first"`` a block of ``scale`` x ``scale`` pixels moves into channels
+    before the convolution; with ``"conv_first"`` after it.
+    """
+
+    in_channels: int
+    features: int  # output channels, after the unshuffle
+    taps: int  # temporal kernel size
+    scale: int = 1
+    order: Literal["unshuffle_first", "conv_first"] = "unshuffle_first"
+
+    def setup(self) -> None:
+        """Kernel ``[taps, 3, 3, in, out]`` and bias."""
+        area = self.scale**2
+        wide_input = self.order == "unshuffle_first"
+        inside = self.in_channels * area if wide_input else self.in_channels
+        outside = self.features if wide_input else self.features // area
+        # PyTorch's fan-in of a 3-D kernel counts its temporal taps too.
+        init = uniform_fan_in()
+        self.kernel = self.param("kernel", init, (self.taps, 3, 3, inside, outside))
+        self.bias = self.param("bias", uniform_bias(self.taps * 9 * inside), (outside,))
+
+    def each_tap(self, x: Clip, first: int) -> list[Clip]:
+        """Products of the taps from ``first`` on with every frame, each computed once."""
+        kernel = jnp.moveaxis(self.kernel[first:], 0, 3)
+        products = self._convolve(x, kernel.reshape(*kernel.shape[:3], -1))
+        return jnp.split(products, self.taps - first, axis=-1)
+
+    def sum_of_taps(self, slices: list[Map], first: int = 0) -> Map:
+        """Taps ``first, first + 1, ..`` over as many slices, summed in one convolution."""
+        kernel = jnp.moveaxis(self.kernel[first : first + len(slices)], 0, 2)
+        kernel = kernel.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
+        if self.order == "unshuffle_first":
+            slices = [pixel_unshuffle(x, self.scale) for x in slices]
+        return self._conv2d(jnp.concatenate(slices, axis=-1), kernel)
+
+    def finish(self, total: Float[Array, "*lead h w f"]) -> Float[Array, "*lead h2 w2 g"]:
+        """Bias, the late unshuffle if that is the order, and the activation."""
+        total = total + self.bias.astype(total.dtype).reshape((1,) * (total.ndim - 1) + (-1,))
+        if self.order == "conv_first":
+            total = pixel_unshuffle(total, self.scale)
+        return leaky_relu(total)
+
+    def __call__(self, slices: list[Map]) -> list[Map]:
+        """``n`` slices in, ``n - taps + 1`` out."""
+        count = len(slices) - self.taps + 1
+        return [self.finish(self.sum_of_taps(slices[j : j + self.taps])) for j in range(count)]
+
+    def _convolve(self, x: Clip, kernel: Float[Array, "kh kw i o"]) -> Clip:
+        if self.order == "unshuffle_first":
+            x = pixel_unshuffle(x, self.scale)
+        flat = self._conv2d(x.reshape(-1, *x.shape[2:]), kernel)
+        return flat.reshape(*x.shape[:2], *flat.shape[1:])
+
+    @staticmethod
+    def _conv2d(x: Map, kernel: Float[Array, "kh kw i o"]) -> Map:
+        return lax.conv_general_dilated(
+            x, kernel.astype(x.dtype), (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+
+class SpatialUp(nn.Module):
+    """SU: a convolution and a pixel-shuffle (Eq. 11 and 12)."""
+
+    features: int  # output channels, after the shuffle
+    scale: int = 2
+    refine: bool = False  # one more 3x3 convolution after the shuffle
+
+    @nn.compact
+    def __call__(self, x: Map) -> Map:
+        """Doubles height and width."""
+        x = leaky_relu(
+            pixel_shuffle(Conv(self.features * self.scale**2, name="conv")(x), self.scale)
+        )
+        return leaky_relu(Conv(self.features, name="refine_conv")(x)) if self.refine else x
+
+
+class _Decoder(nn.Module):
+    """SU1 and SU2 over the last of the down blocks' outputs, with the parameter-free skips."""
+
+    width: int
+    middle: int
+    scale: int
+    refine: bool
+
+    def setup(self) -> None:
+        self.su1 = SpatialUp(self.middle, self.scale, self.refine)
+        self.su2 = SpatialUp(self.width, self.scale, self.refine)
+
+    def __call__(self, bottom: Map, skip2: Map | None, skip1: Map | None) -> Map:
+        up = self.su1(bottom if skip2 is None else bottom + skip2)  # Eq. 11
+        return self.su2(up if skip1 is None else up + skip1)  # Eq. 12, its argument corrected
+
+
+class VIG(Network):
+    """CRF of the VIG paper; the default has 434,185 parameters (published: 1.74 MB)."""
+
+    channels: int = 1
+    width: int = 32  # of F0 and of the hidden state F1
+    down_widths: tuple[int, int, int] = (40, 48, 48)  # of TSD1, TSD2, TD
+    temporal_kernels: tuple[int, int, int] = (3, 2, 2)  # of TSD1, TSD2, TD
+    lookahead: int = 3  # frames after the current one
+    recurrent: bool = True  # False: no hidden slice
+    scale: int = 2  # of each of the two spatial steps; 1: no down- and upsampling
+    order: Literal["unshuffle_first", "conv_first"] = "unshuffle_first"
+    skip: Literal["mean", "none"] = "mean"  # of Eq. 11 and 12, over the time axis
+    refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
+    state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
+    zero_output: bool = False  # start as the identity: the last convolution is zero
+    form: Literal["factored", "direct"] = "factored"
+
+    @property
+    def context(self) -> Context:
+        """Forward recurrence with ``lookahead`` future frames."""
+        reach = self.scale**2
+        return Context(
+            future=self.lookahead,
+            recurrence="forward" if self.recurrent else "none",
+            multiple=reach,
+            min_side=reach,
+            receptive_field=2 + 2 * self.scale + (4 if not self.refine else 7) * reach,
+        )
+
+    def setup(self) -> None:
+        """The blocks in the order of the paper's figure."""
+        lost = sum(k - 1 for k in self.temporal_kernels)
+        if lost != self._slices - 1:
+            raise UserError(
+                f"vig: temporal_kernels={self.temporal_kernels} shorten {self._slices} slices to "
+                f"{self._slices - lost}, expected 1; choose kernels whose sizes minus one add up "
+                f"to {self._slices - 1}"
+            )
+        w1, w2, w3 = self.down_widths
+        k1, k2, k3 = self.temporal_kernels
+        self.pre = Conv(self.width)
+        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order)
+        self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order)
+        self.td = TemporalConv(w2, w3, k3)
+        self.decoder = _Decoder(self.width, w1, self.scale, self.refine)
+        zero = nn.initializers.zeros if self.zero_output else None
+        self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
+
+    @property
+    def _slices(self) -> int:
+        return self.lookahead + 1 + self.recurrent
+
+    @property
+    def _blocks(self) -> tuple[TemporalConv, TemporalConv, TemporalConv]:
+        return self.tsd1, self.tsd2, self.td
+
+    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
+        """Enhances a clip; frames after its end are its last frame, the first state is zero."""
+        form = self._direct if self.form == "direct" else self._factored
+        hidden = form(leaky_relu(self.pre(clip)))
+        return self.fusion(hidden) + clip
+
+    def advance(
+        self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
+    ) -> tuple[Any, Map]:
+        """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
+        slices = list(jnp.moveaxis(leaky_relu(self.pre(window)), 1, 0))
+        if self.form == "direct":
+            hidden = jnp.zeros_like(slices[0]) if state is None else state
+            state = hidden = self._filter([self._bounded(hidden), *slices])
+        else:
+            state, hidden = self._filter_stream(state, slices)
+        return state, self.fusion(hidden) + window[:, 0]
+
+    def _bounded(self, hidden: Map) -> Map:
+        if self.state_bound is None:
+            return hidden
+        return self.state_bound * jnp.tanh(hidden / self.state_bound)
+
+    def _mean(self, total: Map, slices: int) -> Map | None:
+        return total / slices if self.skip == "mean" else None
+
+    # The direct form: Eq. 8 to 12 as they stand.
+
+    def _filter(self, slices: list[Map]) -> Map:
+        down1 = self.tsd1(slices)
+        down2 = self.tsd2(down1)
+        (bottom,) = self.td(down2)
+        skip2, skip1 = self._mean(sum(down2), len(down2)), self._mean(sum(down1), len(down1))
+        return self.decoder(bottom, skip2, skip1)
+
+    def _direct(self, features: Clip) -> Clip:
+        frames = features.shape[1]
+        held = _hold_last(features, self.lookahead)
+        windows = jnp.stack([held[:, k : k + frames] for k in range(self.lookahead + 1)], axis=2)
+
+        def cell(module: VIG, hidden: Map, window: Clip) -> tuple[Map, Map]:
+            slices = list(jnp.moveaxis(window, 1, 0))
+            if module.recurrent:
+                slices = [module._bounded(hidden), *slices]
+            hidden = module._filter(slices)
+            return hidden, hidden
+
+        return scan_time(self, jnp.zeros_like(features[:, 0]), windows, method=cell)[1]
+
+    # The factored form. `below` holds the frames' own features G_l of one level, for all times
+    # that are needed; R_l is the slice that carries the hidden state.
+
+    def _factored(self, features: Clip) -> Clip:
+        frames = features.shape[1]
+        below, partial, skips = features, [], []
+        remaining = self._slices
+        for level, block in enumerate(self._blocks):
+            remaining -= block.taps - 1  # slices left at this level, the hidden one included
+            alone = remaining - self.recurrent  # those of them that see frames only
+            first = 0 if alone else 1  # tap 0 of the last block meets the hidden slice alone
+            taps = block.each_tap(below, first) if block.taps > first else []
+            if level == 0:
+                taps = [_hold_last(t, self.lookahead) for t in taps]
+            if self.recurrent:
+                later = taps[1 - first :]
+                partial.append(_sum(t[:, k : k + frames] for k, t in enumerate(later)))
+            if alone:
+                length = frames + alone - 1
+                below = block.finish(_sum(t[:, k : k + length] for k, t in enumerate(taps)))
+                skips.append(_sum(below[:, j : j + frames] for j in range(alone)))
+        if not self.recurrent:
+            return self._decode_all(below, skips)
+        first_state = jnp.zeros_like(features[:, 0])
+        return scan_time(self, first_state, (partial, skips), method=VIG._recur)[1]
+
+    def _recur(self, hidden: Map, frames: tuple[list[Map], list[Map]]) -> tuple[Map, Map]:
+        """The recurrent rest of one frame, given what the frames alone contribute."""
+        partial, skips = frames
+        x, skipped, slices = self._bounded(hidden), [], self._slices
+        for level, (block, part) in enumerate(zip(self._blocks, partial, strict=True)):
+            slices -= block.taps - 1
+            x = block.sum_of_taps([x])
+            x = block.finish(x if part is None else part + x)
+            if level < 2:
+                skipped.append(self._mean(x + skips[level] if slices > 1 else x, slices))
+        hidden = self.decoder(x, skipped[1], skipped[0])
+        return hidden, hidden
+
+    def _decode_all(self, bottom: Clip, skips: list[Clip]) -> Clip:
+        """Without recurrence all frames are one batch."""
+        counts = self._slices - self.temporal_kernels[0] + 1, self.temporal_kernels[2]
+        skip1, skip2 = (self._mean(_flat(s), n) for s, n in zip(skips, counts, strict=False))
+        hidden = self.decoder(_flat(bottom), skip2, skip1)
+        return hidden.reshape(*bottom.shape[:2], *hidden.shape[1:])
+
+    def _filter_stream(
+        self, state: dict[str, Any] | None, slices: list[Map]
+    ) -> tuple[dict[str, Any], Map]:
+        """The factored form one frame at a time: the state keeps the frames' own features."""
+        below, partial, skips, windows = slices, [], [], []
+        remaining = self._slices
+        for level, block in enumerate(self._blocks):
+            remaining -= block.taps - 1
+            seen = below[: block.taps - 1]
+            partial.append(block.sum_of_taps(seen, 1) if seen else None)
+            if remaining > 1:
+                if state is None:
+                    below = block(below)
+                else:
+                    below = [*state["windows"][level], *block(below[-block.taps :])]
+                windows.append(below[1:])
+                skips.append(sum(below))
+        hidden = jnp.zeros_like(slices[0]) if state is None else state["hidden"]
+        hidden, _ = self._recur(hidden, (partial, skips))
+        return {"hidden": hidden, "windows": windows}, hidden
+
+
+def _hold_last(x: Clip, count: int) -> Clip:
+    return jnp.concatenate([x, *[x[:, -1:]] * count], axis=1)
+
+
+def _flat(x: Clip) -> Map:
+    return x.reshape(-1, *x.shape[2:])
+
+
+def _sum(terms: Iterable[Array]) -> Array | None:
+    """Of arrays only: the builtin would start from an integer zero; None for no terms."""
+    terms = list(terms)
+    return functools.reduce(operator.add, terms) if terms else None
+
+
+MODEL = VIG
