@@ -120,6 +120,8 @@ def _official(name: str) -> Any:
 
 
 def _variable_shapes(name: str, kwargs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    if own := getattr(_official(name), "variable_shapes", None):  # not one of the networks
+        return own(**kwargs)
     from vqe_jax.models.shapes import variable_shapes
 
     return variable_shapes(name, **kwargs)

@@ -1,0 +1,64 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax.errors import UserError
+from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, QPScale, check_qp, qp_weights
+
+
+def test_trained_qps_are_one_hot():
+    for interpolate in (False, True):
+        weights = qp_weights(jnp.array(QPS), interpolate=interpolate)
+        np.testing.assert_array_equal(weights, np.eye(4, dtype=np.float32))
+
+
+def test_interpolated_weights_average_to_the_qp():
+    qp = np.arange(22, 38)
+    weights = np.asarray(qp_weights(jnp.asarray(qp, jnp.int32), interpolate=True))
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
+    assert ((weights > 0).sum(axis=1) <= 2).all()
+    np.testing.assert_allclose(weights @ np.array(QPS), qp, rtol=1e-6)
+
+
+@pytest.mark.parametrize("qp", [24, 21, 38])
+def test_compiled_functions_mark_a_qp_that_is_not_trained(qp):
+    assert np.isnan(jax.jit(qp_weights)(jnp.array([22, qp]))[1]).all()
+    assert not np.isnan(jax.jit(qp_weights)(jnp.array([22, qp]))[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("qp", "interpolate", "said"),
+    [
+        (24, False, "qp is 24, expected one of 22, 27, 32, 37"),
+        ([37, 35], False, "qp is 35"),
+        (40, True, "qp is 40, expected 22 to 37"),
+        (None, False, "qp is missing"),
+    ],
+)
+def test_qps_that_are_refused(qp, interpolate, said):
+    with pytest.raises(UserError, match=said):
+        check_qp(qp, interpolate=interpolate)
+
+
+def test_interpolation_accepts_what_lies_between():
+    check_qp([22, 24, 35, 37], interpolate=True)
+
+
+def test_golden_vector(shared):
+    golden = np.load(shared / "golden" / "peq_qenet_in128.npz")
+    dense = {"kernel": golden["sd/fc.0.weight"].T, "bias": golden["sd/fc.0.bias"]}
+    qp = jnp.array(QPS)[golden["in/qp"][:, 0]]
+    vector = QPConditioning(64).apply({"params": {"dense": dense}}, qp)
+    np.testing.assert_allclose(vector, golden["out/qpvec"], atol=5.1e-5, rtol=0)
+
+
+def test_scale_acts_by_channel_and_clip():
+    x = jax.random.normal(jax.random.key(1), (2, 3, 4, 5, 6))
+    module = QPScale()
+    out, variables = module.init_with_output(jax.random.key(0), x, jnp.array([22, 37]))
+    ratio = np.asarray(out / x)
+    assert np.ptp(ratio, axis=(1, 2, 3)).max() < 1e-5
+    assert np.abs(ratio[0, 0, 0, 0] - ratio[1, 0, 0, 0]).max() > 1e-2
+    with pytest.raises(UserError, match="qp is 30"):
+        module.apply(variables, x, jnp.array([30, 37]))
