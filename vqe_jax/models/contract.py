@@ -28,6 +28,7 @@ class Context:
       min_side: the smallest height and width it can work on, in pixels.
       receptive_field: how far a pixel's result looks, in pixels, within one step; None where
         it is not bounded (attention, flow-guided sampling).
+      scale: how many times larger than its input the result is; 1 for enhancement.
     """
 
     past: int = 0
@@ -36,6 +37,7 @@ class Context:
     multiple: int = 1
     min_side: int = 1
     receptive_field: int | None = None
+    scale: int = 1
 
 
 class Network(nn.Module):
@@ -104,11 +106,12 @@ class Network(nn.Module):
           train: True while training (batch statistics, dropout).
 
         Returns:
-          Frames of the same number and size; not clipped.
+          Frames of the same number, ``context.scale`` times their size; not clipped.
         """
         h, w = clip.shape[-3:-1]
         padded = pad_to_multiple(clip, self.context.multiple, self.context.min_side)
-        return crop_to_size(self.forward(padded, qp=qp, train=train), h, w)
+        scale = self.context.scale
+        return crop_to_size(self.forward(padded, qp=qp, train=train), h * scale, w * scale)
 
     def step(
         self,
@@ -179,5 +182,6 @@ class Network(nn.Module):
         h, w = window.shape[-3:-1]
         padded = pad_to_multiple(window, self.context.multiple, self.context.min_side)
         state, result = self.advance_sweep(index, state, padded, kept, qp=qp)
-        is_last = index == len(self.sweeps) - 1
-        return state, crop_to_size(result, h, w) if is_last else result
+        if index < len(self.sweeps) - 1:
+            return state, result
+        return state, crop_to_size(result, h * self.context.scale, w * self.context.scale)

@@ -1,0 +1,55 @@
+"""Ensembles over symmetries and models."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.inference.networks import StateNet, WindowNet, variables_of
+from tests.inference.test_stream import clip_of
+from vqe_jax.errors import UserError
+from vqe_jax.inference import SYMMETRIES, Symmetry, enhance_frames, enhance_frames_ensemble
+
+
+def test_the_eight_symmetries_differ_and_are_undone():
+    frame = clip_of(1, 4, 6)[0]
+    turned = [s.apply(frame) for s in SYMMETRIES]
+    assert len({(t.shape, t.tobytes()) for t in turned}) == 8
+    for symmetry, result in zip(SYMMETRIES, turned, strict=True):
+        assert np.array_equal(symmetry.undo(result), frame)
+
+
+def test_members_are_averaged():
+    clip = clip_of(4)
+    models = [(net, variables_of(net)) for net in (StateNet(), WindowNet())]
+    each = [np.stack(list(enhance_frames(m, clip))) for m in models]
+    mean = np.stack(list(enhance_frames_ensemble(models, clip, symmetries=[Symmetry()])))
+    np.testing.assert_allclose(mean, (each[0] + each[1]) / 2, atol=1e-6)
+
+
+def test_the_self_ensemble_commutes_with_every_symmetry():
+    """Averaging over the group makes any network equivariant: turn, enhance = enhance, turn."""
+    network, clip = StateNet(), clip_of(2, 8, 12)
+    model = (network, variables_of(network))
+
+    def enhanced(frames):
+        return np.stack(list(enhance_frames_ensemble([model], frames)))
+
+    turn = Symmetry(transpose=True, flip_x=True)
+    np.testing.assert_allclose(
+        enhanced([turn.apply(f) for f in clip]),
+        np.stack([turn.apply(f) for f in enhanced(clip)]),
+        atol=1e-6,
+    )
+
+
+def test_long_streams_are_not_held():
+    clip = itertools.repeat(clip_of(1)[0])
+    network = WindowNet()
+    stream = enhance_frames_ensemble([(network, variables_of(network))], clip, chunk=1)
+    assert len(list(itertools.islice(stream, 5))) == 5
+
+
+def test_an_empty_ensemble_is_refused():
+    with pytest.raises(UserError, match="at least one model"):
+        next(enhance_frames_ensemble([], clip_of(1)))

@@ -1,0 +1,160 @@
+"""Bidirectional networks on clips of any length: exactly, or by blended pieces.
+
+``exact`` makes the network's passes one after the other and keeps what they return at each frame
+in a spill file, so that device and host memory do not grow with the clip. ``fast`` cuts the clip
+into pieces that overlap and blends their results; a frame near a piece's border knows less of the
+far side than it would.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.inference.resolve import Frame
+from vqe_jax.inference.windows import overlapping
+from vqe_jax.models import Network
+
+__all__ = ["Spill", "exact", "fast"]
+
+
+class Spill:
+    """Trees of arrays, one a frame and all of the same shapes, in a temporary file.
+
+    The file has no name and is gone with the process, however it ends.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._leaves: list[np.ndarray] = []
+        self._tree: Any = None
+
+    def put(self, index: int, value: Any) -> None:
+        """Keeps the arrays of a frame."""
+        leaves, self._tree = jax.tree.flatten(value)
+        self._leaves = [np.asarray(leaf) for leaf in leaves]
+        self._file.seek(index * self._size)
+        for leaf in self._leaves:
+            self._file.write(np.ascontiguousarray(leaf).data)
+
+    def get(self, index: int) -> Any:
+        """The arrays of a frame that was put."""
+        self._file.seek(index * self._size)
+        leaves = [
+            np.frombuffer(self._file.read(like.nbytes), like.dtype).reshape(like.shape)
+            for like in self._leaves
+        ]
+        return jax.tree.unflatten(self._tree, leaves)
+
+    def close(self) -> None:
+        """Frees the disk."""
+        self._file.close()
+
+    @property
+    def _size(self) -> int:
+        return sum(leaf.nbytes for leaf in self._leaves)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _sweep(
+    network: Network, index: int, variables: Any, state: Any, window: Any, kept: Any, qp: Any
+) -> tuple[Any, Any]:
+    stacked = jnp.stack(window)[None]
+    return network.apply(variables, index, state, stacked, kept, qp=qp, method="sweep")
+
+
+def exact(
+    network: Network, variables: Any, qp: Any, frames: Iterable[Frame]
+) -> Iterator[np.ndarray]:
+    """Enhances a stream pass by pass; the result is that of the whole clip at once.
+
+    The first result comes when the last frame has been read. The spill file holds the frames
+    and, per frame, what each pass but the last returns; it lies in the system's folder for
+    temporary files (``TMPDIR``).
+
+    Args:
+      network: a network whose ``context.recurrence`` is "both".
+      variables: its variables.
+      qp: quantisation parameter ``[1]`` or None.
+      frames: the stream.
+    """
+    spills = [Spill() for _ in network.sweeps]  # the frames, then one a pass but the last
+    clip = spills[0]
+    try:
+        count = 0
+        for frame in frames:
+            clip.put(count, np.asarray(frame, np.float32))
+            count += 1
+        for index, direction in enumerate(network.sweeps):
+            is_last = index == len(network.sweeps) - 1
+            state = None
+            order = range(count) if direction == "forward" else range(count - 1, -1, -1)
+            for i in order:
+                window = _window(clip, i, count, network)
+                kept = tuple(spill.get(i) for spill in spills[1 : index + 1])
+                state, result = _sweep(network, index, variables, state, window, kept, qp)
+                if is_last:
+                    yield np.asarray(result[0])
+                else:
+                    spills[index + 1].put(i, result)
+    finally:
+        for spill in spills:
+            spill.close()
+
+
+def _window(clip: Spill, i: int, count: int, network: Network) -> tuple[np.ndarray, ...]:
+    around = range(i - network.context.past, i + network.context.future + 1)
+    return tuple(clip.get(min(max(j, 0), count - 1)) for j in around)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _clip(network: Network, variables: Any, clip: jax.Array, qp: Any) -> jax.Array:
+    return network.apply(variables, clip[None], qp=qp)[0]
+
+
+def fast(
+    network: Network,
+    variables: Any,
+    qp: Any,
+    frames: Iterable[Frame],
+    *,
+    chunk: int,
+    overlap: int,
+) -> Iterator[np.ndarray]:
+    """Enhances overlapping pieces of a stream and blends them linearly where they overlap.
+
+    Args:
+      network: a network whose ``context.recurrence`` is "both".
+      variables: its variables.
+      qp: quantisation parameter ``[1]`` or None.
+      frames: the stream.
+      chunk: frames a piece.
+      overlap: frames that two successive pieces share; at most half a piece.
+
+    Raises:
+      UserError: an overlap that is negative or more than half a piece.
+    """
+    if not 0 <= overlap <= chunk // 2:
+        raise UserError(f"overlap={overlap} must be between 0 and half of chunk={chunk}")
+    # Weights of the later piece; none is 0 or 1, so every frame of the overlap has both views.
+    ramp = (np.arange(overlap, dtype=np.float32) + 1) / np.float32(overlap + 1)
+    ramp = ramp[:, None, None, None]
+    tail: np.ndarray | None = None
+    for piece in overlapping(frames, chunk, overlap):
+        stacked = jnp.stack([jnp.asarray(frame, jnp.float32) for frame in piece])
+        result = np.array(_clip(network, variables, stacked, qp))
+        if tail is not None:
+            result[:overlap] = (1 - ramp) * tail + ramp * result[:overlap]
+        # A full piece is not known to be the last until the next one comes or does not.
+        keep = len(result) - overlap if len(piece) == chunk else len(result)
+        yield from result[:keep]
+        tail = result[keep:]
+    if tail is not None:
+        yield from tail

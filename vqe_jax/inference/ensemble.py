@@ -1,0 +1,90 @@
+"""Averages over symmetries and over models, for any network.
+
+Each member of an ensemble is a stream of its own; they run in step, so memory stays constant in
+the clip's length. Turning a frame is undone on the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.inference.resolve import Frame, Model, resolve
+from vqe_jax.inference.stream import enhance_frames
+
+__all__ = ["SYMMETRIES", "Symmetry", "enhance_frames_ensemble"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Symmetry:
+    """One of the eight flips and quarter turns of a frame.
+
+    Attributes:
+      transpose: swap height and width, first.
+      flip_y: turn upside down.
+      flip_x: mirror.
+    """
+
+    transpose: bool = False
+    flip_y: bool = False
+    flip_x: bool = False
+
+    def apply(self, frame: Frame) -> np.ndarray:
+        """The frame turned."""
+        frame = np.asarray(frame)
+        frame = frame.swapaxes(0, 1) if self.transpose else frame
+        return self._flipped(frame)
+
+    def undo(self, frame: Frame) -> np.ndarray:
+        """The frame turned back."""
+        frame = self._flipped(np.asarray(frame))
+        return frame.swapaxes(0, 1) if self.transpose else frame
+
+    def _flipped(self, frame: np.ndarray) -> np.ndarray:
+        axes = tuple(axis for axis, flip in enumerate((self.flip_y, self.flip_x)) if flip)
+        return np.ascontiguousarray(np.flip(frame, axes))
+
+
+SYMMETRIES = tuple(Symmetry(*flags) for flags in itertools.product((False, True), repeat=3))
+
+
+def enhance_frames_ensemble(
+    models: Sequence[Model],
+    frames: Iterable[Frame],
+    *,
+    symmetries: Sequence[Symmetry] = SYMMETRIES,
+    **options: Any,
+) -> Iterator[np.ndarray]:
+    """Enhances a stream with every model under every symmetry, and averages.
+
+    Args:
+      models: one or more of what :func:`enhance_frames` takes.
+      frames: float frames ``[h, w, c]`` in [0, 1].
+      symmetries: all eight (the x8 self-ensemble), or ``[Symmetry()]`` for models alone.
+      **options: those of :func:`enhance_frames`, for every member.
+
+    Yields:
+      float32 frames, the mean over all members; not clipped.
+
+    Raises:
+      UserError: no model or no symmetry.
+    """
+    if not models or not symmetries:
+        raise UserError("an ensemble needs at least one model and one symmetry")
+    members = [(resolve(model), s) for model in models for s in symmetries]
+    # Members read in step, so the copies hold no more than the largest look-ahead.
+    copies = itertools.tee(frames, len(members))
+    streams = [
+        map(symmetry.undo, enhance_frames(model, map(symmetry.apply, copy), **options))
+        for (model, symmetry), copy in zip(members, copies, strict=True)
+    ]
+    for results in zip(*streams, strict=True):
+        total = np.zeros(results[0].shape, np.float32)
+        for result in results:
+            total += result
+        yield total / np.float32(len(results))

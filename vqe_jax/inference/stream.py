@@ -1,0 +1,210 @@
+"""Enhancing a stream of frames in constant memory, whatever the network.
+
+Everything here is written against :class:`vqe_jax.models.Context` alone. A network that carries a
+state goes frame by frame, a window network by pieces with its neighbours around them, and a
+bidirectional one either exactly (its first passes kept on disk) or by blended pieces. Frames come
+from any iterator and leave as soon as they are done; how they are fed never changes a bit of
+the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.inference import bidirectional
+from vqe_jax.inference.guard import Guard, Watch, vitals
+from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, qp_array, resolve
+from vqe_jax.inference.scenes import SceneCut, scenes
+from vqe_jax.inference.tiles import Tiling, tiled_pieces, tiled_steps
+from vqe_jax.inference.windows import chunks, windows
+from vqe_jax.models import Network
+
+__all__ = ["enhance_frames"]
+
+Frames = Iterator[np.ndarray]
+
+# Enhances one scene: (qp, frames, index of the first frame in the stream) -> frames.
+_Run = Callable[[Any, Iterable[Frame], int], Frames]
+
+# Frames of a piece together have about this many pixels: 16 of 416x240, one of 1920x1080.
+_PIECE_PIXELS = 16 * 416 * 240
+
+
+def enhance_frames(
+    model: Model,
+    frames: Iterable[Frame],
+    *,
+    variables: Any = None,
+    qp: int | None = None,
+    chunk: int | None = None,
+    guard: Guard | None = Guard(),  # noqa: B008 (frozen)
+    scene_cut: SceneCut | None = None,
+    tiling: Tiling | None = None,
+    long_range: Literal["exact", "fast"] = "exact",
+    overlap: int = 10,
+) -> Frames:
+    """Enhances frames one after the other, holding no more than the network looks at.
+
+    Args:
+      model: a packaged name, a path, a model file, ``(module, variables)``, or a module.
+      frames: float frames ``[h, w, c]`` in [0, 1], all of one size; any iterable.
+      variables: the variables, where ``model`` is a module alone.
+      qp: quantisation parameter, for networks conditioned on it.
+      chunk: frames computed at once by a window network (None: by their size), or the length of
+        a piece in "fast" mode (None: 30). It changes speed and memory; the result only in
+        "fast" mode.
+      guard: the watch over a recurrent network's state; None trusts the network.
+      scene_cut: starts afresh where it finds a cut: no state and no neighbour crosses it.
+      tiling: works on spatial tiles, for frames too large for the device's memory.
+      long_range: how a bidirectional network sees a long clip: "exact" keeps its first passes
+        on disk and equals the whole clip; "fast" blends pieces that share ``overlap`` frames.
+      overlap: see ``long_range``.
+
+    Yields:
+      float32 frames of the same size in the same order; not clipped.
+
+    Raises:
+      UserError: frames that are not float or change size, a QP out of range, options that
+        contradict the network.
+    """
+    ready = resolve(model, variables)
+    if chunk is not None and chunk < 1:
+        raise UserError(f"chunk={chunk} must be at least 1 frame")
+    if guard and guard.limit is None:
+        guard = dataclasses.replace(guard, limit=ready.state_limit)
+    run: _Run
+    recurrence = ready.network.context.recurrence
+    if recurrence == "forward":
+        run = functools.partial(_recurrent, ready, tiling, guard)
+    elif recurrence == "none":
+        run = functools.partial(_windowed, ready, tiling, chunk)
+    elif tiling:
+        raise UserError(
+            f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
+            "tiled; use long_range='fast' with a shorter chunk to save memory"
+        )
+    elif long_range == "exact":
+        run = functools.partial(_exact, ready)
+    else:
+        run = functools.partial(_fast, ready, chunk or 30, overlap)
+    return _by_scene(functools.partial(run, qp_array(qp)), _checked(frames), scene_cut)
+
+
+def _by_scene(
+    run: Callable[[Iterable[Frame], int], Frames],
+    frames: Iterator[Frame],
+    scene_cut: SceneCut | None,
+) -> Frames:
+    first = 0
+    for scene in scenes(frames, scene_cut) if scene_cut else [frames]:
+        for frame in run(scene, first):
+            first += 1
+            yield frame
+
+
+def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
+    shape: tuple[int, ...] | None = None
+    for frame in frames:
+        check_frame(frame, shape)
+        shape = tuple(np.shape(frame))
+        yield frame
+
+
+def _on_device(frame: Frame) -> jax.Array:
+    return jnp.asarray(frame, jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _step(
+    network: Network, variables: Any, state: Any, window: tuple[jax.Array, ...], qp: Any
+) -> tuple[Any, jax.Array, jax.Array]:
+    """One frame of a recurrent network; compiled once for the first and once for the others."""
+    stacked = jnp.stack(window)[None]
+    result: Any = network.apply(variables, state, stacked, qp=qp, method="step")
+    state, frame = result
+    return state, frame[0], vitals(state, frame[0], window[network.context.past])
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _inner(network: Network, variables: Any, piece: tuple[jax.Array, ...], qp: Any) -> jax.Array:
+    clip: Any = network.apply(variables, jnp.stack(piece)[None], qp=qp, method="inner")
+    return clip[0]
+
+
+def _windowed(
+    ready: Ready,
+    tiling: Tiling | None,
+    chunk: int | None,
+    qp: Any,
+    frames: Iterable[Frame],
+    first: int,
+) -> Frames:
+    """A window network: pieces of the stream with their neighbours, one batched call each."""
+    source = map(_on_device, frames)
+    head = next(source, None)
+    if head is None:
+        return
+    size = chunk or max(1, _PIECE_PIXELS // (head.shape[0] * head.shape[1]))
+    network, context = ready.network, ready.network.context
+    enhanced = (
+        tiled_pieces(network, tiling, _inner) if tiling else functools.partial(_inner, network)
+    )
+    stream = itertools.chain([head], source)
+    for piece, wanted in chunks(stream, size, context.past, context.future):
+        yield from np.asarray(enhanced(ready.variables, piece, qp))[:wanted]
+
+
+def _recurrent(
+    ready: Ready,
+    tiling: Tiling | None,
+    guard: Guard | None,
+    qp: Any,
+    frames: Iterable[Frame],
+    first: int,
+) -> Frames:
+    """A network with a state: frame by frame, the state carried and watched."""
+    network, context = ready.network, ready.network.context
+    step = tiled_steps(network, tiling, _step) if tiling else functools.partial(_step, network)
+    watch = Watch(guard) if guard else None
+    state: Any = None
+    done: Any = None
+    source = map(_on_device, frames)
+    for index, window in enumerate(windows(source, context.past, context.future), first):
+        attempt = step(ready.variables, state, window, qp)  # runs while the last frame is used
+        if done is not None:
+            yield np.asarray(done)
+        state, done, signs = attempt
+        if watch is None:
+            continue
+        reason = watch.complaint(*np.asarray(signs).tolist())
+        if reason is None:
+            continue
+        state, done, signs = step(ready.variables, None, window, qp)
+        if watch.complaint(*np.asarray(signs).tolist()) is None:
+            watch.report(index, "reset", reason)
+        else:
+            state, done = None, window[context.past]
+            watch.report(index, "passed", reason)
+    if done is not None:
+        yield np.asarray(done)
+
+
+def _exact(ready: Ready, qp: Any, frames: Iterable[Frame], first: int) -> Frames:
+    return bidirectional.exact(ready.network, ready.variables, qp, frames)
+
+
+def _fast(
+    ready: Ready, chunk: int, overlap: int, qp: Any, frames: Iterable[Frame], first: int
+) -> Frames:
+    return bidirectional.fast(
+        ready.network, ready.variables, qp, frames, chunk=chunk, overlap=overlap
+    )

@@ -1,0 +1,249 @@
+"""Frames too large for the device's memory, tile by tile.
+
+Where a network's receptive field is finite, every tile brings a margin that wide and only its
+core is kept: the result is that of the whole frame. A recurrent state that is made of maps is
+kept for the whole frame on the host and cut like the frames, so that it crosses tile borders as
+if there were none. Otherwise (attention, sampling along motion, a state without maps) tiles are
+blended over their margins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.models import Network
+from vqe_jax.ops.pad import padded_size
+
+__all__ = ["Span", "Tiling", "spans", "tiled_pieces", "tiled_steps"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How frames are cut.
+
+    Attributes:
+      size: side of a tile in pixels, margins included; bounds the memory.
+      margin: what a tile sees beyond its core on each side. None: the network's receptive
+        field, or 32 pixels where that is not finite.
+    """
+
+    size: int = 512
+    margin: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """One axis of a tile: reads ``start .. stop``, answers for ``core_start .. core_stop``."""
+
+    start: int
+    stop: int
+    core_start: int
+    core_stop: int
+
+
+def spans(length: int, size: int, margin: int, multiple: int) -> list[Span]:
+    """Cuts an axis into tiles whose cores cover it once.
+
+    Args:
+      length: of the axis, in pixels.
+      size: of a tile, a multiple of ``multiple``.
+      margin: on each side of a core, a multiple of ``multiple``, less than half of ``size``.
+      multiple: what a tile's start must divide by, so that it is padded as the frame is.
+
+    Example:
+      >>> [(s.start, s.stop, s.core_start, s.core_stop) for s in spans(20, 12, 2, 2)]
+      [(0, 12, 0, 10), (8, 20, 10, 20)]
+    """
+    if length <= size:
+        return [Span(0, length, 0, length)]
+    last = -(-(length - size) // multiple) * multiple
+    starts = [*range(0, last, size - 2 * margin), last]
+    edges = [0, *(start + margin for start in starts[1:]), length]
+    stops = [*(start + size for start in starts[:-1]), length]
+    return [Span(*span) for span in zip(starts, stops, edges[:-1], edges[1:], strict=True)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tile:
+    """A rectangle of a frame and the share each of its pixels has in the result."""
+
+    y: Span
+    x: Span
+    weight: np.ndarray  # [h, w, 1]
+
+    def cut(self, frame: jax.Array) -> jax.Array:
+        return frame[self.y.start : self.y.stop, self.x.start : self.x.stop]
+
+    def add(self, canvas: np.ndarray, result: Any) -> None:
+        """Adds ``[..., h, w, c]`` to the canvas of whole frames."""
+        place = canvas[..., self.y.start : self.y.stop, self.x.start : self.x.stop, :]
+        place += self.weight * np.asarray(result)
+
+
+def _shares(axis: list[Span], margin: int, blend: bool) -> list[np.ndarray]:
+    """Per tile the weight of each pixel along one axis; the weights at a pixel sum to 1."""
+    total = np.zeros(axis[-1].stop, np.float32)
+    raw = []
+    for span in axis:
+        at = np.arange(span.start, span.stop, dtype=np.float32)
+        if blend and margin:
+            rise = (at - span.start + 0.5) / (2 * margin) if span.start else np.ones_like(at)
+            fall = (span.stop - at - 0.5) / (2 * margin)
+            fall = fall if span.stop < axis[-1].stop else np.ones_like(at)
+            share = np.clip(np.minimum(rise, fall), 0, 1)
+        else:
+            share = ((at >= span.core_start) & (at < span.core_stop)).astype(np.float32)
+        total[span.start : span.stop] += share
+        raw.append(share)
+    return [s / total[span.start : span.stop] for s, span in zip(raw, axis, strict=True)]
+
+
+def _layout(
+    height: int, width: int, context: Any, tiling: Tiling, *, blend: bool
+) -> tuple[list[_Tile], int]:
+    """The tiles of a frame and their margin.
+
+    Raises:
+      UserError: tiles with no core between their margins.
+    """
+    field = 32 if context.receptive_field is None else context.receptive_field
+    margin = padded_size(field if tiling.margin is None else tiling.margin, context.multiple, 0)
+    size = padded_size(tiling.size, context.multiple, context.min_side)
+    if size <= 2 * margin and max(height, width) > size:
+        raise UserError(
+            f"tile size {size} leaves no core between margins of {margin} pixels; "
+            f"use a size above {2 * margin}, better {6 * margin}"
+        )
+    rows, cols = (spans(n, size, margin, context.multiple) for n in (height, width))
+    down, across = (_shares(axis, margin, blend) for axis in (rows, cols))
+    return [
+        _Tile(y, x, np.multiply.outer(wy, wx)[..., None])
+        for (y, wy), (x, wx) in itertools.product(
+            zip(rows, down, strict=True), zip(cols, across, strict=True)
+        )
+    ], margin
+
+
+def tiled_pieces(
+    network: Network, tiling: Tiling, inner: Callable[..., jax.Array]
+) -> Callable[..., np.ndarray]:
+    """A window network's call over tiles; drop-in for the one over whole frames."""
+
+    def run(variables: Any, piece: tuple[jax.Array, ...], qp: Any) -> np.ndarray:
+        context = network.context
+        height, width, channels = piece[0].shape
+        count = len(piece) - context.past - context.future
+        canvas = np.zeros((count, height, width, channels), np.float32)
+        blend = context.receptive_field is None
+        for tile in _layout(height, width, context, tiling, blend=blend)[0]:
+            tile.add(canvas, inner(network, variables, _cut(tile, piece), qp))
+        return canvas
+
+    return run
+
+
+def tiled_steps(
+    network: Network, tiling: Tiling, step: Callable[..., tuple[Any, Any, Any]]
+) -> Callable[..., tuple[Any, jax.Array, np.ndarray]]:
+    """A recurrent network's step over tiles; drop-in for the one over whole frames.
+
+    Its state is a tree of whole-frame maps on the host, or a list with one state a tile.
+    """
+    context = network.context
+
+    def run(
+        variables: Any, state: Any, window: tuple[jax.Array, ...], qp: Any
+    ) -> tuple[Any, jax.Array, np.ndarray]:
+        height, width, _ = window[0].shape
+        tiles, _ = _layout(height, width, context, tiling, blend=False)
+        shared = context.receptive_field is not None and _is_made_of_maps(
+            network, step, variables, tuple(map(tiles[0].cut, window)), qp
+        )
+        if not shared:
+            tiles, _ = _layout(height, width, context, tiling, blend=True)
+        canvas = np.zeros(window[0].shape, np.float32)
+        states, signs = [], []
+        for i, tile in enumerate(tiles):
+            before = state if state is None or shared else state[i]
+            if shared and state is not None:
+                before = _cut_state(state, tile, window[0].shape, context)
+            after, frame, sign = step(network, variables, before, _cut(tile, window), qp)
+            tile.add(canvas, frame)
+            states.append(jax.tree.map(np.asarray, after))
+            signs.append(np.asarray(sign))
+        state = _joined(states, tiles, window[0].shape, context) if shared else states
+        return state, jnp.asarray(canvas), np.max(np.stack(signs), axis=0)
+
+    return run
+
+
+def _cut(tile: _Tile, window: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    return tuple(map(tile.cut, window))
+
+
+def _is_made_of_maps(
+    network: Network, step: Callable[..., Any], variables: Any, window: Any, qp: Any
+) -> bool:
+    """Whether every array of the state is ``[..., h / s, w / s, c]`` for one integer s."""
+    state, _, _ = jax.eval_shape(
+        lambda v, w, q: step(network, v, None, w, q), variables, window, qp
+    )
+    context = network.context
+    h, w = (padded_size(n, context.multiple, context.min_side) for n in window[0].shape[:2])
+    return all(
+        leaf.ndim >= 4
+        and h % leaf.shape[-3] == 0
+        and context.multiple % (h // leaf.shape[-3]) == 0
+        and w == leaf.shape[-2] * (h // leaf.shape[-3])
+        for leaf in jax.tree.leaves(state)
+    )
+
+
+def _place(tile: _Tile, scale: int, context: Any) -> tuple[slice, slice]:
+    """Where a tile's map lies in the whole frame's map, ``scale`` times smaller than frames."""
+    stops = (
+        padded_size(span.stop - span.start, context.multiple, context.min_side) // scale
+        for span in (tile.y, tile.x)
+    )
+    starts = (tile.y.start // scale, tile.x.start // scale)
+    rows, cols = (slice(a, a + n) for a, n in zip(starts, stops, strict=True))
+    return rows, cols
+
+
+def _cut_state(state: Any, tile: _Tile, shape: tuple[int, ...], context: Any) -> Any:
+    height = padded_size(shape[0], context.multiple, context.min_side)
+
+    def cut(whole: np.ndarray) -> np.ndarray:
+        rows, cols = _place(tile, height // whole.shape[-3], context)
+        return whole[..., rows, cols, :]
+
+    return jax.tree.map(cut, state)
+
+
+def _joined(states: list[Any], tiles: list[_Tile], shape: tuple[int, ...], context: Any) -> Any:
+    """Whole-frame maps from the cores of the tiles' maps."""
+    height, width = (padded_size(n, context.multiple, context.min_side) for n in shape[:2])
+
+    def join(*maps: np.ndarray) -> np.ndarray:
+        tile_height = tiles[0].y.stop - tiles[0].y.start
+        scale = padded_size(tile_height, context.multiple, context.min_side) // maps[0].shape[-3]
+        lead, channels = maps[0].shape[:-3], maps[0].shape[-1]
+        whole = np.empty((*lead, height // scale, width // scale, channels), maps[0].dtype)
+        for tile, part in zip(tiles, maps, strict=True):
+            rows, cols = _place(tile, scale, context)
+            # Cores end where the next tile's begin; the padding belongs to the last tile.
+            skip_y = (tile.y.core_start - tile.y.start) // scale
+            skip_x = (tile.x.core_start - tile.x.start) // scale
+            inside = (slice(rows.start + skip_y, rows.stop), slice(cols.start + skip_x, cols.stop))
+            whole[..., inside[0], inside[1], :] = part[..., skip_y:, skip_x:, :]
+        return whole
+
+    return jax.tree.map(join, *states)

@@ -1,0 +1,86 @@
+"""Frames with their neighbours, from a stream that is read once and never held as a whole."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+__all__ = ["chunks", "overlapping", "windows"]
+
+T = TypeVar("T")
+
+
+def windows(frames: Iterable[T], past: int, future: int) -> Iterator[tuple[T, ...]]:
+    """Gives each frame with its neighbours; those that do not exist are the nearest that does.
+
+    Args:
+      frames: any stream.
+      past: frames before the current one.
+      future: frames after it; the stream is read that far ahead.
+
+    Yields:
+      ``past + 1 + future`` frames around each frame.
+
+    Example:
+      >>> list(windows("abc", past=1, future=1))
+      [('a', 'a', 'b'), ('a', 'b', 'c'), ('b', 'c', 'c')]
+    """
+    source = iter(frames)
+    ahead = deque(itertools.islice(source, future + 1))
+    if not ahead:
+        return
+    behind = deque([ahead[0]] * past, maxlen=past)
+    while ahead:
+        missing = [ahead[-1]] * (future + 1 - len(ahead))
+        yield (*behind, *ahead, *missing)
+        behind.append(ahead.popleft())
+        ahead.extend(itertools.islice(source, 1))
+
+
+def chunks(
+    frames: Iterable[T], size: int, past: int, future: int
+) -> Iterator[tuple[tuple[T, ...], int]]:
+    """Cuts a stream into pieces of ``size`` frames, each with its neighbours on both sides.
+
+    The last piece of several repeats its last window until it is as long as the others, so that
+    one compiled program serves them all.
+
+    Args:
+      frames: any stream.
+      size: frames a piece, neighbours not counted.
+      past: neighbours before each piece.
+      future: neighbours after it.
+
+    Yields:
+      The frames of a piece with its neighbours, and how many of its results are wanted.
+
+    Example:
+      >>> list(chunks("abc", 2, past=1, future=0))
+      [(('a', 'a', 'b'), 2), (('b', 'c', 'c'), 1)]
+    """
+    each = windows(frames, past, future)
+    is_first = True
+    while group := list(itertools.islice(each, size)):
+        wanted = len(group)
+        if not is_first:
+            group += [group[-1]] * (size - wanted)
+        is_first = False
+        middle = [window[past] for window in group]
+        yield (*group[0][:past], *middle, *group[-1][past + 1 :]), wanted
+
+
+def overlapping(frames: Iterable[T], size: int, overlap: int) -> Iterator[list[T]]:
+    """Cuts a stream into pieces of at most ``size`` frames that share ``overlap`` frames.
+
+    Example:
+      >>> ["".join(piece) for piece in overlapping("abcdefg", 4, 2)]
+      ['abcd', 'cdef', 'efg']
+    """
+    source = iter(frames)
+    piece = list(itertools.islice(source, size))
+    while piece:
+        yield piece
+        new = list(itertools.islice(source, size - overlap)) if len(piece) == size else []
+        piece = piece[size - overlap :] + new if new else []
