@@ -1,1 +1,47 @@
-"""The only room that touches picture files."""
+"""The only room that touches picture files: reading, writing, encoding, colour, frame QPs.
+
+Frames are plain numpy planes with their time stamps; nothing here holds a whole video, and
+nothing here knows of JAX.
+"""
+
+from vqe_jax.video.color import from_rgb, luma, to_rgb, with_luma
+from vqe_jax.video.encode import (
+    LowDelayP,
+    TwoPass,
+    encode_hevc,
+    low_delay_p,
+    mean_p_offset,
+    two_pass,
+)
+from vqe_jax.video.formats import ColorTags, PixelFormat
+from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.qp import FrameQP, encoder_settings, frame_qps, frame_types, mean_p_qp
+from vqe_jax.video.reader import Reader, open_reader, read_frames
+from vqe_jax.video.writer import Writer, open_writer
+
+__all__ = [
+    "ColorTags",
+    "Frame",
+    "FrameQP",
+    "LowDelayP",
+    "PixelFormat",
+    "Reader",
+    "TwoPass",
+    "VideoInfo",
+    "Writer",
+    "encode_hevc",
+    "encoder_settings",
+    "frame_qps",
+    "frame_types",
+    "from_rgb",
+    "low_delay_p",
+    "luma",
+    "mean_p_offset",
+    "mean_p_qp",
+    "open_reader",
+    "open_writer",
+    "read_frames",
+    "to_rgb",
+    "two_pass",
+    "with_luma",
+]

@@ -1,0 +1,92 @@
+"""Output files that appear only when they are whole, and errors of files said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from vqe_jax.errors import EnvironmentFailure, UserError
+
+__all__ = ["discard", "publish", "readable_file", "translated", "unfinished"]
+
+
+def unfinished(path: Path) -> Path:
+    """Where a file or folder is written until it is whole: ``clip.mkv.part`` beside it.
+
+    Args:
+      path: the final name.
+    """
+    return path.with_name(path.name + ".part")
+
+
+def discard(path: Path) -> None:
+    """Removes an unfinished file or folder, if it is there.
+
+    Args:
+      path: what :func:`unfinished` returned.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Renames a whole file or folder to its final name, in place of an older one.
+
+    Args:
+      part: what :func:`unfinished` returned.
+      path: the final name.
+    """
+    if part.is_dir() and path.is_dir():
+        shutil.rmtree(path)
+    os.replace(part, path)
+
+
+def readable_file(path: Path, wanted: str) -> int:
+    """Checks that a file is there and not empty; returns its size in bytes.
+
+    Args:
+      path: the file.
+      wanted: what it should be, for the message ("a video").
+
+    Raises:
+      UserError: there is none, it is a folder, it is empty.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file; expected {wanted}")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; expected {wanted}")
+    size = path.stat().st_size
+    if size == 0:
+        raise UserError(f"{path} is empty (0 bytes); expected {wanted}")
+    return size
+
+
+@contextlib.contextmanager
+def translated(path: Path, doing: str) -> Iterator[None]:
+    """Turns errors of FFmpeg and of the disk into one line that names the file.
+
+    Args:
+      path: the file in question.
+      doing: ``"read"`` or ``"written"``.
+
+    Raises:
+      EnvironmentFailure: the disk is full.
+      UserError: anything else that FFmpeg objects to, or that the system forbids.
+    """
+    try:
+        yield
+    except (av.FFmpegError, OSError) as err:
+        if err.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentFailure(
+                f"{path}: no space left on the disk; free some or write elsewhere"
+            ) from err
+        reason = err.strerror or str(err)
+        raise UserError(f"{path} cannot be {doing}: {reason}") from err

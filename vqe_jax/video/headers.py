@@ -1,0 +1,108 @@
+"""Syntax elements of a bitstream as FFmpeg's ``trace_headers`` filter prints them.
+
+The filter writes to the log, so the log of this thread is captured while it runs. Matroska and
+MP4 keep the parameter sets outside the packets; those are traced when the filter is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import av
+
+from vqe_jax.errors import UserError
+from vqe_jax.video.files import readable_file, translated
+
+__all__ = ["TRACEABLE", "TracedPacket", "trace"]
+
+TRACEABLE = ("hevc", "h264")
+_ELEMENT = re.compile(r"\d+\s+(\w+)(?:\[\d+\])*\s.* = (-?\d+)\s*")
+# The level of FFmpeg's log is one for the process.
+_LOG = threading.Lock()
+
+
+@dataclasses.dataclass(frozen=True)
+class TracedPacket:
+    """What one packet's headers say.
+
+    Attributes:
+      codec: ``"hevc"`` or ``"h264"``.
+      elements: (name, value) in the order they are coded, parameter sets included; the first
+        packet of a container also brings those of its header.
+      pts: of the packet, in the stream's time base.
+    """
+
+    codec: str
+    elements: tuple[tuple[str, int], ...]
+    pts: int | None
+
+    def last(self, name: str) -> int | None:
+        """The last value of an element in this packet, or None.
+
+        Args:
+          name: as the codec's specification spells it.
+        """
+        values = [value for key, value in self.elements if key == name]
+        return values[-1] if values else None
+
+
+def _elements(logs: list[tuple[int, str, str]]) -> tuple[tuple[str, int], ...]:
+    matches = (_ELEMENT.fullmatch(text) for _, name, text in logs if name == "trace_headers")
+    return tuple((match[1], int(match[2])) for match in matches if match)
+
+
+def trace(path: Path) -> Generator[TracedPacket, None, None]:
+    """Walks through the packets of a video in coding order and reads their headers.
+
+    Args:
+      path: any container with HEVC or H.264 in it.
+
+    Raises:
+      UserError: unreadable, or another codec.
+    """
+    readable_file(path, "a video")
+    with translated(path, "read"), av.open(str(path)) as container:
+        stream = next(iter(container.streams.video), None)
+        codec = stream.codec_context.name if stream else "none"
+        if stream is None or codec not in TRACEABLE:
+            raise UserError(
+                f"{path}: headers can be read from {' and '.join(TRACEABLE)}, not from {codec}"
+            )
+        filtering, before = _open_filter(stream)
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            pts = packet.pts
+            logs = _filter(filtering, packet)
+            yield TracedPacket(codec, before + _elements(logs), pts)
+            before = ()
+
+
+def _open_filter(
+    stream: av.video.stream.VideoStream,
+) -> tuple[av.BitStreamFilterContext, tuple[tuple[str, int], ...]]:
+    with _LOG:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        try:
+            with av.logging.Capture() as logs:
+                filtering = av.BitStreamFilterContext("trace_headers", stream)
+        finally:
+            av.logging.set_level(level)
+    return filtering, _elements(logs)
+
+
+def _filter(filtering: av.BitStreamFilterContext, packet: av.Packet) -> list[tuple[int, str, str]]:
+    with _LOG:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        try:
+            with av.logging.Capture() as logs:
+                filtering.filter(packet)
+        finally:
+            av.logging.set_level(level)
+    return logs

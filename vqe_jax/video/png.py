@@ -1,0 +1,119 @@
+"""Folders of PNG files, one a frame: 8 or 16 bits, RGB or gray, in natural order of the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.video.files import readable_file, translated
+from vqe_jax.video.formats import ColorTags
+from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.planes import from_av_frame
+from vqe_jax.video.reader import Reader
+
+__all__ = ["PngReader", "encode_png", "read_png"]
+
+_SRGB = ColorTags(matrix=0, range=2, primaries=1, transfer=13)
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    """f2 before f10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+
+def read_png(path: Path) -> Frame:
+    """Reads one PNG file; palettes and one-bit pictures are spread out, alpha is left out.
+
+    Args:
+      path: the file.
+
+    Raises:
+      UserError: not a PNG file, or a damaged one.
+    """
+    readable_file(path, "a PNG picture")
+    with translated(path, "read"):
+        decoder = av.CodecContext.create("png", "r")
+        packet = av.Packet(path.read_bytes())
+        pictures = decoder.decode(packet) + decoder.decode(None)
+    if len(pictures) != 1:
+        raise UserError(f"{path} holds no picture; expected a whole PNG file")
+    frame = from_av_frame(pictures[0])
+    return Frame(frame.planes, frame.pixel_format, pict_type="I", corrupt=frame.corrupt)
+
+
+def encode_png(frame: Frame) -> bytes:
+    """The bytes of a PNG file.
+
+    Args:
+      frame: gray or rgb, 8 or 16 bits; 9 to 15 bits are stretched to 16 so that white stays
+        white.
+
+    Raises:
+      UserError: the frame is YUV with chroma.
+    """
+    if frame.pixel_format.subsampling not in ("rgb", "gray"):
+        raise UserError(
+            f"PNG holds RGB or gray, not {frame.pixel_format.av_name}; convert with to_rgb first"
+        )
+    bits = frame.pixel_format.bits
+    packed = np.stack(frame.planes, axis=-1)
+    if 8 < bits < 16:
+        full = frame.pixel_format.maximum
+        packed = ((packed.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
+    big_endian = packed.astype(packed.dtype.newbyteorder(">"))
+    color = "gray" if packed.shape[-1] == 1 else "rgb"
+    name = {"gray": ("gray", "gray16be"), "rgb": ("rgb24", "rgb48be")}[color][bits > 8]
+    height, width = packed.shape[:2]
+    picture = av.VideoFrame(width, height, name)
+    plane = picture.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    data = big_endian.reshape(height, -1).view(np.uint8)
+    rows[:height, : data.shape[1]] = data
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, name
+    return b"".join(bytes(p) for p in [*encoder.encode(picture), *encoder.encode(None)])
+
+
+class PngReader(Reader):
+    """Frames of a folder of PNG files.
+
+    Args:
+      path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = sorted((f for f in path.iterdir() if f.suffix.lower() == ".png"), key=_natural)
+        if not self.files:
+            raise UserError(f"{path} holds no .png files; expected one a frame")
+        first = read_png(self.files[0])
+        height, width = first.planes[0].shape
+        color = _SRGB if first.pixel_format.subsampling == "rgb" else ColorTags(range=2)
+        self.info = VideoInfo(
+            width, height, first.pixel_format, color, frames=len(self.files), codec="png"
+        )
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """The frames from ``start`` on; those before are not read.
+
+        Args:
+          start: index of the first frame wanted.
+        """
+        expected = (self.info.pixel_format, self.info.plane_shapes)
+        for file in self.files[start:]:
+            frame = read_png(file)
+            found = (frame.pixel_format, tuple(p.shape for p in frame.planes))
+            if found != expected:
+                height, width = frame.planes[0].shape
+                raise UserError(
+                    f"{file}: {width}x{height} {frame.pixel_format.av_name} among frames of "
+                    f"{self.info.width}x{self.info.height} {self.info.pixel_format.av_name}; "
+                    "all must be alike"
+                )
+            yield frame
