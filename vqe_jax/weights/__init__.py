@@ -2,5 +2,15 @@
 
 from vqe_jax.weights.conversion import from_torch, to_torch
 from vqe_jax.weights.model_file import ModelFile, load_model, packaged_models, save_model
+from vqe_jax.weights.perceptual import PerceptualWeights, load_perceptual
 
-__all__ = ["ModelFile", "from_torch", "load_model", "packaged_models", "save_model", "to_torch"]
+__all__ = [
+    "ModelFile",
+    "PerceptualWeights",
+    "from_torch",
+    "load_model",
+    "load_perceptual",
+    "packaged_models",
+    "save_model",
+    "to_torch",
+]

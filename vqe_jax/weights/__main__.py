@@ -1,0 +1,117 @@
+"""Command line: ``python -m vqe_jax.weights list | convert | fetch``.
+
+``list`` shows the packaged models and the perceptual networks with address, licence and checksum.
+``convert`` turns official weights of a network into a model file. ``fetch`` brings the weights of
+perceptual networks into the cache, or writes them into one file for machines without a net.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from pathlib import Path
+from typing import Any
+
+from vqe_jax import models
+from vqe_jax.errors import UserError, near_misses, run_cli
+from vqe_jax.weights.conversion import from_torch
+from vqe_jax.weights.model_file import ModelFile, load_model, packaged_models, save_model
+from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
+from vqe_jax.weights.perceptual_parts import PARTS
+from vqe_jax.weights.tensor_files import read_state_dict, read_tensors
+
+__all__ = ["main"]
+
+
+def _list(args: argparse.Namespace) -> None:
+    del args
+    print("Packaged models:")
+    for name, path in packaged_models().items():
+        file = load_model(path)
+        print(f"  {name:24} {file.model} {file.kwargs} {file.colour} qp={list(file.qp)}")
+        print(f"  {'':24} {file.source}")
+    print("Perceptual networks (python -m vqe_jax.weights fetch NAME):")
+    for name, parts in PERCEPTUAL.items():
+        print(f"  {name}")
+        for part in parts:
+            remote = PARTS[part].remote
+            print(f"    {PARTS[part].title}: {remote.url} {remote.member}".rstrip())
+            print(f"      sha256 {remote.sha256}  {remote.licence}  {remote.megabytes:g} MB")
+            print(f"      or a file in {' or '.join(PARTS[part].variables)}")
+
+
+def _setting(text: str, model: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    known = models.fields(model)
+    if not sign or key not in known:
+        hint = near_misses(key, known)
+        raise UserError(f"--set {text!r}: expected FIELD=VALUE with a field of {model!r}{hint}")
+    try:
+        return key, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key, value
+
+
+def _convert(args: argparse.Namespace) -> None:
+    source = Path(args.source)
+    torch_file = source.suffix in (".pth", ".pt")
+    tensors = read_state_dict(source) if torch_file else read_tensors(source)
+    tensors = {k.removeprefix("sd/"): v for k, v in tensors.items()}
+    kwargs = dict(_setting(text, args.model) for text in args.set)
+    variables = from_torch(args.model, tensors, **kwargs)
+    origin = args.note or f"converted from {source.name}"
+    file = ModelFile(args.model, kwargs, variables, args.colour, tuple(args.qp), origin)
+    save_model(args.destination, file)
+    print(f"wrote {args.destination}: {args.model} {kwargs}")
+
+
+def _fetch(args: argparse.Namespace) -> None:
+    if args.output and len(args.networks) != 1:
+        raise UserError(f"--output takes one network, not {len(args.networks)}")
+    for name in args.networks:
+        weights = load_perceptual(name, path=args.file)
+        print(f"{name}: {weights.source}")
+        if args.output:
+            save_perceptual(weights, args.output)
+            print(f"wrote {args.output}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m vqe_jax.weights", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="packaged models and perceptual networks")
+    listing.set_defaults(run=_list)
+
+    convert = commands.add_parser("convert", help="official weights into a model file")
+    convert.add_argument("model", help="the network: vig, stdf, basicvsr, ...")
+    convert.add_argument("source", help=".pth (needs the extra 'convert') or .npz, official names")
+    convert.add_argument("destination", help="the .safetensors to write")
+    convert.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    convert.add_argument("--colour", choices=("luma", "rgb"), default="luma")
+    convert.add_argument("--qp", type=int, nargs="*", default=[], help="QPs it was trained at")
+    convert.add_argument("--note", default="", help="where the weights come from")
+    convert.set_defaults(run=_convert)
+
+    fetch = commands.add_parser("fetch", help="weights of perceptual networks")
+    fetch.add_argument("networks", nargs="+", metavar="NAME", help=", ".join(PERCEPTUAL))
+    fetch.add_argument("--file", action="append", help="take them from this file (repeatable)")
+    fetch.add_argument("--output", help="also write them into one .safetensors")
+    fetch.set_defaults(run=_fetch)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a command.
+
+    Args:
+      argv: arguments; None takes those of the process.
+
+    Raises:
+      UserError: as the message says; :func:`vqe_jax.errors.run_cli` turns it into an exit code.
+    """
+    args = _parser().parse_args(argv)
+    args.run(args)
+
+
+if __name__ == "__main__":
+    run_cli(main)

