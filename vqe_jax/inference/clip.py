@@ -23,7 +23,7 @@ def enhance(
     model: Model = "vig_qp37",
     qp: int | None = None,
     **options: Any,
-) -> Float[np.ndarray, "*b t h w c"]:
+) -> Float[np.ndarray, "*b t h2 w2 c"]:
     """Enhances a clip, or several of one size.
 
     Args:
@@ -34,7 +34,7 @@ def enhance(
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
 
     Returns:
-      float32 frames of the same shape, clipped to [0, 1].
+      float32 frames of the same shape (sides times the network's ``scale``), clipped to [0, 1].
 
     Raises:
       UserError: integer frames (says how to convert), another rank, another number of channels
@@ -54,7 +54,9 @@ def enhance(
     if np.ndim(clip) == 5:
         return np.stack([enhance(c, model=ready, qp=qp, **options) for c in clip])
     frames = enhance_frames(ready, clip, qp=qp, **options)
-    result = np.empty(clip.shape, np.float32)
+    count, height, width, _ = clip.shape
+    scale = ready.network.context.scale
+    result = np.empty((count, height * scale, width * scale, clip.shape[-1]), np.float32)
     for i, frame in enumerate(frames):
         np.clip(frame, 0, 1, out=result[i])
     return result

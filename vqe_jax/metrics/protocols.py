@@ -1,0 +1,118 @@
+"""Named protocols: everything that decides what a published number means.
+
+The same network gains different amounts under different protocols, so a report names the one it
+used. A protocol says the channels, the rounding, the metric's variant and the unit; frames are all
+frames of a video, and the mean over a data set is that of the videos' means
+(:func:`vqe_jax.metrics.pooling.pool`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vqe_jax.errors import UserError, near_misses
+from vqe_jax.metrics.psnr import psnr, quantise
+from vqe_jax.metrics.ssim import ssim
+
+__all__ = ["PROTOCOLS", "Protocol", "protocol"]
+
+_Frames = Float[Array, "..."] | Float[np.ndarray, "..."]  # [..., h, w, c]
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """One way to judge frames.
+
+    Attributes:
+      name: how it is asked for.
+      quantity: ``"psnr"`` or ``"ssim"``.
+      colour: the channels it is defined on.
+      rounding: ``"float"``, values as the network gives them, neither rounded nor clipped, or
+        ``"uint8"``, clipped and rounded to 8 bits first.
+      description: for reports: the rule and who uses it.
+      metric: ``(result, reference) -> one value a frame``.
+    """
+
+    name: str
+    quantity: Literal["psnr", "ssim"]
+    colour: Literal["luma", "rgb"]
+    rounding: Literal["float", "uint8"]
+    description: str
+    metric: Callable[..., Float[Array, "*b"]]
+
+    def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, "..."]:
+        """Judges frames against the true ones.
+
+        Args:
+          result: frames ``[..., h, w, c]`` in [0, 1].
+          reference: the same of the truth.
+
+        Returns:
+          One value a frame.
+
+        Raises:
+          UserError: shapes that differ, or channels that are not the protocol's.
+        """
+        if result.shape != reference.shape:
+            raise UserError(
+                f"{self.name}: frames of {tuple(result.shape)} cannot be judged against "
+                f"{tuple(reference.shape)}"
+            )
+        channels = 1 if self.colour == "luma" else 3
+        if result.shape[-1] != channels:
+            raise UserError(
+                f"{self.name} is defined on {self.colour} ({channels} channels), "
+                f"not on {result.shape[-1]} channels"
+            )
+        x, y = jnp.asarray(result, jnp.float32), jnp.asarray(reference, jnp.float32)
+        if self.rounding == "uint8":
+            x, y = quantise(x), quantise(y)
+        return np.asarray(self.metric(x, y))
+
+
+def _protocols() -> dict[str, Protocol]:
+    uniform = functools.partial(ssim, window="uniform")
+    gaussian = functools.partial(ssim, window="gaussian")
+    rows: list[tuple[str, str, str, str, str, Callable[..., Float[Array, "*b"]]]] = [
+        ("psnr_y", "psnr", "luma", "float",
+         "PSNR of Y, float values neither rounded nor clipped (STDF, RFDA)", psnr),
+        ("psnr_y_uint8", "psnr", "luma", "uint8",
+         "PSNR of Y, clipped and rounded to 8 bits, as of a written file", psnr),
+        ("psnr_rgb_uint8", "psnr", "rgb", "uint8",
+         "PSNR of RGB, clipped and rounded to 8 bits, one MSE over the channels (NTIRE)", psnr),
+        ("ssim_y", "ssim", "luma", "float",
+         "SSIM of Y, 7x7 uniform window, sample covariance, float values neither rounded nor "
+         "clipped (RFDA; scikit-image's defaults)", uniform),
+        ("ssim_y_gaussian", "ssim", "luma", "uint8",
+         "SSIM of Y, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits "
+         "(MATLAB, BasicSR)", gaussian),
+        ("ssim_rgb_gaussian", "ssim", "rgb", "uint8",
+         "SSIM of RGB, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits, mean of the "
+         "channels (BasicSR, mmediting, NTIRE)", gaussian),
+    ]  # fmt: skip
+    return {row[0]: Protocol(*row) for row in rows}  # type: ignore[arg-type]
+
+
+PROTOCOLS = _protocols()
+
+
+def protocol(name: str) -> Protocol:
+    """Finds a protocol.
+
+    Raises:
+      UserError: no such name; names the near misses.
+
+    Example:
+      >>> protocol("psnr_y").description
+      'PSNR of Y, float values neither rounded nor clipped (STDF, RFDA)'
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"metric protocol {name!r} does not exist{near_misses(name, PROTOCOLS)}")
+    return PROTOCOLS[name]
