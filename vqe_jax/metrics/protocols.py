@@ -47,7 +47,7 @@ class Protocol:
     description: str
     metric: Callable[..., Float[Array, "*b"]]
 
-    def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, "..."]:
+    def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, ...]:
         """Judges frames against the true ones.
 
         Args:
