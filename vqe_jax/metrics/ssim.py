@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 
-__all__ = ["ssim", "ssim_map"]
+__all__ = ["ssim", "ssim_map", "ssim_parts"]
 
 Window = Literal["uniform", "gaussian"]
 
@@ -48,6 +48,40 @@ def _filter(x: Float[Array, "*b h w c"], taps: np.ndarray) -> Float[Array, "*b h
 
 
 @functools.partial(jax.jit, static_argnames=("window", "peak"))
+def ssim_parts(
+    result: Float[Array, "*b h w c"],
+    reference: Float[Array, "*b h w c"],
+    *,
+    window: Window = "uniform",
+    peak: float = 1.0,
+) -> tuple[Float[Array, "*b h2 w2 c"], Float[Array, "*b h2 w2 c"]]:
+    """The index's two factors at every position: luminance, and contrast with structure.
+
+    Arguments and errors as :func:`ssim_map`.
+    """
+    taps = _taps(window)
+    height, width = result.shape[-3:-1]
+    if min(height, width) < len(taps):
+        raise UserError(
+            f"SSIM's {window} window is {len(taps)} pixels wide; frames are {width}x{height}"
+        )
+    # Variances do not change when both frames are shifted; around zero, float32 keeps the digits
+    # that E[x^2] - E[x]^2 would cancel.
+    centre = jnp.mean(reference, axis=(-3, -2), keepdims=True)
+    x, y = result - centre, reference - centre
+    filtered = functools.partial(_filter, taps=taps)
+    mx, my = filtered(x), filtered(y)
+    count = len(taps) ** 2
+    bessel = count / (count - 1) if window == "uniform" else 1.0
+    vx, vy = bessel * (filtered(x * x) - mx * mx), bessel * (filtered(y * y) - my * my)
+    cov = bessel * (filtered(x * y) - mx * my)
+    mx, my = mx + centre, my + centre
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
+    return luminance, (2 * cov + c2) / (vx + vy + c2)
+
+
+@functools.partial(jax.jit, static_argnames=("window", "peak"))
 def ssim_map(
     result: Float[Array, "*b h w c"],
     reference: Float[Array, "*b h w c"],
@@ -69,26 +103,8 @@ def ssim_map(
     Raises:
       UserError: frames smaller than the window, or an unknown variant.
     """
-    taps = _taps(window)
-    height, width = result.shape[-3:-1]
-    if min(height, width) < len(taps):
-        raise UserError(
-            f"SSIM's {window} window is {len(taps)} pixels wide; frames are {width}x{height}"
-        )
-    # Variances do not change when both frames are shifted; around zero, float32 keeps the digits
-    # that E[x^2] - E[x]^2 would cancel.
-    centre = jnp.mean(reference, axis=(-3, -2), keepdims=True)
-    x, y = result - centre, reference - centre
-    filtered = functools.partial(_filter, taps=taps)
-    mx, my = filtered(x), filtered(y)
-    count = len(taps) ** 2
-    bessel = count / (count - 1) if window == "uniform" else 1.0
-    vx, vy = bessel * (filtered(x * x) - mx * mx), bessel * (filtered(y * y) - my * my)
-    cov = bessel * (filtered(x * y) - mx * my)
-    mx, my = mx + centre, my + centre
-    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
-    return luminance * (2 * cov + c2) / (vx + vy + c2)
+    luminance, structure = ssim_parts(result, reference, window=window, peak=peak)
+    return luminance * structure
 
 
 @functools.partial(jax.jit, static_argnames=("window", "peak"))
