@@ -172,7 +172,9 @@ def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[
         raise UserError(
             f"{name}: the checkpoint has tensors that the network does not use: {_shorten(unused)}"
         )
-    shapes = _variable_shapes(name, kwargs)
+    # Parts that are no network of their own (SPyNet) say their shapes themselves.
+    own_shapes = getattr(official, "variable_shapes", None)
+    shapes = own_shapes(**kwargs) if own_shapes else _variable_shapes(name, kwargs)
     if set(shapes) != set(table):
         raise AssertionError(
             f"weights/official/{name}.py does not cover the network: "
