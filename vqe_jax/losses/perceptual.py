@@ -77,7 +77,8 @@ def lpips(
       divisor: every width is divided by it; above 1 in tests only.
     """
     module = LPIPS(net=net, dtype=jnp.dtype(dtype), divisor=divisor)
-    return jnp.mean(module.apply(variables, pred, jax.lax.stop_gradient(target)))
+    values: Any = module.apply(variables, pred, jax.lax.stop_gradient(target))
+    return jnp.mean(values)
 
 
 def dists(
@@ -98,7 +99,8 @@ def dists(
       divisor: every width is divided by it; above 1 in tests only.
     """
     module = DISTS(dtype=jnp.dtype(dtype), divisor=divisor)
-    return jnp.mean(module.apply(variables, pred, jax.lax.stop_gradient(target)))
+    values: Any = module.apply(variables, pred, jax.lax.stop_gradient(target))
+    return jnp.mean(values)
 
 
 def _normalised(x: Float[Array, "n h w c"]) -> Float[Array, "n h w 3"]:

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 # Checked by hand before use, so the annotation admits what the checks refuse by name.
-Images = Shaped[jax.Array | np.ndarray, "*lead h w c"]
+Images = Shaped[jax.Array | np.ndarray, "..."]
 
 # RGB statistics of ImageNet in [0, 1], as torchvision's classifiers were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -74,7 +74,7 @@ def check_images(x: Images, name: str, *, min_side: int = 1, reader: str = "the 
       UserError: integers, values outside [0, 1], another number of channels, or too small.
     """
     _check_dtype(x, name)
-    if x.shape[-1] not in (1, 3):
+    if x.ndim < 3 or x.shape[-1] not in (1, 3):
         raise UserError(
             f"{name} has shape {x.shape}, expected [..., height, width, channels] "
             "with 3 channels (RGB) or 1 (luma)"
@@ -89,13 +89,19 @@ def check_images(x: Images, name: str, *, min_side: int = 1, reader: str = "the 
 
 
 def check_pair(
-    pred: Images, target: Images, *, min_side: int = 1, reader: str = "the network"
+    pred: Images,
+    target: Images,
+    *,
+    names: tuple[str, str] = ("pred", "target"),
+    min_side: int = 1,
+    reader: str = "the network",
 ) -> None:
     """Checks both pictures of a comparison, and that they are of one shape.
 
     Args:
       pred: the picture that is judged.
       target: what it is compared with.
+      names: what to call them in an error.
       min_side: the smallest height and width, pixels.
       reader: who asks for ``min_side``.
 
@@ -103,9 +109,12 @@ def check_pair(
       UserError: as :func:`check_images`, or different shapes.
     """
     if pred.shape != target.shape:
-        raise UserError(f"pred has shape {pred.shape} and target {target.shape}; expected the same")
-    check_images(pred, "pred", min_side=min_side, reader=reader)
-    check_images(target, "target", min_side=min_side, reader=reader)
+        raise UserError(
+            f"{names[0]} has shape {tuple(pred.shape)} and {names[1]} {tuple(target.shape)}; "
+            "expected the same"
+        )
+    for name, x in zip(names, (pred, target), strict=True):
+        check_images(x, name, min_side=min_side, reader=reader)
 
 
 def three_channels(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w 3"]:

@@ -93,7 +93,7 @@ def _inception_shapes() -> dict[str, tuple[int, ...]]:
 def _inception() -> list[_Spelling]:
     official = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean",
                 "var": "running_var"}  # fmt: skip
-    spelling = {}
+    spelling: _Spelling = {}
     for name in _inception_shapes():
         *parents, leaf = name.split("/")
         place = ".".join([*parents, official[leaf]])
@@ -156,7 +156,7 @@ _DISTS_WHEEL = (
 )
 
 
-def _torchvision(filename: str, megabytes: float) -> Remote:
+def _torchvision(filename: str, megabytes: int) -> Remote:
     # torchvision's names end in the first eight digits of the sha256; no more is published.
     digits = filename.rsplit("-", 1)[-1].removesuffix(".pth")
     return Remote(_TORCHVISION + filename, digits, _TORCHVISION_LICENCE, megabytes=megabytes)
