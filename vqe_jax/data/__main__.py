@@ -1,0 +1,82 @@
+"""``python -m vqe_jax.data DATASET --data_dir ... --source ... --qp 37``: builds a data set."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import types
+import typing
+from typing import Any
+
+from vqe_jax.data.sources import names, source
+from vqe_jax.errors import UserError, run_cli
+
+__all__: list[str] = []
+
+
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
+    flag, text = f"--{field.name}", field.metadata["help"]
+    shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
+    if kind is bool:
+        action = argparse.BooleanOptionalAction
+        parser.add_argument(flag, action=action, default=field.default, help=text)
+        return
+    several = typing.get_origin(kind) is tuple
+    inner = typing.get_args(kind) if several or isinstance(kind, types.UnionType) else (kind,)
+    parser.add_argument(
+        flag,
+        type=inner[0],
+        nargs="+" if several else None,
+        default=field.default,
+        help=text + shown,
+    )
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vqe_jax.data", description="Builds a data set of compressed and raw clips."
+    )
+    commands = parser.add_subparsers(dest="dataset", metavar="DATASET", required=True)
+    for name in names():
+        module = source(name)
+        about = (module.__doc__ or "").strip()
+        command = commands.add_parser(
+            name,
+            help=about.split("\n")[0].replace("``", ""),
+            description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument("--data_dir", default="data", help="folder of all data sets")
+        command.add_argument("--workers", type=int, help="processes (default: one a core)")
+        command.add_argument(
+            "--planes",
+            action=argparse.BooleanOptionalAction,
+            default=True,
+            help="decode now rather than when the clips are first read",
+        )
+        command.add_argument("--quiet", action="store_true", help="no progress bar, no table")
+        kinds = typing.get_type_hints(module.OPTIONS)
+        for field in dataclasses.fields(module.OPTIONS):
+            _add_option(command, field, kinds[field.name])
+    return parser
+
+
+def main() -> None:
+    """Parses the command line, builds, and prints what was built."""
+    options = vars(_parser().parse_args())
+    from vqe_jax.data.build import build
+    from vqe_jax.data.summary import print_summary
+
+    if options["workers"] is not None and options["workers"] < 1:
+        raise UserError(f"--workers {options['workers']}; expected at least 1")
+    built = build(options.pop("dataset"), options.pop("data_dir"), **options)
+    if not options["quiet"]:
+        print_summary(built)
+
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,145 @@
+"""``clips``: any folder of videos, taken as raw and encoded at the QPs asked for.
+
+``python -m vqe_jax.data clips --source my_videos --qp 37`` is all it takes. The videos should be as
+good as they come: what the encoder of the camera did to them, a network cannot learn to undo. The
+folder may hold ``train`` and ``val`` (and ``test``) folders; else one clip in ten, chosen by name
+and seed, is kept for validation. ``--augment 3`` adds three variants of every training clip,
+changed before they are encoded. ``--compressed_source`` takes streams that exist already instead
+of encoding.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from vqe_jax.data.jobs import ClipJob, VideoOrigin
+from vqe_jax.data.sources.common import AugmentedOptions, Plan, option, recipes, with_variants
+from vqe_jax.data.sources.folders import find_clips, find_stream, keep
+from vqe_jax.errors import UserError
+
+__all__ = ["OPTIONS", "PRESETS", "ClipsOptions", "plan"]
+
+_SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipsOptions(AugmentedOptions):
+    """Options of ``clips``."""
+
+    source: str | None = option(None, "folder of videos, taken as raw")
+    val_source: str | None = option(None, "folder of videos for validation")
+    val_fraction: float = option(0.1, "share of the clips kept for validation without one")
+    split: str | None = option(None, "put every clip into this one split")
+    include: tuple[str, ...] = option((), "only clips whose name fits one of these patterns")
+    exclude: tuple[str, ...] = option((), "not the clips whose name fits one of these patterns")
+    compressed_source: str | None = option(
+        None, "folder of existing streams: NAME.hevc, or NAME/STEM.hevc"
+    )
+    stem: str | None = option(None, "of the existing streams in folders of their own")
+    skip_missing: bool = option(False, "leave out clips without an existing stream")
+
+
+OPTIONS = ClipsOptions
+PRESETS = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
+
+
+def plan(options: ClipsOptions) -> tuple[Plan, ...]:
+    """Lists the pairs to make.
+
+    Args:
+      options: of the build.
+
+    Raises:
+      UserError: no videos, streams that are missing, options that contradict each other.
+    """
+    if options.source is None:
+        raise UserError("where are the videos? give their folder: --source my_videos")
+    clips = _split(options)
+    if options.compressed_source:
+        return (_given(options, clips),)
+    plans = []
+    for config_name, qp, recipe in recipes(options):
+        jobs = [ClipJob(name, split, qp, origin, recipe) for name, split, origin in clips]
+        text = f"{options.source} encoded by {recipe}, {options.augment} variants a training clip"
+        plans.append(Plan(config_name, text, tuple(with_variants(jobs, options))))
+    return tuple(plans)
+
+
+def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
+    """Name, split and origin of each clip."""
+    root = Path(str(options.source))
+    folders = {split: root / split for split in _SPLITS if (root / split).is_dir()}
+    if options.split:
+        by_split = {options.split: find_clips(root)}
+    elif options.val_source:
+        by_split = {"train": find_clips(root), "val": find_clips(options.val_source)}
+    elif len(folders) > 1:
+        by_split = {split: find_clips(folder) for split, folder in folders.items()}
+    else:
+        # Chosen before they are split, so that a share of what is left goes to validation.
+        clips = keep(find_clips(root), options.include, options.exclude)
+        return _origins(_by_chance(clips, options), options)
+    everything = {name: path for clips in by_split.values() for name, path in clips.items()}
+    if len(everything) < sum(map(len, by_split.values())):
+        both = next(n for c in by_split.values() for n in c if everything[n] != c[n])
+        raise UserError(f"{both!r} is the name of clips in two splits; rename one of the files")
+    kept = keep(everything, options.include, options.exclude)
+    return _origins(
+        {split: {n: p for n, p in c.items() if n in kept} for split, c in by_split.items()}, options
+    )
+
+
+def _origins(
+    by_split: dict[str, dict[str, Path]], options: ClipsOptions
+) -> list[tuple[str, str, VideoOrigin]]:
+    return [
+        (name, split, VideoOrigin(str(path), options.frames, options.frame_rate))
+        for split, clips in by_split.items()
+        for name, path in clips.items()
+    ]
+
+
+def _by_chance(clips: dict[str, Path], options: ClipsOptions) -> dict[str, dict[str, Path]]:
+    """Keeps a share for validation; which clips, depends on their names and the seed alone."""
+    if not 0 <= options.val_fraction < 1:
+        raise UserError(f"--val_fraction {options.val_fraction} is not a share between 0 and 1")
+    wanted = round(len(clips) * options.val_fraction)
+    if options.val_fraction > 0 and len(clips) > 1:
+        wanted = max(1, wanted)
+
+    def drawn(name: str) -> bytes:
+        return hashlib.sha256(f"{options.seed} {name}".encode()).digest()
+
+    chosen = set(sorted(clips, key=drawn)[:wanted])
+    return {
+        "train": {n: p for n, p in clips.items() if n not in chosen},
+        "val": {n: p for n, p in clips.items() if n in chosen},
+    }
+
+
+def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> Plan:
+    """Pairs of the clips and of streams that exist."""
+    if options.augment:
+        raise UserError("--augment changes clips before they are encoded; not with given streams")
+    if len(options.qp) != 1:
+        raise UserError("--compressed_source takes one --qp, that of the streams")
+    folder = Path(str(options.compressed_source))
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected streams in it (--compressed_source)")
+    jobs, missing = [], []
+    for name, split, origin in clips:
+        stream = find_stream(folder, name, options.stem)
+        if stream is None:
+            missing.append(name)
+            continue
+        jobs.append(ClipJob(name, split, options.qp[0], origin, compressed=str(stream)))
+    if missing and (not options.skip_missing or not jobs):
+        listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise UserError(
+            f"{folder} has no stream of {len(missing)} clips ({listed}); add them, or leave the "
+            "clips out with --skip_missing"
+        )
+    config_name = options.name or options.stem or folder.name
+    return Plan(config_name, f"{options.source} with the streams of {folder}", tuple(jobs))

@@ -1,0 +1,105 @@
+"""Finding clips in folders, and the streams that belong to them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vqe_jax.errors import UserError, near_misses
+
+__all__ = ["VIDEO_SUFFIXES", "find_clips", "find_stream", "keep"]
+
+_CONTAINERS = ".mkv .mp4 .mov .m4v .avi .webm .mpg .mpeg .ts .m2ts .mts .wmv .flv .ogv .3gp .mxf"
+_RAW = ".yuv .y4m"
+_BITSTREAMS = ".hevc .h265 .265 .h264 .264 .bin .ivf .obu"
+VIDEO_SUFFIXES = frozenset(f"{_CONTAINERS} {_RAW} {_BITSTREAMS}".split())
+
+
+def find_clips(folder: str | Path) -> dict[str, Path]:
+    """All clips in a folder and the folders in it: video files, and folders of PNG frames.
+
+    Args:
+      folder: to look in; or a single video.
+
+    Returns:
+      Paths by name (the path within the folder without its suffix, ``/`` as ``_``), sorted.
+
+    Raises:
+      UserError: there is no such folder, no clip in it, or two of the same name.
+    """
+    root = Path(folder)
+    if not root.exists():
+        raise UserError(f"{root}: no such folder; expected videos in it (--source)")
+    if root.is_file():
+        return {root.stem: root}
+    found: dict[str, Path] = {}
+    paths = [p for p in sorted(root.rglob("*")) if not _hidden(p.relative_to(root))]
+    for path in paths:
+        if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
+            name = path.relative_to(root).with_suffix("")
+        elif path.is_dir() and next(path.glob("*.png"), None):
+            name = path.relative_to(root)
+        else:
+            continue
+        key = "_".join(name.parts)
+        if key in found:
+            raise UserError(f"{found[key]} and {path} have the same name; rename one of them")
+        found[key] = path
+    if not found:
+        raise UserError(f"{root} holds no videos; expected files such as .mp4, .mkv, .yuv or .y4m")
+    return found
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def keep(clips: dict[str, Path], include: Sequence[str], exclude: Sequence[str]) -> dict[str, Path]:
+    """Chooses clips by name.
+
+    Args:
+      clips: by name.
+      include: patterns such as ``bear*``; none: everything.
+      exclude: patterns of what is left out all the same.
+
+    Raises:
+      UserError: a pattern fits no clip, or nothing is left.
+    """
+    for pattern in (*include, *exclude):
+        if not fnmatch.filter(clips, pattern):
+            raise UserError(f"no clip is named {pattern!r}{near_misses(pattern, clips)}")
+    kept = {
+        name: path
+        for name, path in clips.items()
+        if (not include or _fits(name, include)) and not _fits(name, exclude)
+    }
+    if not kept:
+        raise UserError("no clip is left by --include and --exclude")
+    return kept
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def find_stream(folder: Path, name: str, stem: str | None = None) -> Path | None:
+    """The compressed stream of a clip: ``NAME.hevc`` (any suffix), or ``NAME/STEM.hevc``.
+
+    Args:
+      folder: of the streams.
+      name: of the clip.
+      stem: of the file in the clip's own folder; None: the only file there.
+
+    Raises:
+      UserError: several fit.
+    """
+    if (folder / name).is_dir() and next((folder / name).glob("*.png"), None) and stem is None:
+        return folder / name
+    inside = [p for p in sorted((folder / name).glob("*")) if stem is None or p.stem == stem]
+    beside = [p for p in sorted(folder.glob("*")) if p.stem == name and p.is_file()]
+    found = [p for p in (*beside, *inside) if p.suffix.lower() in VIDEO_SUFFIXES]
+    if len(found) > 1:
+        listed = ", ".join(str(p.relative_to(folder)) for p in found)
+        raise UserError(f"{folder} has several streams of {name}: {listed}; say which with --stem")
+    return found[0] if found else None
