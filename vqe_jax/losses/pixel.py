@@ -1,0 +1,90 @@
+"""Losses of pixel differences: Charbonnier, L1, L2, and how their values are pooled."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vqe_jax.errors import UserError
+
+__all__ = ["Reduction", "charbonnier", "l1", "l2", "pool"]
+
+Reduction = Literal["mean", "frame_sum", "sum"]
+
+
+def pool(
+    values: Float[Array, "b t h w c"],
+    *,
+    reduction: Reduction = "mean",
+    weight: Float[Array, "b t h w 1"] | None = None,
+) -> Float[Array, ""]:
+    """Makes one number of the values of all pixels.
+
+    Args:
+      values: one value a pixel and channel.
+      reduction: "mean" over everything; "frame_sum": the mean within a frame, summed over the
+        frames and averaged over the batch (RFDA's second stage); "sum" over everything.
+      weight: weight of each pixel; means are over the weighted pixels alone.
+
+    Returns:
+      A scalar; 0 where all weights are 0.
+
+    Raises:
+      UserError: another reduction.
+    """
+    weights = jnp.ones_like(values) if weight is None else jnp.broadcast_to(weight, values.shape)
+    values = values * weights
+    if reduction == "sum":
+        return jnp.sum(values)
+    axes = {"mean": (0, 1, 2, 3, 4), "frame_sum": (2, 3, 4)}.get(reduction)
+    if axes is None:
+        raise UserError(f"reduction={reduction!r}; expected 'mean', 'frame_sum' or 'sum'")
+    means = jnp.sum(values, axes) / jnp.maximum(jnp.sum(weights, axes), 1e-12)
+    return means if reduction == "mean" else jnp.mean(jnp.sum(means, axis=1))
+
+
+def charbonnier(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    eps: float = 1e-6,
+    reduction: Reduction = "mean",
+    weight: Float[Array, "b t h w 1"] | None = None,
+) -> Float[Array, ""]:
+    """Charbonnier loss ``sqrt(d^2 + eps)``: eps is added inside the root as it is, not squared.
+
+    That is how STDF, RFDA and VIG write it (1e-6); BasicVSR's ``sqrt(d^2 + 1e-12)`` is eps=1e-12.
+
+    Args:
+      prediction: enhanced clip.
+      target: raw clip.
+      eps: see above.
+      reduction: as in :func:`pool`.
+      weight: as in :func:`pool`.
+    """
+    values = jnp.sqrt(jnp.square(prediction - target) + eps)
+    return pool(values, reduction=reduction, weight=weight)
+
+
+def l1(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    reduction: Reduction = "mean",
+    weight: Float[Array, "b t h w 1"] | None = None,
+) -> Float[Array, ""]:
+    """Absolute difference; ``reduction`` and ``weight`` as in :func:`pool`."""
+    return pool(jnp.abs(prediction - target), reduction=reduction, weight=weight)
+
+
+def l2(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    reduction: Reduction = "mean",
+    weight: Float[Array, "b t h w 1"] | None = None,
+) -> Float[Array, ""]:
+    """Squared difference; ``reduction`` and ``weight`` as in :func:`pool`."""
+    return pool(jnp.square(prediction - target), reduction=reduction, weight=weight)

@@ -1,0 +1,133 @@
+"""The command line of training: ``--config FILE[:variant] --config.key=value --workdir DIR``.
+
+Every mistake is one line. The config file is ``get_config(variant) -> ConfigDict``; in a work
+directory that has one already, ``--config`` may be left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from vqe_jax.errors import UserError, near_misses
+
+__all__ = ["main", "read_config"]
+
+_OVERRIDE = re.compile(r"--?config\.([^=]+)(=.*)?$")
+
+
+def _define() -> flags.FlagValues:
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "FILE[:variant]", flag_values=values)
+    strings = {
+        "workdir": "where the run is kept; an existing one is resumed",
+        "coordinator": "HOST:PORT of the first process (None: from the cluster)",
+    }
+    for name, text in strings.items():
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_bool("distributed", False, "one of several processes", flag_values=values)
+    flags.DEFINE_integer("processes", None, "how many processes", flag_values=values)
+    flags.DEFINE_integer("process", None, "number of this one", flag_values=values)
+    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
+    return values
+
+
+def _parse(argv: Sequence[str]) -> flags.FlagValues:
+    values = _define()
+    try:
+        rest = values(list(argv))
+    except UserError:
+        raise
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as err:
+        raise UserError(str(err).split("\n")[0]) from None
+    if len(rest) > 1:
+        raise UserError(f"argument {rest[1]!r} is not understood; options begin with --")
+    return values
+
+
+def _check_file(argument: str) -> None:
+    path = argument.partition("=")[2].partition(":")[0]
+    if re.match(r"--?config=", argument) and not Path(path).is_file():
+        raise UserError(f"config {path!r} does not exist; name a file, as configs/vig.py")
+
+
+def _look_up(config: Any, path: str) -> None:
+    """Raises for a path that the config does not hold."""
+    seen, node = "config", config
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        if index:
+            if not isinstance(node, (tuple, list)) or int(index) >= len(node):
+                raise UserError(f"{seen} has no item [{index}]")
+            node, seen = node[int(index)], f"{seen}[{index}]"
+            continue
+        known = [str(k) for k in node.keys()] if isinstance(node, (ConfigDict, dict)) else []  # noqa: SIM118
+        if name not in known:
+            raise UserError(f"{seen} has no key {name!r}{near_misses(name, known)}")
+        node, seen = node[name], f"{seen}.{name}"
+
+
+def read_config(argv: Sequence[str]) -> tuple[ConfigDict | None, flags.FlagValues]:
+    """The config with its overrides, and the other flags.
+
+    Args:
+      argv: program name and arguments.
+
+    Raises:
+      UserError: a flag, file, key or value that cannot be.
+    """
+    overrides = [m[1] for m in map(_OVERRIDE.match, argv) if m]
+    plain = [a for a in argv if not _OVERRIDE.match(a)]
+    for argument in plain[1:]:
+        _check_file(argument)
+    before, sys.argv = sys.argv, plain  # where ml_collections looks for overrides
+    try:
+        values = _parse(plain)
+        if overrides and values.config is None:
+            raise UserError(f"--config.{overrides[0]} needs --config")
+        for path in overrides:
+            _look_up(values.config, path)
+        if overrides:
+            sys.argv = list(argv)
+            values = _parse(argv)
+    finally:
+        sys.argv = before
+    return values.config, values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains as the command line says.
+
+    Args:
+      argv: program name and arguments; None: those of the process.
+
+    Returns:
+      The exit code: 0, or 128 plus the signal that stopped the run.
+
+    Raises:
+      UserError: any mistake.
+    """
+    config, values = read_config(sys.argv if argv is None else argv)
+    if values.help:
+        print(__doc__)
+        print(values.module_help(sys.modules[__name__]) or values)
+        return 0
+    if values.workdir is None:
+        raise UserError("--workdir is missing; name the folder that keeps the run")
+    stored = Path(values.workdir) / "config.json"
+    if config is None and not stored.is_file():
+        raise UserError("--config is missing; name a file, as configs/vig.py, or a --workdir to "
+                        "resume")  # fmt: skip
+    if values.distributed:
+        import jax
+
+        jax.distributed.initialize(values.coordinator, values.processes, values.process)
+    from vqe_jax.training.loop import run
+
+    return run(config or json.loads(stored.read_text()), values.workdir).exit_code

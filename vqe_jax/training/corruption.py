@@ -1,0 +1,110 @@
+"""What is done to the compressed input while training: VIG's truth guidance (TGD).
+
+A corruption takes a batch and returns one with another ``compressed`` clip and, where the loss is
+meant for a part of the pixels only, a ``weight``. Random choices come from the key alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vqe_jax.errors import UserError, near_misses
+
+__all__ = ["Batch", "Corruption", "build", "guidance_mask", "truth_guidance"]
+
+Batch = dict[str, Any]
+Corruption = Callable[[PRNGKeyArray, Batch], Batch]
+
+
+def guidance_mask(
+    key: PRNGKeyArray,
+    shape: tuple[int, int, int, int],
+    *,
+    patch: int = 32,
+    ratio: float = 0.9,
+    per_frame: bool = True,
+) -> Float[Array, "b t h w 1"]:
+    """The mask M of truth guidance: 1 where the raw picture is shown, 0 where the compressed is.
+
+    A grid of ``patch`` x ``patch`` squares covers the frame; a random ``ratio`` of them is 1. The
+    number of zeros is the same in every frame, rounded, and never less than one.
+
+    Args:
+      key: chooses the squares.
+      shape: ``(b, t, h, w)``.
+      patch: side of a square in pixels (the paper: 32, 16, 8, 4).
+      ratio: share of squares that show the raw picture, in [0, 1].
+      per_frame: choose anew in every frame; False shares one choice over the clip.
+    """
+    b, t, h, w = shape
+    rows, columns = -(-h // patch), -(-w // patch)
+    compressed = max(1, round((1 - ratio) * rows * columns))
+    frames = t if per_frame else 1
+    order = jax.random.uniform(key, (b, frames, rows * columns))
+    # The squares of the smallest random numbers stay compressed.
+    chosen = jax.lax.top_k(-order, compressed)[1]
+    shown = 1 - jax.nn.one_hot(chosen, rows * columns).sum(axis=2)
+    grid = jnp.broadcast_to(shown, (b, t, rows * columns)).reshape(b, t, rows, columns)
+    mask = jnp.repeat(jnp.repeat(grid, patch, axis=2), patch, axis=3)
+    return mask[:, :, :h, :w, None]
+
+
+def truth_guidance(
+    key: PRNGKeyArray,
+    batch: Batch,
+    *,
+    patch: int = 32,
+    ratio: float = 0.9,
+    per_frame: bool = True,
+) -> Batch:
+    """Truth guidance (VIG, section on TGD): ``X = M * raw + (1 - M) * compressed``.
+
+    The loss is then on the compressed squares alone (``weight`` is 1 - M).
+
+    Args:
+      key: chooses the squares.
+      batch: ``compressed`` and ``raw`` clips ``[b, t, h, w, c]``.
+      patch: as in :func:`guidance_mask`, like the two that follow.
+      ratio: see there.
+      per_frame: see there.
+    """
+    raw, compressed = batch["raw"], batch["compressed"]
+    mask = guidance_mask(key, raw.shape[:4], patch=patch, ratio=ratio, per_frame=per_frame)
+    mixed = mask * raw + (1 - mask) * compressed
+    return batch | {"compressed": mixed, "weight": 1 - mask}
+
+
+_KINDS: dict[str, Callable[..., Batch]] = {"truth_guidance": truth_guidance}
+
+
+def build(section: Mapping[str, Any] | None) -> Corruption | None:
+    """A corruption from its section of a stage: ``name`` and its options.
+
+    Raises:
+      UserError: an unknown name or option, or a ratio or patch out of range.
+    """
+    if section is None:
+        return None
+    options = dict(section)
+    name = options.pop("name", "")
+    if name not in _KINDS:
+        raise UserError(f"corruption {name!r} does not exist{near_misses(name, _KINDS)}")
+    known = [
+        p.name for p in inspect.signature(_KINDS[name]).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    ]  # fmt: skip
+    for key in options:
+        if key not in known:
+            raise UserError(f"corruption {name!r} has no option {key!r}{near_misses(key, known)}")
+    if not 0 <= options.get("ratio", 0.5) <= 1:
+        raise UserError(f"corruption {name!r}: ratio={options['ratio']} is not in [0, 1]")
+    if options.get("patch", 1) < 1:
+        raise UserError(f"corruption {name!r}: patch={options['patch']} is not a size in pixels")
+    return functools.partial(_KINDS[name], **options)

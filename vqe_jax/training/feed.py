@@ -1,0 +1,93 @@
+"""Batches from the pipeline onto the devices, one ahead of the step."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from vqe_jax.data.pipeline import DataConfig, batches
+from vqe_jax.errors import UserError, near_misses
+
+__all__ = ["Feed", "data_config"]
+
+
+def data_config(section: dict[str, Any], overrides: dict[str, Any], where: str) -> DataConfig:
+    """The pipeline's settings from a config's ``data`` and a stage's overrides.
+
+    Raises:
+      UserError: an unknown or missing key.
+    """
+    fields = {f.name: f for f in dataclasses.fields(DataConfig)}
+    values = {**section, **overrides}
+    for key in values:
+        if key not in fields:
+            raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
+    for name, field in fields.items():
+        missing = field.default is dataclasses.MISSING
+        if missing and field.default_factory is dataclasses.MISSING and name not in values:
+            raise UserError(f"{where} lacks the key {name!r}")
+    return DataConfig(**values)
+
+
+class Feed:
+    """The batches of a stage, on the devices.
+
+    Batch n is a function of (seed, n, host) alone; the iterator's own state is kept beside a
+    checkpoint and put back on resume.
+    """
+
+    def __init__(
+        self, config: DataConfig, *, seed: int, start: int, sharding: NamedSharding
+    ) -> None:
+        """Opens the pipeline at batch ``start``."""
+        self._iterator = iter(
+            batches(
+                config, seed=seed, host=jax.process_index(), hosts=jax.process_count(), start=start
+            )
+        )
+        self._sharding = sharding
+        self._ahead: Any = None
+        self._before: Any = None
+
+    def take(self) -> tuple[dict[str, jax.Array], list[str]]:
+        """The next batch, and the names of its clips where the pipeline gives them."""
+        if self._ahead is None:
+            self.prefetch()
+        taken, self._ahead = self._ahead, None
+        return taken
+
+    def prefetch(self) -> None:
+        """Makes the next batch and starts its way to the devices."""
+        if self._ahead is None:
+            self._before = self._iterator.get_state()
+            batch = next(self._iterator)
+            names = [str(n) for n in np.ravel(batch.get("name", []))]
+            arrays = {k: v for k, v in batch.items() if np.asarray(v).dtype.kind in "fiu"}
+            self._ahead = {k: self._place(v) for k, v in arrays.items()}, names
+
+    def _place(self, array: np.ndarray) -> jax.Array:
+        devices = self._sharding.mesh.devices.size
+        rows = array.shape[0] * jax.process_count()
+        if rows % devices:
+            raise UserError(
+                f"a batch of {rows} does not divide among {devices} devices; choose another "
+                "data.batch or set config.devices"
+            )
+        if jax.process_count() == 1:
+            return jax.device_put(array, self._sharding)
+        return jax.make_array_from_process_local_data(self._sharding, array)
+
+    def get_state(self) -> str:
+        """The iterator's state before the next batch to be taken, as JSON."""
+        state = self._iterator.get_state() if self._ahead is None else self._before
+        return json.dumps(state.decode() if isinstance(state, bytes) else state)
+
+    def set_state(self, state: str) -> None:
+        """Goes on where :meth:`get_state` was called."""
+        self._ahead = None
+        self._iterator.set_state(json.loads(state))

@@ -1,0 +1,322 @@
+"""What a training run is: a tuple of stages and the few settings around them, checked.
+
+:func:`parse` turns a ``ConfigDict`` into frozen dataclasses whose fields are the config's keys. A
+key that does not exist, or a value of the wrong kind, is one line that names it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from vqe_jax import losses
+from vqe_jax.errors import UserError, near_misses
+
+__all__ = [
+    "Checkpointing",
+    "Evaluation",
+    "Optimizer",
+    "Run",
+    "Schedule",
+    "Stage",
+    "Term",
+    "parse",
+    "to_plain",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Learning rate over a stage, as a function of its steps.
+
+    Attributes:
+      name: "constant", "cosine" (down to ``end``, with restarts) or "step" (times ``factor`` at
+        each of ``fractions`` of the length).
+      end: learning rate at the end of a cosine period.
+      periods: lengths of the cosine periods in steps; empty: one of the length of the stage.
+      restart_scales: what the learning rate is multiplied by in each period; empty: ones.
+      fractions: of the length, where "step" takes place.
+      factor: see "step".
+      length: steps that fractions and an empty ``periods`` refer to; None: those of the stage.
+      offset: steps of the schedule that lie before the stage, where stages share one.
+      warmup: steps over which the learning rate rises from zero.
+    """
+
+    name: str = "constant"
+    end: float = 0.0
+    periods: tuple[int, ...] = ()
+    restart_scales: tuple[float, ...] = ()
+    fractions: tuple[float, ...] = (0.6, 0.9)
+    factor: float = 0.5
+    length: int | None = None
+    offset: int = 0
+    warmup: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """What turns gradients into updates.
+
+    Attributes:
+      name: "adam", "adamw", "sgd", "lion", "nadam", "radam", "lamb" or "muon".
+      betas: decay of the moments (of "sgd": momentum, the second is not used).
+      eps: added to the root of the second moment.
+      weight_decay: decoupled weight decay, for those that have it.
+      clip_norm: gradients are scaled down to this global norm; None: never.
+    """
+
+    name: str = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One loss of a stage: its name in :mod:`vqe_jax.losses`, its weight and its options."""
+
+    name: str
+    weight: float = 1.0
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One part of a training run.
+
+    Attributes:
+      name: of the stage; also of its model file under ``stages/`` in the work directory.
+      steps: optimiser steps.
+      kind: which step it takes: "plain" or "adversarial".
+      start: where its parameters come from: "scratch", "previous", the name of an earlier
+        stage, a packaged model or the path of a model file.
+      start_averaged: begin from an earlier stage's averaged weights where it kept them.
+      keep_optimizer: go on with the previous stage's optimiser state, raw weights and average.
+      fresh: path patterns of parameters that the start may lack.
+      unused: path patterns of the start's parameters that may be left out.
+      frozen: path patterns of parameters that are not trained.
+      freeze_steps: (pattern, steps): not trained for the first steps of the stage.
+      lr_scales: (pattern, factor): learning rate relative to that of the stage.
+      learning_rate: the highest of the schedule.
+      schedule: see :class:`Schedule`.
+      optimizer: see :class:`Optimizer`.
+      losses: what is minimised.
+      corruption: what is done to the input (``name`` and options), or None.
+      data: overrides of the run's ``data`` (clip length, crop, batch size, ...).
+      model_kwargs: overrides of the run's ``model_kwargs``.
+      ema: decay of the averaged weights, 0 for none. It is warmed up: the decay of step n is
+        at most (1 + n) / (10 + n).
+      options: of the kind of step ("adversarial": see there).
+    """
+
+    name: str
+    steps: int
+    kind: str = "plain"
+    start: str = "scratch"
+    start_averaged: bool = True
+    keep_optimizer: bool = False
+    fresh: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    freeze_steps: tuple[tuple[str, int], ...] = ()
+    lr_scales: tuple[tuple[str, float], ...] = ()
+    learning_rate: float = 1e-4
+    schedule: Schedule = Schedule()
+    optimizer: Optimizer = Optimizer()
+    losses: tuple[Term, ...] = (Term("charbonnier"),)
+    corruption: dict[str, Any] | None = None
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    model_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    ema: float = 0.0
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Validation on whole clips while training.
+
+    Attributes:
+      dataset: of the clips; None: that of ``data``.
+      data_dir: where it lies; None: that of ``data``.
+      split: which part of it.
+      config_name: its variant, or several; None: that of ``data``.
+      protocol: a name of :mod:`vqe_jax.metrics`; None: "psnr_y", or "psnr_rgb_uint8" for a network
+        on RGB.
+      clips: names of the clips; empty: all.
+      frames: at most so many of each clip, from the start; None: all.
+      every: steps between validations; 0: at the end of a stage only.
+      worst_weight: the best model is chosen by ``(1 - w) * mean + w * worst clip``.
+    """
+
+    dataset: str | None = None
+    data_dir: str | None = None
+    split: str = "val"
+    config_name: str | tuple[str, ...] | None = None
+    protocol: str | None = None
+    clips: tuple[str, ...] = ()
+    frames: int | None = None
+    every: int = 1000
+    worst_weight: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpointing:
+    """Checkpoints: ``every`` so many steps, the last ``keep`` stay."""
+
+    every: int = 1000
+    keep: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run.
+
+    Attributes:
+      model: the network's name, as :func:`vqe_jax.models.build` takes it.
+      data: keyword arguments of :class:`vqe_jax.data.pipeline.DataConfig`.
+      stages: in order.
+      model_kwargs: the network's keyword arguments.
+      eval: validation; None: none.
+      checkpoint: see :class:`Checkpointing`.
+      seed: of everything random.
+      dtype: of the computation, "float32" or "bfloat16"; parameters are float32 always.
+      devices: how many devices share a batch; None: all there are.
+      log_every: steps between lines of metrics.
+      max_skipped: so many steps in a row without a finite gradient end the run.
+      tensorboard: write TensorBoard files too.
+      source: a sentence on the data and the recipe that goes into the model files.
+    """
+
+    model: str
+    data: dict[str, Any]
+    stages: tuple[Stage, ...]
+    model_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    eval: Evaluation | None = None
+    checkpoint: Checkpointing = Checkpointing()
+    seed: int = 0
+    dtype: str = "float32"
+    devices: int | None = None
+    log_every: int = 50
+    max_skipped: int = 20
+    tensorboard: bool = False
+    source: str = ""
+
+    def first_step(self, index: int) -> int:
+        """Global number of the first step of a stage."""
+        return sum(stage.steps for stage in self.stages[:index])
+
+
+def parse(config: Mapping[str, Any]) -> Run:
+    """Checks a config.
+
+    Args:
+      config: a ``ConfigDict`` or nested dictionaries; its keys are the fields of :class:`Run`.
+
+    Returns:
+      The same as dataclasses.
+
+    Raises:
+      UserError: a missing or unknown key, a value of another kind, a stage that starts from one
+        that does not come before it, an unknown loss.
+    """
+    run = _dataclass(Run, to_plain(config), "config")
+    if not run.stages:
+        raise UserError("config.stages is empty; a run needs at least one stage")
+    if run.dtype not in ("float32", "bfloat16"):
+        raise UserError(f"config.dtype={run.dtype!r}; expected 'float32' or 'bfloat16'")
+    earlier: list[str] = []
+    for index, stage in enumerate(run.stages):
+        _check_stage(stage, f"config.stages[{index}]", earlier)
+        earlier.append(stage.name)
+    return run
+
+
+def to_plain(config: Any) -> Any:
+    """ConfigDicts as dictionaries and lists as tuples, all the way down."""
+    if hasattr(config, "to_dict"):
+        config = config.to_dict()
+    if isinstance(config, Mapping):
+        return {str(key): to_plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return tuple(to_plain(value) for value in config)
+    return config
+
+
+def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
+    if stage.name in earlier:
+        raise UserError(f"{where}.name={stage.name!r} is taken by an earlier stage")
+    if stage.steps < 1:
+        raise UserError(f"{where}.steps={stage.steps} must be at least 1")
+    if (stage.start == "previous" or stage.keep_optimizer) and not earlier:
+        raise UserError(f"{where} is the first stage and has no previous one; start it from "
+                        "'scratch' or a model file")  # fmt: skip
+    if stage.keep_optimizer and stage.start != "previous":
+        raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
+    if not stage.losses:
+        raise UserError(f"{where}.losses is empty; name at least one, as ('charbonnier', 1.0)")
+    for term in stage.losses:
+        losses.build(term.name, **term.options)
+
+
+def _dataclass(cls: type, values: Any, where: str) -> Any:
+    """An instance of a dataclass from a dictionary, or for a Term from a tuple."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    if cls is Term and isinstance(values, (tuple, str)):
+        values = dict(zip(fields, (values,) if isinstance(values, str) else values, strict=False))
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}={values!r}; expected a section with {', '.join(fields)}")
+    for key in values:
+        if key not in fields:
+            raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
+    required = [f.name for f in fields.values() if f.default is dataclasses.MISSING
+                and f.default_factory is dataclasses.MISSING]  # fmt: skip
+    for name in required:
+        if name not in values:
+            raise UserError(f"{where} lacks the key {name!r}")
+    return cls(**{k: _value(hints[k], v, f"{where}.{k}") for k, v in values.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """A value checked against a field's type; integers are accepted as floats."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        return _union([a for a in arguments if a is not type(None)], value, where)
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(typing.cast(type, hint), value, where)
+    if origin is tuple:
+        return _tuple(arguments, value, where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where}={value!r}; expected a section")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise UserError(f"{where}={value!r}; expected {hint.__name__}")
+    return value
+
+
+def _union(kinds: list[Any], value: Any, where: str) -> Any:
+    for kind in kinds[:-1]:
+        try:
+            return _value(kind, value, where)
+        except UserError:
+            continue
+    return _value(kinds[-1], value, where)
+
+
+def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, tuple):
+        raise UserError(f"{where}={value!r}; expected a tuple")
+    if arguments[-1] is Ellipsis:
+        return tuple(_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if len(value) != len(arguments):
+        raise UserError(f"{where}={value!r}; expected {len(arguments)} values")
+    return tuple(_value(a, v, where) for a, v in zip(arguments, value, strict=True))

@@ -1,0 +1,158 @@
+"""What a stage's parameters are before its first step, and the model files it leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from vqe_jax import models
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training.stages import Run, Stage
+from vqe_jax.weights import ModelFile, load_model, save_model
+
+__all__ = [
+    "build_network",
+    "export",
+    "fresh_variables",
+    "model_kwargs",
+    "stage_file",
+    "start_variables",
+]
+
+_KEPT = ("params", "batch_stats")
+
+
+def model_kwargs(run: Run, stage: Stage) -> dict[str, Any]:
+    """The network's keyword arguments in a stage, without the computation's dtype."""
+    return {**run.model_kwargs, **stage.model_kwargs}
+
+
+def build_network(run: Run, stage: Stage) -> models.Network:
+    """The network of a stage.
+
+    Raises:
+      UserError: an unknown network or keyword, or bfloat16 for one that has no ``dtype``.
+    """
+    kwargs = model_kwargs(run, stage)
+    if run.dtype != "float32":
+        if "dtype" not in models.fields(run.model):
+            raise UserError(f"config.dtype={run.dtype!r}: model {run.model!r} computes in "
+                            "float32 only")  # fmt: skip
+        kwargs["dtype"] = run.dtype
+    return models.build(run.model, **kwargs)
+
+
+def stage_file(workdir: Path, stage: Stage) -> Path:
+    """Where a stage's result is kept."""
+    return workdir / "stages" / f"{stage.name}.safetensors"
+
+
+def start_variables(
+    run: Run, index: int, network: models.Network, *, workdir: Path, previous: Any = None
+) -> dict[str, Any]:
+    """The variables that a stage begins with.
+
+    Args:
+      run: the whole run.
+      index: of the stage.
+      network: of the stage.
+      workdir: where earlier stages left their model files.
+      previous: variables of the stage before, in memory; None in the first stage.
+
+    Returns:
+      ``{"params": ..., "batch_stats": ...}``.
+
+    Raises:
+      UserError: a start that does not exist, holds another network, or does not fit.
+    """
+    stage = run.stages[index]
+    fresh = fresh_variables(run, index, network)
+    if stage.start == "scratch":
+        return fresh
+    if stage.start == "previous":
+        source, origin = previous, f"stage {run.stages[index - 1].name!r}"
+    else:
+        earlier = {s.name: s for s in run.stages[:index]}
+        found = earlier.get(stage.start)
+        path = stage.start if found is None else stage_file(workdir, found)
+        source, origin = load_model(path, expect=run.model).variables, f"model {path}"
+    return _fit(fresh, source, stage, origin)
+
+
+def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
+    """Newly initialised variables of a stage, a function of the run's seed."""
+    # Far from the numbers of steps, which are folded into the same key.
+    key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
+    return {k: v for k, v in initial_variables(network, key).items() if k in _KEPT}
+
+
+def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:
+    """The source's arrays in the shape of the fresh ones; differences only where allowed."""
+    wanted, given = flatten_dict(fresh, sep="/"), flatten_dict(_plain(source), sep="/")
+    result = {}
+    for path, array in wanted.items():
+        if path not in given:
+            _allow(path, stage.fresh, f"stage {stage.name!r}: {origin} has no {path!r}", "fresh")
+            result[path] = array
+            continue
+        if given[path].shape != array.shape:
+            raise UserError(
+                f"stage {stage.name!r}: {path} is {given[path].shape} in {origin}, but "
+                f"{array.shape} in this network"
+            )
+        result[path] = jax.numpy.asarray(given[path], array.dtype)
+    for path in given.keys() - wanted.keys():
+        _allow(path, stage.unused, f"stage {stage.name!r}: {path!r} of {origin} is not in this "
+               "network", "unused")  # fmt: skip
+    return unflatten_dict(result, sep="/")
+
+
+def _plain(tree: Any) -> Any:
+    return {k: _plain(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
+
+
+def _allow(path: str, patterns: tuple[str, ...], problem: str, key: str) -> None:
+    if not any(re.search(p, path) for p in patterns):
+        raise UserError(f"{problem}; name it in the stage's {key!r} if that is meant")
+
+
+def export(
+    path: Path, run: Run, stage: Stage, variables: Any, *, step: int, extra: dict[str, Any]
+) -> None:
+    """Writes variables as a model file that is enough to run the network.
+
+    Args:
+      path: where to.
+      run: the run; its model and source are recorded.
+      stage: the stage; its keyword arguments are recorded.
+      variables: host arrays.
+      step: steps taken.
+      extra: more to record: the config, the validation.
+    """
+    network = models.build(run.model, **model_kwargs(run, stage))
+    save_model(
+        path,
+        ModelFile(
+            model=run.model,
+            kwargs=model_kwargs(run, stage),
+            variables=jax.tree.map(np.asarray, variables),
+            colour="luma" if getattr(network, "channels", 1) == 1 else "rgb",
+            qp=_qps(run),
+            source=run.source or "trained with train.py",
+            extra={"stage": stage.name, "step": step, **extra},
+        ),
+    )
+
+
+def _qps(run: Run) -> tuple[int, ...]:
+    """The QPs that the names of the data's configurations tell ("qp37")."""
+    names = run.data.get("config_name", "")
+    names = (names,) if isinstance(names, str) else names
+    return tuple(sorted({int(m[1]) for n in names if (m := re.search(r"qp(\d+)", n))}))

@@ -1,0 +1,283 @@
+"""The plain training step: one network, its losses, one optimiser; jitted over all devices.
+
+A batch is split over a one-axis mesh, the state is on every device; XLA inserts the sums. A step
+whose loss, gradient or result is not finite leaves the state as it was and is counted.
+
+``make_step`` is what every kind of step offers: ``make_step(stage, network, place) -> Step``. The
+loop knows nothing else about a kind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from vqe_jax import losses
+from vqe_jax.errors import UserError, near_misses
+from vqe_jax.models import Network
+from vqe_jax.training import corruption
+from vqe_jax.training.optimizer import build_optimizer, build_schedule, freeze_steps, lr_factors
+from vqe_jax.training.stages import Stage, Term
+from vqe_jax.training.state import TrainState, new_state
+
+__all__ = ["Place", "Step", "kind", "make_place", "make_step", "total_loss"]
+
+Metrics = dict[str, Array]
+_KINDS = {"plain": "step", "adversarial": "adversarial_step"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where and when a stage runs.
+
+    Attributes:
+      mesh: one axis, "data".
+      first_step: global number of the stage's first step.
+      seed: of everything random.
+    """
+
+    mesh: Mesh
+    first_step: int = 0
+    seed: int = 0
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The same on every device: states and metrics."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def split(self) -> NamedSharding:
+        """The first axis over the devices: batches."""
+        return NamedSharding(self.mesh, PartitionSpec("data"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a kind of step gives the loop.
+
+    Attributes:
+      init_state: variables -> state at the start of the stage.
+      step_fn: (state, batch) -> (state, metrics); jitted, the state is donated. The metrics are
+        scalars and hold "loss" and "skipped_in_a_row".
+    """
+
+    init_state: Callable[[Any], TrainState]
+    step_fn: Callable[[TrainState, corruption.Batch], tuple[TrainState, Metrics]]
+
+
+def kind(name: str) -> types.ModuleType:
+    """The module of a kind of step, which offers ``make_step``.
+
+    Raises:
+      UserError: no such kind.
+    """
+    if name not in _KINDS:
+        raise UserError(f"stage kind {name!r} does not exist{near_misses(name, _KINDS)}")
+    return importlib.import_module(f"vqe_jax.training.{_KINDS[name]}")
+
+
+def make_place(devices: int | None = None, *, first_step: int = 0, seed: int = 0) -> Place:
+    """A mesh of all devices, or of the first few.
+
+    Raises:
+      UserError: more devices than there are.
+    """
+    there = jax.devices()
+    if devices is not None and not 1 <= devices <= len(there):
+        raise UserError(f"config.devices={devices}; there are {len(there)} devices here")
+    chosen = np.asarray(there[:devices])
+    return Place(Mesh(chosen, ("data",)), first_step=first_step, seed=seed)
+
+
+def total_loss(
+    terms: list[tuple[Term, losses.Loss]],
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    batch: corruption.Batch,
+) -> tuple[Float[Array, ""], Metrics]:
+    """The weighted sum of a stage's losses, and each by its name.
+
+    A loss that has a keyword of the name of a batch's entry (``weight``, ``qp``) is given it.
+
+    Args:
+      terms: the losses with their functions.
+      prediction: the network's result.
+      target: the raw clip.
+      batch: the batch after corruption.
+    """
+    values = {}
+    total = jnp.zeros(())
+    for term, loss in terms:
+        extras = {
+            k: batch[k] for k in ("weight", "qp") if k in batch and k in losses.keywords(loss)
+        }
+        value = loss(prediction, target, **extras)
+        values[f"loss/{term.name}"] = value
+        total = total + term.weight * value
+    return total, values
+
+
+def build_terms(stage: Stage) -> list[tuple[Term, losses.Loss]]:
+    """The stage's losses as functions.
+
+    Raises:
+      UserError: a loss that cannot be restricted to the corrupted pixels.
+    """
+    terms = [(term, losses.build(term.name, **term.options)) for term in stage.losses]
+    if stage.corruption is not None:
+        for term, loss in terms:
+            if "weight" not in losses.keywords(loss):
+                raise UserError(
+                    f"stage {stage.name!r}: loss {term.name!r} cannot be taken on a part of the "
+                    f"pixels, which corruption {stage.corruption.get('name')!r} needs"
+                )
+    return terms
+
+
+def _scalar_metrics(sown: Any) -> Metrics:
+    """What the network sowed into "metrics", by name; the mean where it did so several times."""
+    found: dict[str, list[Array]] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(sown):
+        names = [str(k.key) for k in path if hasattr(k, "key")]
+        found.setdefault(names[-1], []).append(jnp.mean(leaf.astype(jnp.float32)))
+    return {name: jnp.mean(jnp.stack(values)) for name, values in found.items()}
+
+
+def apply_network(
+    network: Network, variables: Any, batch: corruption.Batch, key: PRNGKeyArray
+) -> tuple[Float[Array, "b t h w c"], Any, Metrics]:
+    """Runs a network for training.
+
+    Returns:
+      Its result in float32, its updated other variables, and the metrics that it sowed.
+    """
+    result, updated = network.apply(
+        variables, batch["compressed"], qp=batch.get("qp"), train=True,
+        mutable=["batch_stats", "metrics"], rngs={"dropout": key},
+    )  # fmt: skip
+    stats = {k: v for k, v in updated.items() if k != "metrics"}
+    return result.astype(jnp.float32), stats, _scalar_metrics(updated.get("metrics", {}))
+
+
+def keep_if(ok: Bool[Array, ""], new: Any, old: Any) -> Any:
+    """``new`` where the step was finite, else ``old``."""
+    return jax.tree.map(lambda n, o: jnp.where(ok, n, o), new, old)
+
+
+def average(ema: Any, params: Any, decay: float, age: Array) -> Any:
+    """Moves averaged parameters towards the parameters; the first steps move them faster."""
+    n = age.astype(jnp.float32)
+    d = jnp.minimum(decay, (1 + n) / (10 + n))
+    return jax.tree.map(lambda e, p: e * d + p * (1 - d), ema, params)
+
+
+def make_step(stage: Stage, network: Network, place: Place) -> Step:
+    """The plain step of a stage.
+
+    Args:
+      stage: what to train and how.
+      network: the module.
+      place: devices, first step and seed.
+
+    Returns:
+      How to start a state, and the jitted step.
+
+    Raises:
+      UserError: unknown losses, patterns that match nothing, options that contradict each other.
+    """
+    if stage.options:
+        raise UserError(f"stage {stage.name!r}: a plain step has no options, got "
+                        f"{', '.join(stage.options)}")  # fmt: skip
+    optimizer = build_optimizer(stage)
+    schedule = build_schedule(stage)
+    terms = build_terms(stage)
+    corrupt = corruption.build(stage.corruption)
+
+    def init_state(variables: Any) -> TrainState:
+        lr_factors(stage, variables["params"])  # patterns that match nothing are said here
+        opt_state = optimizer.init(variables["params"])
+        state = new_state(
+            variables, opt_state, step=place.first_step, averaged=stage.ema > 0
+        )  # fmt: skip
+        return jax.device_put(state, place.replicated)
+
+    def step_fn(state: TrainState, batch: corruption.Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(place.seed), state.step)
+        noise_key, dropout_key = jax.random.split(key)
+        if corrupt is not None:
+            batch = corrupt(noise_key, batch)
+        stage_step = state.step - place.first_step
+        held = freeze_steps(stage, state.params)
+
+        def loss_fn(params: Any) -> tuple[Array, Any]:
+            # Frozen parameters get no gradient, and XLA computes none.
+            params = jax.tree.map(
+                lambda p, h: jax.lax.stop_gradient(p) if h < 0 else p, params, held
+            )
+            variables = {"params": params, **state.stats}
+            result, stats, sown = apply_network(network, variables, batch, dropout_key)
+            loss, values = total_loss(terms, result, batch["raw"], batch)
+            return loss, (stats, values | sown)
+
+        (loss, (stats, values)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        grads = jax.tree.map(
+            lambda g, h: jnp.where(stage_step >= h, g, 0) if h > 0 else g, grads, held
+        )
+        grad_norm = optax.global_norm(grads)
+        rate = schedule(stage_step)
+        updates, opt_state = optimizer.update(
+            grads, state.opt_state, state.params, stage_step=stage_step
+        )
+        factors = lr_factors(stage, state.params)
+        params = jax.tree.map(lambda p, u, f: p + (rate * f) * u, state.params, updates, factors)
+        param_norm = optax.global_norm(params)
+        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & jnp.isfinite(param_norm)
+        # A stage that goes on with its predecessor's average does not warm it up again.
+        age = state.step if stage.keep_optimizer else stage_step
+        ema = None if state.ema is None else average(state.ema, params, stage.ema, age)
+        new = state.replace(
+            params=params, stats={**state.stats, **stats}, ema=ema, opt_state=opt_state
+        )
+        return finish(ok, new, state, {
+            "loss": loss, "learning_rate": rate, "grad_norm": grad_norm,
+            "param_norm": param_norm, **values,
+        })  # fmt: skip
+
+    jitted = jax.jit(
+        step_fn,
+        donate_argnums=0,
+        in_shardings=(place.replicated, place.split),
+        out_shardings=(place.replicated, place.replicated),
+    )
+    return Step(init_state, jitted)
+
+
+def finish(
+    ok: Bool[Array, ""], new: TrainState, old: TrainState, metrics: Metrics
+) -> tuple[TrainState, Metrics]:
+    """Takes a step or skips it, counts either, and adds the counters to the metrics.
+
+    Args:
+      ok: everything is finite.
+      new: the state after the step, with the old counters.
+      old: the state before.
+      metrics: of the step.
+    """
+    state = keep_if(ok, new, old)
+    in_a_row = jnp.where(ok, 0, old.skipped_in_a_row + 1)
+    state = state.replace(
+        step=old.step + 1,
+        skipped=old.skipped + (1 - ok.astype(jnp.int32)),
+        skipped_in_a_row=in_a_row,
+    )
+    return state, metrics | {"skipped": state.skipped, "skipped_in_a_row": in_a_row}
