@@ -127,8 +127,8 @@ class ContainerReader(Reader):
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    matrix = side_data(picture, "DISPLAYMATRIX")
-    return None if matrix is None else struct.unpack("=9i", matrix)
+    matrices = side_data(picture, "DISPLAYMATRIX")
+    return struct.unpack("=9i", matrices[0]) if matrices else None
 
 
 def _describe(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -16,13 +15,12 @@ import av
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.files import readable_file, translated
+from vqe_jax.video.log import captured
 
 __all__ = ["TRACEABLE", "TracedPacket", "trace"]
 
 TRACEABLE = ("hevc", "h264")
 _ELEMENT = re.compile(r"\d+\s+(\w+)(?:\[\d+\])*\s.* = (-?\d+)\s*")
-# The level of FFmpeg's log is one for the process.
-_LOG = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,37 +70,14 @@ def trace(path: Path) -> Generator[TracedPacket, None, None]:
             raise UserError(
                 f"{path}: headers can be read from {' and '.join(TRACEABLE)}, not from {codec}"
             )
-        filtering, before = _open_filter(stream)
+        with captured(av.logging.VERBOSE) as logs:
+            filtering = av.BitStreamFilterContext("trace_headers", stream)
+        before = _elements(logs)
         for packet in container.demux(stream):
             if not packet.size:
                 continue
             pts = packet.pts
-            logs = _filter(filtering, packet)
+            with captured(av.logging.VERBOSE) as logs:
+                filtering.filter(packet)
             yield TracedPacket(codec, before + _elements(logs), pts)
             before = ()
-
-
-def _open_filter(
-    stream: av.video.stream.VideoStream,
-) -> tuple[av.BitStreamFilterContext, tuple[tuple[str, int], ...]]:
-    with _LOG:
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.VERBOSE)
-        try:
-            with av.logging.Capture() as logs:
-                filtering = av.BitStreamFilterContext("trace_headers", stream)
-        finally:
-            av.logging.set_level(level)
-    return filtering, _elements(logs)
-
-
-def _filter(filtering: av.BitStreamFilterContext, packet: av.Packet) -> list[tuple[int, str, str]]:
-    with _LOG:
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.VERBOSE)
-        try:
-            with av.logging.Capture() as logs:
-                filtering.filter(packet)
-        finally:
-            av.logging.set_level(level)
-    return logs

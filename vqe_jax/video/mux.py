@@ -13,6 +13,7 @@ import av
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.log import captured
 from vqe_jax.video.passthrough import Passthrough
 from vqe_jax.video.planes import to_av_frame
 from vqe_jax.video.writer import Writer
@@ -39,8 +40,9 @@ CONTAINERS = {
 DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
     "libx265": {"preset": "medium", "crf": "12"},
     "libx264": {"preset": "medium", "crf": "12"},
-    "ffv1": {"level": "3", "slices": "4", "slicecrc": "1"},
+    "ffv1": {"level": "3", "slicecrc": "1"},
 }
+_FAR = 1000  # frames; no encoder reorders over such a distance
 _EVEN_ONLY = ("libx264", "libx265", "libsvtav1")
 
 
@@ -111,9 +113,11 @@ class ContainerWriter(Writer):
         self._base = info.time_base or 1 / (info.frame_rate or Fraction(25))
         self._tick = max(1, round(1 / ((info.frame_rate or Fraction(25)) * self._base)))
         self._last: int | None = None
+        self._first = 0
         chosen = dict(DEFAULT_OPTIONS.get(codec, {}) if options is None else options)
         kind = CONTAINERS[path.suffix.lower()]
         with translated(path, "written"):
+            self.part.open("wb").close()  # FFmpeg would do so with the first packet only
             self._container = av.open(str(self.part), "w", format=kind)
             try:
                 self._stream = self._add_video(codec, _quiet(codec, chosen))
@@ -126,7 +130,12 @@ class ContainerWriter(Writer):
         info = self.info
         layout = _layout(codec, info)
         _check_options(codec, options)
-        stream = cast(av.VideoStream, self._container.add_stream(codec, rate=info.frame_rate or 25))
+        try:
+            stream = cast(
+                av.VideoStream, self._container.add_stream(codec, rate=info.frame_rate or 25)
+            )
+        except ValueError as err:
+            raise UserError(f"{self.path}: {err}; choose another codec or container") from None
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = info.width, info.height, layout
         stream.time_base = context.time_base = self._base
@@ -141,14 +150,7 @@ class ContainerWriter(Writer):
         if info.display_matrix:
             stream.set_display_matrix(info.display_matrix)
         context.options = options
-        with av.logging.Capture() as logs:
-            try:
-                context.open(strict=False)
-            except (av.FFmpegError, ValueError) as err:
-                said = "; ".join(text.strip() for _, _, text in logs) or str(err)
-                raise UserError(
-                    f"{codec} refuses its settings: {said} (options {options})"
-                ) from err
+        _open_encoder(context, options)
         return stream
 
     def _stamp(self, frame: Frame) -> int:
@@ -164,6 +166,7 @@ class ContainerWriter(Writer):
                 stacklevel=4,
             )
             pts = self._last + 1
+        self._first = pts if self._last is None else self._first
         self._last = pts
         return pts
 
@@ -191,6 +194,9 @@ class ContainerWriter(Writer):
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:
             if packet.dts is not None:
+                if packet.dts < self._first - _FAR * self._tick:
+                    # x265 leaves the decoding times of clips of two frames to chance.
+                    packet.dts = packet.pts
                 self._others.advance(float(packet.dts * packet.time_base))
             self._container.mux(packet)
 
@@ -221,6 +227,22 @@ class ContainerWriter(Writer):
             pass
         finally:
             discard(self.part)
+
+
+def _open_encoder(context: av.VideoCodecContext, options: Mapping[str, str]) -> None:
+    """What the encoder only warns of (an unknown entry of ``x265-params``) is an error here."""
+    failure: Exception | None = None
+    with captured(av.logging.WARNING) as logs:
+        try:
+            context.open(strict=False)
+        except (av.FFmpegError, ValueError) as err:
+            failure = err
+    said = [text.strip() for _, _, text in logs]
+    refused = [text for text in said if "Unknown option" in text or "Invalid value" in text]
+    if failure or refused:
+        given = " ".join(f"{key}={value}" for key, value in options.items())
+        reason = "; ".join(refused or said) or str(failure)
+        raise UserError(f"{context.name} refuses its options ({given[:200]}): {reason}")
 
 
 def _check_options(codec: str, options: Mapping[str, str]) -> None:

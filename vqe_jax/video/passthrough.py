@@ -72,20 +72,28 @@ class Passthrough:
         self._packets = self._input.demux(*copied) if copied else iter(())
 
     def _add(self, stream: av.stream.Stream) -> None:
+        if stream.type == "data":
+            # The muxer makes tracks of chapters and time codes anew; it refuses them as data.
+            if self._input is not None and not self._input.chapters():
+                self._left_out(stream, "data streams cannot be copied")
+            return
         try:
             if isinstance(stream, av.stream.AttachmentStream):
                 self._output.add_attachment(stream.name or "", stream.mimetype or "", stream.data)
                 return
             target = self._output.add_stream_from_template(stream)
         except (ValueError, av.FFmpegError) as err:
-            warnings.warn(
-                f"stream {stream.index} ({stream.type}, {stream.name}) is left out: {err}",
-                stacklevel=6,
-            )
+            self._left_out(stream, str(err))
             return
         target.metadata.update(_kept(stream.metadata))
         target.disposition = stream.disposition
         self._targets[stream.index] = target
+
+    def _left_out(self, stream: av.stream.Stream, why: str) -> None:
+        warnings.warn(
+            f"stream {stream.index} ({stream.type}, {stream.name}) is left out: {why}",
+            stacklevel=2,
+        )
 
     def advance(self, seconds: float) -> None:
         """Writes the packets that are due before a time, so that no stream runs far ahead.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import av
 import numpy as np
@@ -53,15 +54,15 @@ def _plane(plane: av.video.plane.VideoPlane, shape: tuple[int, int], dtype: np.d
     return rows[:, : width * dtype.itemsize].copy().view(dtype)
 
 
-def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
-    """The bytes of a frame's first side data of a kind, or None.
+def side_data(picture: av.VideoFrame, kind: str) -> list[bytes]:
+    """The frame's side data of a kind.
 
     Args:
       picture: as PyAV's decoder returned it.
       kind: PyAV's name of it, such as ``"DISPLAYMATRIX"``.
     """
-    found = picture.side_data
-    return next((bytes(found[i]) for i in range(len(found)) if found[i].type.name == kind), None)
+    found: Any = picture.side_data
+    return [bytes(data) for data in found if data.type.name == kind]
 
 
 def from_av_frame(picture: av.VideoFrame) -> Frame:

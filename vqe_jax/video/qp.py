@@ -111,7 +111,7 @@ def encoder_settings(path: str | os.PathLike[str]) -> dict[str, str] | None:
         stream = video_stream(container, path)
         for packet in container.demux(stream):
             for picture in packet.decode():
-                return _settings(side_data(picture, "SEI_UNREGISTERED") or b"")
+                return _settings(b"\n".join(side_data(picture, "SEI_UNREGISTERED")))
     return None
 
 
