@@ -36,7 +36,7 @@ class Remote:
     sha256: str
     licence: str
     member: str = ""
-    megabytes: float = 0
+    megabytes: float = 0.0
 
     @property
     def filename(self) -> str:

@@ -177,7 +177,7 @@ def _lpips_heads(net: str, carried: str = "") -> Part:
 PARTS = {
     "alexnet": Part(
         "AlexNet, ImageNet",
-        _torchvision("alexnet-owt-7be5be79.pth", 244),
+        _torchvision("alexnet-owt-7be5be79.pth", 244.0),
         lambda: _backbone(_alexnet(), "AlexNet_0"),
         lambda: _module_shapes(AlexNet()),
         ("VQE_ALEXNET", "VQE_LPIPS_ALEX"),
@@ -186,7 +186,7 @@ PARTS = {
     ),
     "vgg16": Part(
         "VGG-16, ImageNet",
-        _torchvision("vgg16-397923af.pth", 553),
+        _torchvision("vgg16-397923af.pth", 553.0),
         lambda: _backbone(_vgg(16), "VGG16_0"),
         lambda: _module_shapes(VGG(depth=16)),
         ("VQE_VGG16", "VQE_LPIPS_VGG"),
@@ -195,7 +195,7 @@ PARTS = {
     ),
     "vgg19": Part(
         "VGG-19, ImageNet",
-        _torchvision("vgg19-dcbb9e9d.pth", 575),
+        _torchvision("vgg19-dcbb9e9d.pth", 575.0),
         lambda: _backbone(_vgg(19)),
         lambda: _module_shapes(VGG(depth=19, taps=("relu5_4",))),
         ("VQE_VGG19",),
@@ -203,7 +203,7 @@ PARTS = {
     ),
     "squeezenet": Part(
         "SqueezeNet 1.1, ImageNet",
-        _torchvision("squeezenet1_1-b8a52dc0.pth", 5),
+        _torchvision("squeezenet1_1-b8a52dc0.pth", 5.0),
         lambda: _backbone(_squeezenet()),
         lambda: _module_shapes(SqueezeNet()),
         ("VQE_SQUEEZENET", "VQE_LPIPS_SQUEEZE"),
@@ -226,7 +226,7 @@ PARTS = {
             "pt_inception-2015-12-05-6726825d.pth",
             "6726825d",
             "Apache-2.0",
-            megabytes=91,
+            megabytes=91.0,
         ),
         _inception,
         _inception_shapes,
