@@ -147,7 +147,7 @@ def _silenced() -> Iterator[None]:
 
 
 def _write(root: Path, dataset: str, plan: Plan) -> None:
-    from vqe_jax.data.builders import PairsConfig, builder_class
+    from vqe_jax.data.builders import PairsConfig, builder_class, store_folder
 
     path = _path(root, dataset, plan.config_name)
     shutil.rmtree(path, ignore_errors=True)
@@ -158,7 +158,7 @@ def _write(root: Path, dataset: str, plan: Plan) -> None:
     config = name if known else PairsConfig(name=name, description=plan.description)
     with _silenced():
         builder = kind(plan=plan, data_dir=str(root), config=config, file_format="array_record")
-        builder.download_and_prepare()
+        builder.download_and_prepare(download_dir=str(store_folder(root, dataset) / "downloads"))
 
 
 def _tidy(root: Path, dataset: str) -> None:

@@ -25,6 +25,7 @@ from vqe_jax.errors import UserError
 __all__ = [
     "VERSION",
     "Clips",
+    "Demo",
     "PairsConfig",
     "builder_class",
     "planes_folder",
@@ -99,8 +100,13 @@ class _PairsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         root = Path(self._data_dir_root)
         plan = self._plan(Path(dl_manager._manual_dir or root / "manual" / self.name))
         store, planes = store_folder(root, self.name), planes_folder(root, self.name)
+        listed = self._planned is not None  # then all are encoded already and only looked up
         found = map_clips(
-            encode_clip, [(job, store, planes) for job in plan.jobs], label=plan.config_name
+            encode_clip,
+            [(job, store, planes) for job in plan.jobs],
+            label=plan.config_name,
+            workers=1 if listed else None,
+            quiet=listed,
         )
         splits: dict[str, list[tuple[record.PairInfo, str]]] = {}
         for job, info in zip(plan.jobs, found, strict=True):
@@ -137,6 +143,13 @@ class Clips(_PairsBuilder):
 
     SOURCE = "clips"
     BUILDER_CONFIGS = _presets("clips")
+
+
+class Demo(_PairsBuilder):
+    """Photographs set in motion; no download."""
+
+    SOURCE = "demo"
+    BUILDER_CONFIGS = _presets("demo")
 
 
 def builder_class(dataset: str) -> type[_PairsBuilder]:

@@ -77,10 +77,7 @@ def as_yuv420p8(frame: Frame, info: VideoInfo) -> Frame:
     if layout.subsampling == "rgb":
         target = yuv420p8_info(info)
         rgb = to_rgb(frame, info)[: target.height, : target.width]
-        blank = np.zeros((target.height, target.width), np.uint8)
-        half = blank[::2, ::2]
-        like = dataclasses.replace(frame, planes=(blank, half, half), pixel_format=YUV420P8)
-        return from_rgb(rgb, target, like=like)
+        return from_rgb(rgb, target)
     across, down = layout.factors
     if across > 2 or down > 2:
         raise UserError(

@@ -1,0 +1,97 @@
+"""``demo``: photographs set in motion, no download; a data set to try everything with.
+
+The photographs are those that scikit-image's wheel carries. A virtual camera pans, zooms, turns and
+shakes over them, patches of other photographs pass in front, the sensor is noisy
+(:mod:`vqe_jax.data.scenes`). Training and validation share no photograph. The clips are encoded by
+a real HEVC encoder. It takes a minute or two to build.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from vqe_jax.data.jobs import ClipJob
+from vqe_jax.data.scenes import Scene, SceneOrigin
+from vqe_jax.data.sources.common import AugmentedOptions, Plan, option, recipes, with_variants
+from vqe_jax.errors import UserError
+
+__all__ = ["OPTIONS", "PRESETS", "TRAIN_PHOTOS", "VAL_PHOTOS", "DemoOptions", "plan"]
+
+TRAIN_PHOTOS = (
+    "astronaut",
+    "coffee",
+    "rocket",
+    "coins",
+    "brick",
+    "grass",
+    "gravel",
+    "immunohistochemistry",
+    "hubble_deep_field",
+    "page",
+)
+VAL_PHOTOS = ("stereo_motorcycle", "cat", "camera")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DemoOptions(AugmentedOptions):
+    """Options of ``demo``."""
+
+    clips: int = option(20, "training clips; they go through the photographs in turn")
+    val_clips: int = option(3, "validation clips")
+    length: int = option(40, "frames of a clip")
+    width: int = option(320, "of the picture, in pixels")
+    height: int = option(192, "of the picture, in pixels")
+    noise: float = option(1.0, "of the sensor at mid-gray, in code values")
+    speed: float = option(1.0, "scales all motion")
+    source: str | None = option(None, "not used: the photographs come with scikit-image")
+
+
+OPTIONS = DemoOptions
+PRESETS = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
+
+
+def plan(options: DemoOptions) -> tuple[Plan, ...]:
+    """Lists the pairs to make.
+
+    Args:
+      options: of the build.
+
+    Raises:
+      UserError: sizes that cannot be, or scikit-image is not installed.
+    """
+    if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
+        raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
+    if min(options.clips, options.val_clips, options.length) < 1:
+        raise UserError("--clips, --val_clips and --length must be at least 1")
+    scenes = [
+        *_scenes("train", TRAIN_PHOTOS, options.clips, options),
+        *_scenes("val", VAL_PHOTOS, options.val_clips, options),
+    ]
+    plans = []
+    for config_name, qp, recipe in recipes(options):
+        jobs = [ClipJob(name, split, qp, origin, recipe) for name, split, origin in scenes]
+        text = f"{len(jobs)} scenes encoded by {recipe}"
+        plans.append(Plan(config_name, text, tuple(with_variants(jobs, options))))
+    return tuple(plans)
+
+
+def _scenes(
+    split: str, photos: tuple[str, ...], count: int, options: DemoOptions
+) -> list[tuple[str, str, SceneOrigin]]:
+    scenes = []
+    for index in range(count):
+        photo = photos[index % len(photos)]
+        # One or two patches, of the photographs that follow in the list.
+        after = [photos[(index + 1 + k) % len(photos)] for k in range(1 + index % 2)]
+        scene = Scene(
+            photo,
+            tuple(p for p in after if p != photo),
+            seed=options.seed * 100_000 + (0 if split == "train" else 50_000) + index,
+            frames=options.length if options.frames is None else options.frames,
+            width=options.width,
+            height=options.height,
+            speed=options.speed,
+            noise=options.noise,
+        )
+        scenes.append((f"{split}_{index:02d}_{photo}", split, SceneOrigin(scene)))
+    return scenes
