@@ -26,6 +26,9 @@ __all__ = [
     "VERSION",
     "Clips",
     "Demo",
+    "JctVc",
+    "Ldv",
+    "MfqeV2",
     "PairsConfig",
     "builder_class",
     "planes_folder",
@@ -150,6 +153,27 @@ class Demo(_PairsBuilder):
 
     SOURCE = "demo"
     BUILDER_CONFIGS = _presets("demo")
+
+
+class MfqeV2(_PairsBuilder):
+    """The 108 training and 18 test sequences of MFQE 2.0."""
+
+    SOURCE = "mfqe_v2"
+    BUILDER_CONFIGS = _presets("mfqe_v2")
+
+
+class JctVc(_PairsBuilder):
+    """The 18 common test sequences of JCT-VC."""
+
+    SOURCE = "jct_vc"
+    BUILDER_CONFIGS = _presets("jct_vc")
+
+
+class Ldv(_PairsBuilder):
+    """The LDV videos of the NTIRE 2021 challenge."""
+
+    SOURCE = "ldv"
+    BUILDER_CONFIGS = _presets("ldv")
 
 
 def builder_class(dataset: str) -> type[_PairsBuilder]:
