@@ -86,7 +86,9 @@ class BasicVSR(Network):
         """The backward features first, then the frames."""
         return ("backward", "forward")
 
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
+    def forward(
+        self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool
+    ) -> Float[Array, "b t h2 w2 d"]:
         """A whole clip; ``qp`` is not used."""
         return self._with_all_flows(clip) if train else self._frame_by_frame(clip)
 
@@ -108,7 +110,7 @@ class BasicVSR(Network):
 
     # Frame by frame: the flow is computed on the way.
 
-    def _frame_by_frame(self, clip: Clip) -> Clip:
+    def _frame_by_frame(self, clip: Clip) -> Float[Array, "b t h2 w2 d"]:
         run = functools.partial(scan_time, self, remat=False, unroll=1)
         _, backward = run(self.start(clip[:, -1]), clip, reverse=True, method=BasicVSR.go_back)
         _, frames = run(self.start(clip[:, 0]), (clip, backward), method=BasicVSR.go_forward)
@@ -125,7 +127,9 @@ class BasicVSR(Network):
         features = self._propagate(self.backward_trunk, features, frame, flow)
         return (frame, features), features
 
-    def go_forward(self, state: State, x: tuple[Frame, Features]) -> tuple[State, Frame]:
+    def go_forward(
+        self, state: State, x: tuple[Frame, Features]
+    ) -> tuple[State, Float[Array, "b h2 w2 d"]]:
         """One frame of the forward pass, given its backward features: the frame enhanced."""
         frame, backward = x
         neighbour, features = state
@@ -135,7 +139,7 @@ class BasicVSR(Network):
 
     # All at once: the flows are known.
 
-    def _with_all_flows(self, clip: Clip) -> Clip:
+    def _with_all_flows(self, clip: Clip) -> Float[Array, "b t h2 w2 d"]:
         backward_flows, forward_flows = self._flows(clip)
         start = self._no_features(clip[:, 0])
         run = functools.partial(scan_time, self, remat=self.remat, unroll=self.unroll)
@@ -152,7 +156,7 @@ class BasicVSR(Network):
 
     def _known_forward(
         self, features: Features, x: tuple[Frame, Float[Array, "b h w 2"], Features]
-    ) -> tuple[Features, Frame]:
+    ) -> tuple[Features, Float[Array, "b h2 w2 d"]]:
         frame, flow, backward = x
         features = self._propagate(self.forward_trunk, features, frame, flow)
         return features, self._reconstruct(frame, backward, features)
@@ -208,7 +212,9 @@ class BasicVSR(Network):
         warped = flow_warp(features, flow, padding=self.flow_padding)
         return trunk(jnp.concatenate([frame, warped], axis=-1))
 
-    def _reconstruct(self, frame: Frame, backward: Features, forward: Features) -> Frame:
+    def _reconstruct(
+        self, frame: Frame, backward: Features, forward: Features
+    ) -> Float[Array, "b h2 w2 d"]:
         x = leaky_relu(self.fusion(jnp.concatenate([backward, forward], axis=-1)))
         for upsample in self.upsample:
             x = leaky_relu(upsample(x))

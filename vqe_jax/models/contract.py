@@ -44,7 +44,7 @@ class Network(nn.Module):
     """Base of all networks: pads the frames, calls the subclass, crops its result.
 
     A subclass has fields only, a ``context`` property and ``forward(clip, qp=, train=)``. Beside
-    it, one whose ``context.recurrence`` is ``"none"`` may have ``forward_inner(clip, qp=)``, where
+    it, one whose ``context.recurrence`` is ``"none"`` may have ``forward_inner(clip, qp=, train=)``, where
     that saves work; ``"forward"`` needs ``advance(state, window, qp=)``; ``"both"`` needs
     ``sweeps`` and ``advance_sweep(index, state, window, kept, qp=)``. All of them receive frames
     whose sides are multiples of ``context.multiple`` and at least ``context.min_side``.
@@ -57,7 +57,7 @@ class Network(nn.Module):
 
     def forward(
         self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None, train: bool
-    ) -> Float[Array, "b t h w c"]:
+    ) -> Float[Array, "b t h2 w2 c"]:
         """The network itself, on frames of a size that suits it."""
         raise NotImplementedError
 
@@ -68,11 +68,15 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def forward_inner(
-        self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None
+        self,
+        clip: Float[Array, "b t h w c"],
+        *,
+        qp: Int[Array, " b"] | None,
+        train: bool = False,
     ) -> Float[Array, "b n h w c"]:
         """The frames ``past .. t - future - 1`` of a window network; override it to save work."""
         last = clip.shape[1] - self.context.future
-        return self.forward(clip, qp=qp, train=False)[:, self.context.past : last]
+        return self.forward(clip, qp=qp, train=train)[:, self.context.past : last]
 
     @property
     def sweeps(self) -> tuple[Literal["backward", "forward"], ...]:
@@ -97,7 +101,7 @@ class Network(nn.Module):
         *,
         qp: Int[Array, " b"] | None = None,
         train: bool = False,
-    ) -> Float[Array, "b t h w c"]:
+    ) -> Float[Array, "b t h2 w2 c"]:
         """Enhances a whole clip.
 
         Args:
@@ -137,20 +141,25 @@ class Network(nn.Module):
         return state, crop_to_size(frame, h, w)
 
     def inner(
-        self, clip: Float[Array, "b t h w c"], *, qp: Int[Array, " b"] | None = None
+        self,
+        clip: Float[Array, "b t h w c"],
+        *,
+        qp: Int[Array, " b"] | None = None,
+        train: bool = False,
     ) -> Float[Array, "b n h w c"]:
         """Enhances the frames of a clip whose neighbours are all in it; for window networks.
 
         Args:
           clip: compressed frames; the first ``past`` and the last ``future`` are neighbours only.
           qp: quantisation parameter of each clip.
+          train: True while training.
 
         Returns:
           The ``t - past - future`` frames between them.
         """
         h, w = clip.shape[-3:-1]
         padded = pad_to_multiple(clip, self.context.multiple, self.context.min_side)
-        return crop_to_size(self.forward_inner(padded, qp=qp), h, w)
+        return crop_to_size(self.forward_inner(padded, qp=qp, train=train), h, w)
 
     def sweep(
         self,

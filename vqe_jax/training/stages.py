@@ -24,6 +24,7 @@ __all__ = [
     "Stage",
     "Term",
     "parse",
+    "read_section",
     "to_plain",
 ]
 
@@ -98,6 +99,9 @@ class Stage:
       keep_optimizer: go on with the previous stage's optimiser state, raw weights and average.
       fresh: path patterns of parameters that the start may lack.
       unused: path patterns of the start's parameters that may be left out.
+      parts: (subtree, source): parts of the parameters that start from elsewhere: from another
+        subtree of the start ("stage1"), or from a file of official tensors of the network that
+        the subtree is named after ("spynet").
       frozen: path patterns of parameters that are not trained.
       freeze_steps: (pattern, steps): not trained for the first steps of the stage.
       lr_scales: (pattern, factor): learning rate relative to that of the stage.
@@ -121,6 +125,7 @@ class Stage:
     keep_optimizer: bool = False
     fresh: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
     frozen: tuple[str, ...] = ()
     freeze_steps: tuple[tuple[str, int], ...] = ()
     lr_scales: tuple[tuple[str, float], ...] = ()
@@ -223,7 +228,7 @@ def parse(config: Mapping[str, Any]) -> Run:
       UserError: a missing or unknown key, a value of another kind, a stage that starts from one
         that does not come before it, an unknown loss.
     """
-    run = _dataclass(Run, to_plain(config), "config")
+    run = read_section(Run, to_plain(config), "config")
     if not run.stages:
         raise UserError("config.stages is empty; a run needs at least one stage")
     if run.dtype not in ("float32", "bfloat16"):
@@ -256,14 +261,23 @@ def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
                         "'scratch' or a model file")  # fmt: skip
     if stage.keep_optimizer and stage.start != "previous":
         raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
-    if not stage.losses:
+    if not stage.losses and stage.kind == "plain":
         raise UserError(f"{where}.losses is empty; name at least one, as ('charbonnier', 1.0)")
     for term in stage.losses:
         losses.build(term.name, **term.options)
 
 
-def _dataclass(cls: type, values: Any, where: str) -> Any:
-    """An instance of a dataclass from a dictionary, or for a Term from a tuple."""
+def read_section(cls: type, values: Any, where: str) -> Any:
+    """An instance of a dataclass from a dictionary, or for a Term from a tuple.
+
+    Args:
+      cls: the dataclass.
+      values: the section, as :func:`to_plain` gives it.
+      where: its place in the config, for errors.
+
+    Raises:
+      UserError: an unknown or missing key, a value of another kind.
+    """
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}
     if cls is Term and isinstance(values, (tuple, str)):
@@ -288,8 +302,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value is None:
             return None
         return _union([a for a in arguments if a is not type(None)], value, where)
-    if dataclasses.is_dataclass(hint):
-        return _dataclass(typing.cast(type, hint), value, where)
+    if dataclasses.isread_section(hint):
+        return read_section(typing.cast(type, hint), value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
     if origin is dict:

@@ -12,10 +12,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vqe_jax import models
-from vqe_jax.errors import UserError
+from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.training.stages import Run, Stage
-from vqe_jax.weights import ModelFile, load_model, save_model
+from vqe_jax.weights import ModelFile, from_torch, load_model, save_model
+from vqe_jax.weights.tensor_files import read_tensors
 
 __all__ = [
     "build_network",
@@ -24,9 +25,10 @@ __all__ = [
     "model_kwargs",
     "stage_file",
     "start_variables",
+    "with_parts",
 ]
 
-_KEPT = ("params", "batch_stats")
+_KEPT = ("params", "batch_stats", "frozen")
 
 
 def model_kwargs(run: Run, stage: Stage) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def start_variables(
     stage = run.stages[index]
     fresh = fresh_variables(run, index, network)
     if stage.start == "scratch":
-        return fresh
+        return with_parts(fresh, stage)
     if stage.start == "previous":
         source, origin = previous, f"stage {run.stages[index - 1].name!r}"
     else:
@@ -83,14 +85,55 @@ def start_variables(
         found = earlier.get(stage.start)
         path = stage.start if found is None else stage_file(workdir, found)
         source, origin = load_model(path, expect=run.model).variables, f"model {path}"
-    return _fit(fresh, source, stage, origin)
+    return with_parts(_fit(fresh, source, stage, origin), stage)
+
+
+def with_parts(variables: dict[str, Any], stage: Stage) -> dict[str, Any]:
+    """Puts the stage's ``parts`` in place: copies of subtrees, or official tensors from files.
+
+    Raises:
+      UserError: a subtree or source that does not exist, or does not fit.
+    """
+    flat = flatten_dict(variables["params"], sep="/")
+    result = dict(flat)
+    for target, source in stage.parts:
+        where = f"stage {stage.name!r}: parts ({target!r}, {source!r})"
+        wanted = {path for path in flat if path.startswith(f"{target}/")}
+        if not wanted:
+            tops = {path.split("/")[0] for path in flat}
+            raise UserError(f"{where}: no parameters under {target!r}{near_misses(target, tops)}")
+        given = _subtree(flat, source) or _official_part(target, source, where)
+        if {path.removeprefix(f"{target}/") for path in wanted} != given.keys():
+            raise UserError(f"{where}: the two do not have the same parameters")
+        for path in wanted:
+            array = given[path.removeprefix(f"{target}/")]
+            if array.shape != flat[path].shape:
+                raise UserError(f"{where}: {path} is {array.shape} there and "
+                                f"{flat[path].shape} here")  # fmt: skip
+            result[path] = jax.numpy.array(array, flat[path].dtype)
+    return {**variables, "params": unflatten_dict(result, sep="/")}
+
+
+def _subtree(flat: dict[str, Any], top: str) -> dict[str, Any]:
+    inside = f"{top}/"
+    return {p.removeprefix(inside): x for p, x in flat.items() if p.startswith(inside)}
+
+
+def _official_part(target: str, source: str, where: str) -> dict[str, Any]:
+    if not Path(source).is_file():
+        raise UserError(f"{where}: the source is neither a subtree of the parameters nor a file")
+    converted = from_torch(target.split("/")[-1], read_tensors(source))
+    return flatten_dict(converted["params"], sep="/")
 
 
 def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
     """Newly initialised variables of a stage, a function of the run's seed."""
     # Far from the numbers of steps, which are folded into the same key.
     key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
-    return {k: v for k, v in initial_variables(network, key).items() if k in _KEPT}
+    make = jax.jit(lambda k: initial_variables(network, k)).lower(key)
+    # It runs once: optimising dozens of random generators would take longer than the first steps.
+    variables = make.compile(compiler_options={"xla_backend_optimization_level": 0})(key)
+    return {k: v for k, v in variables.items() if k in _KEPT}
 
 
 def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:
