@@ -32,20 +32,22 @@ class Protocol:
 
     Attributes:
       name: how it is asked for.
-      quantity: ``"psnr"`` or ``"ssim"``.
+      quantity: what is measured: ``"psnr"``, ``"ssim"``, ``"lpips"``, ...
       colour: the channels it is defined on.
       rounding: ``"float"``, values as the network gives them, neither rounded nor clipped, or
         ``"uint8"``, clipped and rounded to 8 bits first.
       description: for reports: the rule and who uses it.
       metric: ``(result, reference) -> one value a frame``.
+      higher_is_better: False for distances.
     """
 
     name: str
-    quantity: Literal["psnr", "ssim"]
+    quantity: str
     colour: Literal["luma", "rgb"]
     rounding: Literal["float", "uint8"]
     description: str
-    metric: Callable[..., Float[Array, "*b"]]
+    metric: Callable[..., Float[Array, "*b"] | Float[np.ndarray, "*b"]]
+    higher_is_better: bool = True
 
     def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, ...]:
         """Judges frames against the true ones.

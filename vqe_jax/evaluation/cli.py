@@ -1,0 +1,175 @@
+"""The command line of ``evaluate.py``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vqe_jax.errors import UserError
+
+__all__ = ["main", "parser"]
+
+_ABOUT = """Evaluates models on a data set or on a pair of files and writes a report.
+
+  python evaluate.py runs/vig                                     the run's own validation clips
+  python evaluate.py vig_qp37 --dataset jct_vc --split test --config_name qp37
+  python evaluate.py a.safetensors b.safetensors --raw a.yuv --compressed a.hevc
+  python evaluate.py rfda=qp22.safetensors rfda=qp37.safetensors --dataset jct_vc \\
+      --split test --config_name qp22 qp27 qp32 qp37              one network, a file for each QP
+  python evaluate.py runs/vig --long_run 2000                     does the gain last?
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options with their defaults."""
+    made = argparse.ArgumentParser(
+        prog="python evaluate.py", description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    made.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="run folder, model file or packaged name, all packaged ones if none is given; "
+        "LABEL=MODEL names its column",
+    )
+    data = made.add_argument_group("what to evaluate on")
+    data.add_argument("--data_dir", help="folder of all data sets (default: the run's, or data)")
+    data.add_argument("--dataset", help="name of the data set (default: the run's)")
+    data.add_argument("--config_name", nargs="+", help="its configurations, e.g. qp22 qp37")
+    data.add_argument("--split", help="its split (default: the run's validation, or test)")
+    data.add_argument("--clips", nargs="+", help="only the clips of these names")
+    data.add_argument("--raw", help="the truth, instead of a data set: any video or .yuv")
+    data.add_argument("--compressed", help="the same video, compressed")
+    data.add_argument("--size", help="WxH of .yuv files whose names do not say it")
+    data.add_argument("--qp", type=int, help="of --compressed, where its stream does not tell")
+    data.add_argument("--frames", type=int, help="evaluate only so many frames of each clip")
+    how = made.add_argument_group("how to enhance")
+    how.add_argument("--self_ensemble", action="store_true", help="average eight symmetries")
+    how.add_argument("--tile", type=int, help="work on tiles with sides of so many pixels")
+    how.add_argument("--chunk", type=int, help="frames at once (see enhance_frames)")
+    how.add_argument("--long_range", choices=("exact", "fast"), help="for bidirectional networks")
+    how.add_argument("--overlap", type=int, help="frames that pieces share with --long_range fast")
+    how.add_argument("--scene_cuts", action="store_true", help="start afresh at scene cuts")
+    out = made.add_argument_group("what comes out")
+    out.add_argument("--metrics", nargs="+", default=[], help="protocols (default: PSNR and SSIM)")
+    out.add_argument("--out", help="folder of the report (default: reports/NAME)")
+    out.add_argument("--long_run", type=int, metavar="N",
+                     help="play each clip back and forth for N frames instead")  # fmt: skip
+    out.add_argument("--quiet", action="store_true", help="no progress, no tables")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluates; prints the tables and where the report is.
+
+    Args:
+      argv: the arguments; None: those of the process.
+
+    Returns:
+      0, or 1 where a long run drifts.
+    """
+    given = parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Imported here: --help should not wait for JAX.
+    from vqe_jax.evaluation.judges import find_protocols
+    from vqe_jax.evaluation.measure import Options
+    from vqe_jax.evaluation.report import write_report
+    from vqe_jax.evaluation.run import evaluate, evaluate_long, print_table
+    from vqe_jax.evaluation.subjects import open_subjects
+
+    console = Console(quiet=given.quiet, soft_wrap=False)
+    subjects = open_subjects(given.models)
+    protocols = find_protocols(given.metrics, subjects[0].colour)
+    clips, name = _material(given)
+    if given.long_run is not None:
+        tables, runs = evaluate_long(
+            subjects, clips, protocols[0], length=given.long_run, console=console
+        )
+        for table in tables:
+            print_table(table, console)
+        return 0 if all(run.is_flat for found in runs.values() for run in found) else 1
+    report = evaluate(
+        subjects, clips, protocols,
+        options=Options(given.self_ensemble, _stream_options(given)),
+        command=shlex.join(["python", "evaluate.py", *words]), console=console,
+    )  # fmt: skip
+    written = write_report(report, given.out or Path("reports") / name)
+    for table in report.tables:
+        print_table(table, console)
+    for line in [*(f"{p.name}: {p.description}" for p in protocols), *report.remarks]:
+        console.print(line, highlight=False, soft_wrap=True)
+    if not any(file.endswith(".png") for file in written):
+        console.print("no plots: matplotlib is not installed (pip install 'vqe-jax[plots]')")
+    console.print(f"report: {written['report.md']}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _stream_options(given: argparse.Namespace) -> dict[str, Any]:
+    from vqe_jax.inference import SceneCut, Tiling
+
+    options: dict[str, Any] = {
+        "chunk": given.chunk,
+        "long_range": given.long_range,
+        "overlap": given.overlap,
+        "tiling": Tiling(given.tile) if given.tile else None,
+        "scene_cut": SceneCut() if given.scene_cuts else None,
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _material(given: argparse.Namespace) -> tuple[list[Any], str]:
+    """The clips and a name for the report's folder."""
+    from vqe_jax.evaluation.material import clip_from_files
+
+    if given.frames is not None and given.frames < 1:
+        raise UserError(f"--frames {given.frames} must be at least 1")
+    if bool(given.raw) != bool(given.compressed):
+        raise UserError("--raw and --compressed belong together; give both or a --dataset")
+    if not given.raw:
+        return _from_data_set(given)
+    options = {"size": _size(given.size)} if given.size else {}
+    clip = clip_from_files(given.raw, given.compressed, qp=given.qp, limit=given.frames, **options)
+    return [clip], clip.name
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdigit() and height.isdigit()):
+        raise UserError(f"--size {text} is not WIDTHxHEIGHT, e.g. 416x240")
+    return int(width), int(height)
+
+
+def _from_data_set(given: argparse.Namespace) -> tuple[list[Any], str]:
+    from vqe_jax.data import open_pairs
+    from vqe_jax.errors import near_misses
+    from vqe_jax.evaluation.material import clips_from_pairs
+    from vqe_jax.evaluation.subjects import run_config
+
+    config = next((c for c in map(run_config, given.models) if c), {})
+    run, data = config.get("eval", {}), config.get("data", {})
+    dataset = given.dataset or run.get("dataset") or data.get("dataset")
+    if not dataset:
+        raise UserError(
+            "what to evaluate on? give --dataset NAME (and --data_dir), or --raw and --compressed"
+        )
+    is_own = given.dataset is None
+    split = given.split or (run.get("split") if is_own else None) or "test"
+    own_configs = run.get("config_names") or data.get("config_name") if is_own else None
+    names = given.config_name or own_configs
+    if not names:
+        raise UserError(f"which configuration of {dataset}? give --config_name, e.g. qp37")
+    folder = given.data_dir or run.get("data_dir") or data.get("data_dir") or "data"
+    pairs = open_pairs(folder, dataset, split, names)
+    known = [pair.name for pair in pairs]
+    for name in given.clips or ():
+        if name not in known:
+            raise UserError(f"{dataset} has no clip {name!r}{near_misses(name, known)}")
+    chosen = [p for p in pairs if not given.clips or p.name in given.clips]
+    return clips_from_pairs(chosen, limit=given.frames), dataset

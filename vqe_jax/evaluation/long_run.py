@@ -1,0 +1,174 @@
+"""Does a gain last? A clip played back and forth for thousands of frames.
+
+A recurrence trained on short clips can drift or run away on long ones, and means over short clips
+do not show it. Played back and forth, a clip is as long as one likes and has no cut. The last
+frames are compared with the same frames seen in the same direction in the first round, so that
+only what happened in between can make a difference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation.material import Clip
+from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.tables import Table
+from vqe_jax.inference import enhance_frames
+from vqe_jax.metrics import Protocol
+
+__all__ = ["ALLOWED_DRIFT", "LongRun", "back_and_forth", "long_run", "long_run_table"]
+
+# dB between the gain of the last hundred frames and that of the first.
+ALLOWED_DRIFT = 0.05
+
+_COMPARED = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class LongRun:
+    """A gain over a long time.
+
+    Attributes:
+      clip: its name.
+      gains: metric gained at every frame played.
+      period: frames in one round, there and back.
+    """
+
+    clip: str
+    gains: np.ndarray
+    period: int
+
+    @property
+    def last(self) -> float:
+        """Mean gain of the last hundred frames."""
+        return float(self.gains[-_COMPARED:].mean())
+
+    @property
+    def first(self) -> float:
+        """Mean gain of the same frames, in the same direction, in the first round."""
+        places = np.arange(len(self.gains))[-_COMPARED:] % self.period
+        return float(self.gains[places].mean())
+
+    @property
+    def first_hundred(self) -> float:
+        """Mean gain of the first hundred frames, whatever they show."""
+        return float(self.gains[:_COMPARED].mean())
+
+    @property
+    def drift(self) -> float:
+        """Last minus first."""
+        return self.last - self.first
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the drift is within :data:`ALLOWED_DRIFT`; never if it is not a number."""
+        return abs(self.drift) <= ALLOWED_DRIFT
+
+
+def back_and_forth(count: int, length: int) -> Iterator[int]:
+    """Indices of a clip played to its end, back to its beginning, and so on.
+
+    Args:
+      count: frames of the clip.
+      length: indices wanted.
+
+    Example:
+      >>> list(back_and_forth(3, 8))
+      [0, 1, 2, 1, 0, 1, 2, 1]
+    """
+    period = max(1, 2 * (count - 1))
+    for i in range(length):
+        place = i % period
+        yield place if place < count else period - place
+
+
+def long_run(
+    clip: Clip,
+    subject: Subject,
+    protocol: Protocol,
+    *,
+    length: int = 2000,
+    on_frame: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> LongRun:
+    """Enhances a clip played back and forth and measures every frame's gain.
+
+    The guard of the state is off unless ``options`` bring one: what is asked is whether the
+    network itself is stable.
+
+    Args:
+      clip: what to play; its frames are held as 8-bit integers.
+      subject: the model.
+      protocol: the metric, PSNR as a rule.
+      length: frames to play.
+      on_frame: called after every frame.
+      **options: those of :func:`vqe_jax.inference.enhance_frames`.
+
+    Raises:
+      UserError: fewer frames than are compared at the two ends.
+    """
+    if length < 2 * _COMPARED:
+        raise UserError(f"a long run of {length} frames is too short; at least {2 * _COMPARED}")
+    sides = {side: _held(clip, side, subject.colour) for side in ("compressed", "raw")}
+
+    def play(side: str) -> Iterator[np.ndarray]:
+        for index in back_and_forth(clip.count, length):
+            yield sides[side][index].astype(np.float32) / np.float32(255)
+
+    before = [
+        float(protocol(_unit(sides["compressed"][i]), _unit(sides["raw"][i])))
+        for i in range(clip.count)
+    ]
+    stream = enhance_frames(
+        subject.ready(clip.qp), play("compressed"), **{"qp": clip.qp, "guard": None, **options}
+    )
+    gains = np.empty(length, np.float64)
+    for i, (index, frame) in enumerate(
+        zip(back_and_forth(clip.count, length), stream, strict=True)
+    ):
+        gains[i] = float(protocol(frame, _unit(sides["raw"][index]))) - before[index]
+        on_frame()
+    return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)))
+
+
+def _unit(codes: np.ndarray) -> np.ndarray:
+    return codes.astype(np.float32) / np.float32(255)
+
+
+def _held(clip: Clip, side: str, colour: str) -> list[np.ndarray]:
+    return [np.round(f * 255).astype(np.uint8) for f in clip.frames(side, colour)]
+
+
+def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table:
+    """First and last gains of each clip.
+
+    Args:
+      label: of the model.
+      protocol: that was measured.
+      runs: one a clip.
+    """
+    rows = tuple(
+        (
+            run.clip,
+            f"{run.first_hundred:+.3f}",
+            f"{run.first:+.3f}",
+            f"{run.last:+.3f}",
+            f"{run.drift:+.4f}",
+            f"{run.gains.min():+.2f}",
+            "flat" if run.is_flat else "DRIFTS",
+        )
+        for run in runs
+    )
+    length = len(runs[0].gains)
+    note = (
+        f"Gain in {protocol.name} (dB) over {length} frames, clips played back and forth, state "
+        f"not guarded. The last {_COMPARED} frames against the same frames in the first round; "
+        f"flat is within {ALLOWED_DRIFT} dB."
+    )
+    header = ("clip", "first 100", "same frames first", "last 100", "drift", "worst frame", "")
+    return Table(f"Long run of {label}", note, header, rows)

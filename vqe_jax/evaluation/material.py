@@ -1,0 +1,190 @@
+"""What models are evaluated on: pairs of a data set, or a pair of files."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vqe_jax.data import Pair
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation.classes import class_of, plain_name
+from vqe_jax.video import FrameQP, frame_qps, luma, mean_p_offset, mean_p_qp, open_reader, to_rgb
+
+__all__ = ["Clip", "clip_from_files", "clips_from_pairs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A compressed clip and the truth.
+
+    Attributes:
+      name: for people.
+      qp: that it was coded at; None where unknown.
+      width: in pixels.
+      height: in pixels.
+      count: frames that are evaluated.
+      fps: frames per second; 0 where unknown.
+      kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
+      frame_types: a letter a frame, ``"?"`` where unknown.
+      frame_qps: QP of each frame; -1 where unknown.
+      reader: ``(side, colour) -> frames``; see :meth:`frames`.
+    """
+
+    name: str
+    qp: int | None
+    width: int
+    height: int
+    count: int
+    fps: float
+    kbps: float
+    frame_types: str
+    frame_qps: tuple[int, ...]
+    reader: Callable[[str, str], Iterator[np.ndarray]]
+
+    @property
+    def group(self) -> str:
+        """Class of a JCT-VC sequence, or empty."""
+        return class_of(self.name, self.width)
+
+    @property
+    def title(self) -> str:
+        """Its name in tables: without size and length, where it is a sequence of a class."""
+        return plain_name(self.name) if self.group else self.name
+
+    def frames(self, side: str, colour: str) -> Iterator[np.ndarray]:
+        """The frames that are evaluated, one at a time.
+
+        Args:
+          side: ``"compressed"`` or ``"raw"``.
+          colour: ``"luma"`` or ``"rgb"``.
+
+        Yields:
+          float32 ``[h, w, c]`` in [0, 1].
+
+        Raises:
+          UserError: a file ends before the last of them.
+        """
+        done = 0
+        for frame in itertools.islice(self.reader(side, colour), self.count):
+            done += 1
+            yield frame
+        if done < self.count:
+            raise UserError(
+                f"{self.name}: the {side} clip ends after {done} frames, expected {self.count}"
+            )
+
+
+def clips_from_pairs(pairs: Sequence[Pair], *, limit: int | None = None) -> list[Clip]:
+    """The pairs of a data set.
+
+    Args:
+      pairs: of :func:`vqe_jax.data.open_pairs`.
+      limit: evaluate only so many frames of each; None: all.
+    """
+    return [_from_pair(pair, limit) for pair in pairs]
+
+
+def _from_pair(pair: Pair, limit: int | None) -> Clip:
+    def read(side: str, colour: str) -> Iterator[np.ndarray]:
+        fetch = getattr(pair, f"{side}_{colour}")
+        for index in range(len(pair)):
+            codes = np.asarray(fetch(index, 1))[0]
+            frame = codes.astype(np.float32) / np.float32(255)
+            yield frame[..., None] if colour == "luma" else frame
+
+    height, width = pair.size
+    return Clip(
+        name=pair.name,
+        qp=pair.qp,
+        width=width,
+        height=height,
+        count=min(len(pair), limit or len(pair)),
+        fps=pair.fps,
+        kbps=pair.info.kbps,
+        frame_types=pair.frame_types,
+        frame_qps=pair.frame_qps,
+        reader=read,
+    )
+
+
+def clip_from_files(
+    raw: str | os.PathLike[str],
+    compressed: str | os.PathLike[str],
+    *,
+    qp: int | None = None,
+    limit: int | None = None,
+    **options: Any,
+) -> Clip:
+    """A pair of files, decoded as they are read.
+
+    Args:
+      raw: the truth: anything :func:`vqe_jax.video.open_reader` opens.
+      compressed: the same, compressed.
+      qp: of the compressed file; None: read from its bitstream, where that tells.
+      limit: evaluate only so many frames; None: all.
+      **options: those of ``open_reader``, for raw ``.yuv`` without a size in its name.
+
+    Raises:
+      UserError: a file that cannot be read, or two that differ in size or length.
+    """
+    readers = {
+        side: open_reader(path, **(options if Path(path).suffix == ".yuv" else {}))
+        for side, path in (("raw", raw), ("compressed", compressed))
+    }
+    sizes = {side: (r.info.width, r.info.height) for side, r in readers.items()}
+    if sizes["raw"] != sizes["compressed"]:
+        (rw, rh), (cw, ch) = sizes["raw"], sizes["compressed"]
+        raise UserError(f"{compressed} is {cw}x{ch}, but {raw} is {rw}x{rh}; expected one size")
+    counts = {side: r.info.frames or sum(1 for _ in r) for side, r in readers.items()}
+    if counts["raw"] != counts["compressed"]:
+        raise UserError(
+            f"{compressed} has {counts['compressed']} frames, but {raw} has {counts['raw']}; "
+            "expected a pair of one length"
+        )
+
+    def read(side: str, colour: str) -> Iterator[np.ndarray]:
+        reader = readers[side]
+        for frame in reader:
+            if colour == "luma":
+                yield luma(frame, reader.info)[..., None]
+            else:
+                yield to_rgb(frame, reader.info)
+
+    info, total = readers["compressed"].info, counts["compressed"]
+    fps = float(info.frame_rate or readers["raw"].info.frame_rate or 0)
+    qps = _qps(Path(compressed))
+    is_file = Path(compressed).is_file()
+    return Clip(
+        name=Path(raw).stem,
+        qp=_nominal_qp(qps) if qp is None else qp,
+        width=info.width,
+        height=info.height,
+        count=min(total, limit or total),
+        fps=fps,
+        kbps=Path(compressed).stat().st_size * 8 / 1000 * fps / total if is_file else 0.0,
+        frame_types="".join(q.frame_type or "?" for q in qps) or "?" * total,
+        frame_qps=tuple(-1 if q.qp is None else q.qp for q in qps) or (-1,) * total,
+        reader=read,
+    )
+
+
+def _nominal_qp(qps: list[FrameQP]) -> int | None:
+    """The QP that the low-delay configuration was given, from those that its frames got."""
+    mean = mean_p_qp(qps)
+    if mean is None:
+        return None
+    return min(range(1, 52), key=lambda qp: abs(qp + mean_p_offset(qp) - mean))
+
+
+def _qps(path: Path) -> list[FrameQP]:
+    """QP and type of each frame, or nothing: most containers and codecs do not tell."""
+    try:
+        return frame_qps(path) if path.is_file() and path.suffix not in (".yuv", ".y4m") else []
+    except UserError:
+        return []

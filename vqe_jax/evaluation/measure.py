@@ -1,0 +1,180 @@
+"""Enhancing one clip with every model and judging all its frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from vqe_jax.evaluation.material import Clip
+from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
+from vqe_jax.inference.resolve import Ready
+from vqe_jax.metrics import Protocol
+
+__all__ = ["COMPRESSED", "ClipResult", "Options", "measure"]
+
+# The name of the input in every table: the column that models are compared with.
+COMPRESSED = "compressed"
+
+_CROP = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How clips are enhanced.
+
+    Attributes:
+      self_ensemble: average over the eight flips and quarter turns.
+      stream: keyword arguments of :func:`vqe_jax.inference.enhance_frames`.
+    """
+
+    self_ensemble: bool = False
+    stream: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def enhance(
+        self, ready: Ready, frames: Iterable[np.ndarray], qp: int | None, **more: Any
+    ) -> Any:
+        """The stream of enhanced frames."""
+        given = {"qp": qp, **self.stream, **more}
+        if self.self_ensemble:
+            return enhance_frames_ensemble([ready], frames, **given)
+        return enhance_frames(ready, frames, **given)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipResult:
+    """All that was measured on a clip.
+
+    Attributes:
+      clip: the clip.
+      values: protocol -> column (``"compressed"`` or a model's label) -> one value a frame.
+      speed: label -> frames per second of the enhancement alone, compilation excluded.
+      events: label -> what the guard of the recurrent state had to do.
+      crops: column (``"raw"`` too) -> the same small part of the middle frame, ``[h, w, c]``.
+    """
+
+    clip: Clip
+    values: dict[str, dict[str, np.ndarray]]
+    speed: dict[str, float]
+    events: dict[str, tuple[str, ...]]
+    crops: dict[str, np.ndarray]
+
+    def gain(self, protocol: str, label: str) -> np.ndarray:
+        """Model minus compressed, frame by frame."""
+        columns = self.values[protocol]
+        return columns[label].astype(np.float64) - columns[COMPRESSED]
+
+
+def measure(
+    clip: Clip,
+    subjects: Sequence[Subject],
+    protocols: Sequence[Protocol],
+    options: Options,
+    on_frame: Callable[[], None] = lambda: None,
+) -> ClipResult:
+    """Judges the compressed clip and what each model makes of it.
+
+    Args:
+      clip: what to enhance.
+      subjects: the models; all of one colour.
+      protocols: the metrics; of that colour.
+      options: how to enhance.
+      on_frame: called after every frame of every column.
+    """
+    colour = subjects[0].colour
+    values: dict[str, dict[str, np.ndarray]] = {p.name: {} for p in protocols}
+    speed, events, crops = {}, {}, {}
+    middle = clip.count // 2
+    raw, compressed = (
+        next(itertools.islice(clip.frames(side, colour), middle, None))
+        for side in ("raw", COMPRESSED)
+    )
+    part = _telling_part(raw, compressed)
+    crops = {"raw": raw[part], COMPRESSED: compressed[part]}
+    _judge(clip, colour, clip.frames(COMPRESSED, colour), protocols, values, COMPRESSED, on_frame)
+    for subject in subjects:
+        noted: list[GuardEvent] = []
+        timed = _Timed(_enhanced(clip, subject, options, noted))
+        seen = _Tap(timed, middle)
+        _judge(clip, colour, seen, protocols, values, subject.label, on_frame)
+        speed[subject.label] = clip.count / timed.seconds
+        events[subject.label] = tuple(map(str, noted))
+        crops[subject.label] = np.clip(seen.kept[part], 0, 1)
+    return ClipResult(clip, values, speed, events, crops)
+
+
+def _enhanced(
+    clip: Clip, subject: Subject, options: Options, noted: list[GuardEvent]
+) -> Iterator[np.ndarray]:
+    ready, colour = subject.ready(clip.qp), subject.colour
+    more = {} if "guard" in options.stream else {"guard": Guard(report=noted.append)}
+    if ready.network.context.recurrence != "both":
+        # Compile before the clock starts; a bidirectional network would do the whole clip.
+        next(options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, guard=None))
+    return options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, **more)
+
+
+def _judge(
+    clip: Clip,
+    colour: str,
+    frames: Iterable[np.ndarray],
+    protocols: Sequence[Protocol],
+    values: dict[str, dict[str, np.ndarray]],
+    column: str,
+    on_frame: Callable[[], None],
+) -> None:
+    rows = []
+    for frame, truth in zip(frames, clip.frames("raw", colour), strict=True):
+        rows.append([float(p(frame, truth)) for p in protocols])
+        on_frame()
+    for protocol, row in zip(protocols, zip(*rows, strict=True), strict=True):
+        values[protocol.name][column] = np.array(row, np.float32)
+
+
+class _Timed:
+    """Adds up the time that a stream takes, without that of its consumer."""
+
+    def __init__(self, frames: Iterable[np.ndarray]) -> None:
+        self._frames = iter(frames)
+        self.seconds = 1e-9
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while True:
+            start = time.perf_counter()
+            frame = next(self._frames, None)
+            self.seconds += time.perf_counter() - start
+            if frame is None:
+                return
+            yield frame
+
+
+class _Tap:
+    """Passes a stream on and keeps one of its frames."""
+
+    def __init__(self, frames: Iterable[np.ndarray], index: int) -> None:
+        self._frames, self._index = frames, index
+        self.kept = np.zeros((0, 0, 1), np.float32)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for index, frame in enumerate(self._frames):
+            if index == self._index:
+                self.kept = frame
+            yield frame
+
+
+def _telling_part(raw: np.ndarray, compressed: np.ndarray) -> tuple[slice, slice]:
+    """Where compression did most damage: chosen without looking at any model's result."""
+    error = np.square(raw - compressed).sum(axis=-1, dtype=np.float64)
+    height, width = (min(_CROP, side) for side in error.shape)
+    total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    sums = (
+        total[height:, width:] - total[:-height, width:]
+        - total[height:, :-width] + total[:-height, :-width]
+    )  # fmt: skip
+    y, x = np.unravel_index(np.argmax(sums), sums.shape)
+    return slice(int(y), int(y) + height), slice(int(x), int(x) + width)

@@ -1,0 +1,180 @@
+"""Writing what was measured: Markdown, JSON, a CSV of all frames, and plots."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import vqe_jax
+from vqe_jax.evaluation import plots
+from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
+from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
+from vqe_jax.metrics import Protocol
+
+__all__ = ["Report", "environment", "write_report"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """An evaluation.
+
+    Attributes:
+      results: one a clip.
+      subjects: the models.
+      protocols: the metrics.
+      command: how to have it again.
+      date: when it was made.
+    """
+
+    results: Sequence[ClipResult]
+    subjects: Sequence[Subject]
+    protocols: Sequence[Protocol]
+    command: str
+    date: str
+
+    @property
+    def tables(self) -> list[Table]:
+        """All that the results allow."""
+        return all_tables(self.results, self.subjects, self.protocols)
+
+    @property
+    def remarks(self) -> list[str]:
+        """One line a model and metric: mean, worst clip, and what the guard had to do."""
+        lines = []
+        for s in self.subjects:
+            for p in self.protocols:
+                gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in self.results}
+                worst = (min if p.higher_is_better else max)(gains, key=lambda n: gains[n])
+                lines.append(
+                    f"{s.label}: {p.name} {np.mean(list(gains.values())):+.4f} in the mean over "
+                    f"{len(gains)} clips, worst {gains[worst]:+.4f} ({worst})"
+                )
+            for r in self.results:
+                lines += [f"{s.label} on {_name(r)}: {event}" for event in r.events[s.label]]
+        return lines
+
+
+def _name(result: ClipResult) -> str:
+    qp = result.clip.qp
+    return result.clip.name if qp is None else f"{result.clip.name}@qp{qp}"
+
+
+def environment() -> dict[str, str]:
+    """Versions and hardware."""
+    device = jax.devices()[0]
+    return {
+        "vqe_jax": vqe_jax.__version__,
+        "jax": jax.__version__,
+        "python": platform.python_version(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "cpu": f"{os.cpu_count()} cores, {platform.machine()}",
+    }
+
+
+def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Path]:
+    """Writes ``report.md``, ``report.json``, ``frames.csv`` and, with matplotlib, the plots.
+
+    Each file appears only when it is complete.
+
+    Args:
+      report: what to write.
+      folder: where to; made if missing.
+
+    Returns:
+      Path of each file by its name.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, Path] = {}
+
+    def save(name: str, write: Callable[[Path], None]) -> None:
+        part = folder / f"{name}.part"
+        try:
+            write(part)
+            os.replace(part, folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+        written[name] = folder / name
+
+    save("frames.csv", lambda part: _write_csv(report, part))
+    text = json.dumps(_as_json(report), indent=1, allow_nan=False)
+    save("report.json", lambda part: _write(part, text))
+    pictures = plots.draw(report.results, report.subjects, report.protocols, save)
+    save("report.md", lambda part: _write(part, _markdown(report, pictures)))
+    return written
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
+    about = ", ".join(f"{key} {value}" for key, value in environment().items())
+    lines = ["# Evaluation", "", f"`{report.command}`", "", f"{report.date}; {about}.", ""]
+    lines += [f"- {line}" for line in report.remarks]
+    lines += ["", *(table.markdown() for table in report.tables)]
+    lines += [f"![{title}]({name})\n" for name, title in pictures]
+    return "\n".join(lines)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    labels = [s.label for s in report.subjects]
+    clips = []
+    for r in sorted_results(report.results):
+        c = r.clip
+        means = {
+            name: {k: _finite(v.mean(dtype=np.float64)) for k, v in columns.items()}
+            for name, columns in r.values.items()
+        }
+        clips.append({
+            "name": c.name, "class": c.group, "qp": c.qp, "width": c.width, "height": c.height,
+            "frames": c.count, "kbps": c.kbps, "means": means,
+            "gain": {p.name: {k: _finite(r.gain(p.name, k).mean()) for k in labels}
+                     for p in report.protocols},
+            "fps": r.speed, "guard": {k: list(v) for k, v in r.events.items()},
+        })  # fmt: skip
+    return {
+        "command": report.command,
+        "date": report.date,
+        "environment": environment(),
+        "protocols": {p.name: p.description for p in report.protocols},
+        "pooling": "mean over the frames of each clip, then mean over the clips",
+        "models": [s.to_json() for s in report.subjects],
+        "clips": clips,
+        "tables": [
+            {"title": t.title, "note": t.note, "header": t.header, "rows": t.rows}
+            for t in report.tables
+        ],
+    }
+
+
+def _write_csv(report: Report, path: Path) -> None:
+    columns = [COMPRESSED, *(s.label for s in report.subjects)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ["clip", "qp", "frame", "type", "frame_qp"]
+    writer.writerow([*header, *(f"{c} {p.name}" for p in report.protocols for c in columns)])
+    for r in sorted_results(report.results):
+        c = r.clip
+        series = [r.values[p.name][k] for p in report.protocols for k in columns]
+        for i in range(c.count):
+            qp = c.frame_qps[i] if i < len(c.frame_qps) and c.frame_qps[i] >= 0 else ""
+            kind = c.frame_types[i] if i < len(c.frame_types) else "?"
+            numbers = (f"{s[i]:.6g}" for s in series)
+            writer.writerow([c.name, "" if c.qp is None else c.qp, i, kind, qp, *numbers])
+    _write(path, text.getvalue())

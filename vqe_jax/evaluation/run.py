@@ -1,0 +1,140 @@
+"""One evaluation from start to end: the library behind ``evaluate.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation.long_run import LongRun, long_run, long_run_table
+from vqe_jax.evaluation.material import Clip
+from vqe_jax.evaluation.measure import Options, measure
+from vqe_jax.evaluation.report import Report
+from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.tables import Table
+from vqe_jax.metrics import Protocol
+
+__all__ = ["evaluate", "evaluate_long", "print_table", "progress_of"]
+
+Advance = Callable[[], None]
+
+
+@contextlib.contextmanager
+def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advance]]:
+    """A progress bar over frames with the time remaining and frames per second.
+
+    Args:
+      total: frames in all.
+      console: where to draw; nothing is drawn where it is not a terminal.
+
+    Yields:
+      ``(what is done now) -> function to call after each frame``.
+    """
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total, rate="")
+
+        def begin(description: str) -> Advance:
+            bar.update(task, description=description)
+
+            def advance() -> None:
+                speed = bar.tasks[0].speed
+                bar.update(task, advance=1, rate=f"{speed:.1f} frames/s" if speed else "")
+
+            return advance
+
+        yield begin
+
+
+def evaluate(
+    subjects: Sequence[Subject],
+    clips: Sequence[Clip],
+    protocols: Sequence[Protocol],
+    *,
+    options: Options | None = None,
+    command: str = "",
+    console: Console | None = None,
+) -> Report:
+    """Enhances every clip with every model and judges all frames.
+
+    Args:
+      subjects: the models.
+      clips: what to evaluate on.
+      protocols: the metrics.
+      options: how to enhance.
+      command: what the report says about how it was made.
+      console: where progress is drawn; None: nowhere.
+
+    Returns:
+      The results, ready for :func:`vqe_jax.evaluation.report.write_report`.
+
+    Raises:
+      UserError: no clips.
+    """
+    if not clips:
+        raise UserError("nothing to evaluate on: the split holds no clips")
+    total = sum(clip.count for clip in clips) * (1 + len(subjects))
+    results = []
+    with progress_of(total, console or Console(quiet=True)) as begin:
+        for clip in clips:
+            advance = begin(clip.title)
+            results.append(measure(clip, subjects, protocols, options or Options(), advance))
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Report(results, subjects, protocols, command, date)
+
+
+def evaluate_long(
+    subjects: Sequence[Subject],
+    clips: Sequence[Clip],
+    protocol: Protocol,
+    *,
+    length: int,
+    console: Console | None = None,
+) -> tuple[list[Table], dict[str, list[LongRun]]]:
+    """Plays every clip back and forth through every model.
+
+    Args:
+      subjects: the models.
+      clips: what to play.
+      protocol: the metric.
+      length: frames to play of each.
+      console: where progress is drawn; None: nowhere.
+
+    Returns:
+      A table a model, and the runs by label.
+    """
+    if not clips:
+        raise UserError("nothing to evaluate on: the split holds no clips")
+    runs: dict[str, list[LongRun]] = {s.label: [] for s in subjects}
+    total = len(subjects) * len(clips) * length
+    with progress_of(total, console or Console(quiet=True)) as begin:
+        for subject, clip in itertools.product(subjects, clips):
+            advance = begin(f"{subject.label} {clip.title}")
+            run = long_run(clip, subject, protocol, length=length, on_frame=advance)
+            runs[subject.label].append(run)
+    return [long_run_table(label, protocol, found) for label, found in runs.items()], runs
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Shows a table in the terminal.
+
+    Args:
+      table: of a report.
+      console: where to.
+    """
+    shown = RichTable(title=table.title, title_justify="left")
+    for name in table.header:
+        is_text = name in ("class", "sequence", "clip", "model")
+        shown.add_column(name, justify="left" if is_text else "right", overflow="fold")
+    for i, row in enumerate(table.rows):
+        shown.add_row(*row, style="bold" if i in table.strong else None)
+    console.print(shown)
