@@ -91,6 +91,7 @@ class ContainerWriter(Writer):
       codec: FFmpeg's name of the encoder.
       options: of the encoder; None for :data:`DEFAULT_OPTIONS`.
       copy_from: the file whose other streams come along.
+      copy_seconds: how much of them; None for all.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class ContainerWriter(Writer):
         codec: str = "libx265",
         options: Mapping[str, str] | None = None,
         copy_from: Path | None = None,
+        copy_seconds: float | None = None,
     ) -> None:
         super().__init__(path)
         if path.suffix.lower() not in CONTAINERS:
@@ -121,7 +123,9 @@ class ContainerWriter(Writer):
             self._container = av.open(str(self.part), "w", format=kind)
             try:
                 self._stream = self._add_video(codec, _quiet(codec, chosen))
-                self._others = Passthrough(copy_from, self._container, self._stream)
+                self._others = Passthrough(
+                    copy_from, self._container, self._stream, until=copy_seconds
+                )
             except BaseException:
                 self._abandon()
                 raise
@@ -193,10 +197,10 @@ class ContainerWriter(Writer):
 
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:
+            if packet.dts is not None and packet.dts < self._first - _FAR * self._tick:
+                # x265 leaves the decoding times of clips of two frames to chance.
+                packet.dts = packet.pts
             if packet.dts is not None:
-                if packet.dts < self._first - _FAR * self._tick:
-                    # x265 leaves the decoding times of clips of two frames to chance.
-                    packet.dts = packet.pts
                 self._others.advance(float(packet.dts * packet.time_base))
             self._container.mux(packet)
 

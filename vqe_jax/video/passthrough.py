@@ -35,6 +35,7 @@ class Passthrough:
       source: the file; None for nothing to copy.
       output: the container being written, before its first packet.
       video: its video stream, which gets the source's language, title and disposition.
+      until: seconds after which nothing more is copied.
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class Passthrough:
         source: Path | None,
         output: av.container.OutputContainer,
         video: av.VideoStream,
+        *,
+        until: float | None = None,
     ) -> None:
         self._output = output
+        self._until = float("inf") if until is None else until
         self._waiting: av.Packet | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._input: av.container.InputContainer | None = None
@@ -109,7 +113,7 @@ class Passthrough:
             stamp = packet.pts if packet.dts is None else packet.dts
             if stamp is None:  # the empty packet that ends a stream
                 continue
-            if float(stamp * packet.time_base) > seconds:
+            if float(stamp * packet.time_base) > min(seconds, self._until):
                 self._waiting = packet
                 return
             packet.stream = self._targets[packet.stream_index]

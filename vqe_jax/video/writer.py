@@ -112,6 +112,7 @@ def open_writer(
     codec: str = "libx265",
     options: Mapping[str, str] | None = None,
     copy_from: str | os.PathLike[str] | None = None,
+    copy_seconds: float | None = None,
 ) -> Writer:
     """Opens a video for writing; what it is follows from the name.
 
@@ -122,9 +123,10 @@ def open_writer(
       path: the final name.
       info: size, pixel format, colour tags and timing; frames must fit it.
       codec: FFmpeg's name of an encoder, for containers.
-      options: of the encoder, and of the container, by FFmpeg's names; None for the defaults in
+      options: of the encoder, by FFmpeg's names; None for the defaults in
         :data:`vqe_jax.video.mux.DEFAULT_OPTIONS`.
       copy_from: a file whose sound, subtitles, attachments, chapters and metadata come along.
+      copy_seconds: how much of its sound and subtitles; None for all.
 
     Raises:
       UserError: a folder that is not there, a name, codec, option or pixel format that cannot be.
@@ -140,4 +142,6 @@ def open_writer(
     if suffix == ".y4m":
         return _PlanesWriter(path, y4m_header(info), b"FRAME\n")
     source = None if copy_from is None else Path(copy_from)
-    return ContainerWriter(path, info, codec=codec, options=options, copy_from=source)
+    return ContainerWriter(
+        path, info, codec=codec, options=options, copy_from=source, copy_seconds=copy_seconds
+    )

@@ -1,0 +1,11 @@
+"""Enhances a compressed video: ``python enhance.py IN OUT [--model vig_qp37]``.
+
+Sound, subtitles, time stamps, colours and bit depth come out as they went in; ``--help`` lists
+the options.
+"""
+
+from vqe_jax.errors import run_cli
+from vqe_jax.inference.cli import main
+
+if __name__ == "__main__":
+    run_cli(main)

@@ -1,0 +1,232 @@
+"""The command line of enhancing a file: ``enhance.py IN OUT [--model NAME] ...``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from vqe_jax.errors import UserError, near_misses
+from vqe_jax.inference.file import Enhanced, Job, prepare, run
+from vqe_jax.inference.scenes import SceneCut
+from vqe_jax.inference.tiles import Tiling
+from vqe_jax.video import PixelFormat, open_reader
+from vqe_jax.video.mux import DEFAULT_OPTIONS
+from vqe_jax.weights import packaged_models
+
+__all__ = ["main"]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in one line, with what was probably meant."""
+
+    def error(self, message: str) -> Any:
+        """Raises instead of printing the usage."""
+        if unknown := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            names = [o for action in self._actions for o in action.option_strings]
+            raise UserError(f"{unknown[1]} is no option{near_misses(unknown[1], names)}")
+        raise UserError(message)
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", text)
+    if not match or not float(match[1]):
+        raise UserError(f"duration {text!r} is not understood; expected 5, 5s, 2m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise UserError(f"size {text!r} is not understood; expected WxH, as 416x240")
+    return int(match[1]), int(match[2])
+
+
+def _qp(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdigit() or int(text) > 51:
+        raise UserError(f"QP {text!r} is out of range; expected 0 to 51, or auto")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise UserError(f"encoder option {text!r} is not understood; expected name=value")
+    return name, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="enhance.py",
+        description="Enhances a compressed video; everything but the picture stays as it was.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("src", metavar="IN", help="a video, raw .yuv or .y4m, or a folder of PNG")
+    parser.add_argument(
+        "dst", metavar="OUT", help=".mkv, .mp4, ..., .yuv, .y4m, or no suffix for a PNG folder"
+    )
+    model = parser.add_argument_group("model")
+    names = ", ".join(packaged_models()) or "none"
+    model.add_argument("--model", default="vig_qp37", help=f"packaged ({names}) or a model file")
+    model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
+    model.add_argument("--no-scene-cuts", action="store_true", help="carry the state across cuts")
+    model.add_argument("--tile", type=int, metavar="PIXELS", help="work on tiles, to save memory")
+    output = parser.add_argument_group("output")
+    output.add_argument("--codec", default="libx265", help="encoder (libx265); ffv1 is lossless")
+    output.add_argument(
+        "--encoder-options",
+        nargs="+",
+        type=_assignment,
+        metavar="NAME=VALUE",
+        help=f"of the encoder, beside or instead of {_plain(DEFAULT_OPTIONS['libx265'])}",
+    )
+    output.add_argument("--preview", type=_duration, metavar="TIME", help="only the beginning: 5s")
+    output.add_argument("--split", action="store_true", help="left half as it was, to compare")
+    source = parser.add_argument_group("input")
+    source.add_argument("--size", type=_size, metavar="WxH", help="of a raw file")
+    source.add_argument("--pixel-format", help="of a raw file, as yuv420p10le")
+    source.add_argument("--keep-damaged", action="store_true", help="go on over damaged frames")
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    return parser
+
+
+def _plain(options: Mapping[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in options.items())
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Frames per second."""
+        return Text(f"{task.speed:.2f} fps" if task.speed else "")
+
+
+@contextmanager
+def _warnings_on(console: Console) -> Iterator[None]:
+    """Shows each warning as one line, when it happens."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        console.print(f"warning: {message}", style="yellow", markup=False, highlight=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def _bar(console: Console, job: Job) -> Iterator[Callable[[int, int | None], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Speed(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("compiling", total=job.frames)
+
+        def show(done: int, expected: int | None) -> None:
+            bar.update(task, completed=done, total=expected, description="enhancing")
+
+        yield show
+
+
+def _describe(job: Job, model: str) -> str:
+    source, target = job.reader.info, job.target
+    rate = f", {float(source.frame_rate):.5g} fps" if source.frame_rate else ""
+    count = f", {job.frames} frames" if job.frames else ""
+    qp = "unknown" if job.source_qp is None else f"{job.source_qp:.1f}"
+    network = type(job.ready.network).__name__
+    told = f", told QP {job.qp}" if job.qp is not None else ""
+    lines = [
+        f"in     {job.reader.path}: {source.width}x{source.height} {source.pixel_format.av_name}, "
+        f"{source.codec}{rate}{count}, QP of P frames {qp}",
+        f"model  {model}: {network} on {job.colour}{told}",
+        f"out    {job.dst}: {target.width}x{target.height} {target.pixel_format.av_name}"
+        + _encoder(job),
+    ]
+    return "\n".join(lines)
+
+
+def _encoder(job: Job) -> str:
+    if job.dst.suffix.lower() in ("", ".yuv", ".y4m"):
+        return ""
+    return f", {job.codec} {_plain(job.encoder_options)}".rstrip()
+
+
+def _done(result: Enhanced) -> str:
+    rate = result.frames / max(result.seconds, 1e-9)
+    return f"{result.path}: {result.frames} frames in {result.seconds:.1f} s ({rate:.2f} fps)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; mistakes of the user come out as :class:`UserError`.
+
+    Args:
+      argv: arguments without the program's name; None for the process's.
+
+    Returns:
+      0.
+    """
+    args = _parser().parse_args(argv)
+    console = Console(stderr=True, soft_wrap=True)
+    say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+    with _warnings_on(console):
+        layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None
+        reader = open_reader(
+            args.src, size=args.size, pixel_format=layout, keep_damaged=args.keep_damaged
+        )
+        job = prepare(
+            reader,
+            Path(args.dst),
+            model=args.model,
+            qp=args.qp,
+            codec=args.codec,
+            encoder_options=dict(args.encoder_options or ()),
+            preview=args.preview,
+        )
+        say(_describe(job, args.model))
+        if args.plan:
+            return 0
+        options = {
+            "split": args.split,
+            "scene_cut": None if args.no_scene_cuts else SceneCut(),
+            "tiling": Tiling(args.tile) if args.tile else None,
+        }
+        if args.quiet:
+            run(job, **options)
+            return 0
+        with _bar(console, job) as show:
+            result = run(job, progress=show, **options)
+        say(_done(result))
+    return 0

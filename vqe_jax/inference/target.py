@@ -1,0 +1,73 @@
+"""What an enhanced file looks like: the source's own format wherever the target can hold it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from vqe_jax.video import ColorTags, Frame, PixelFormat, VideoInfo, from_rgb, to_rgb
+
+__all__ = ["converter", "target_info"]
+
+_PLANES = (".yuv", ".y4m")
+_TAGS_OF_RGB = {False: 6, True: 1}  # BT.601 for small pictures, BT.709 for large ones
+
+
+def _kind(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if not suffix or path.is_dir():
+        return "png"
+    return "planes" if suffix in _PLANES else "container"
+
+
+def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) -> VideoInfo:
+    """Size, pixel format and colour of the file to write.
+
+    The source's, with these exceptions: PNG holds RGB or gray of 8 or 16 bits; raw files hold no
+    RGB; encoders other than ffv1 get RGB as YUV with 4:2:0 chroma (4:4:4 in odd sizes), and 10
+    of 16 bits.
+
+    Args:
+      path: of the file to write.
+      source: what is read.
+      codec: FFmpeg's name of the encoder.
+      scale: of the network.
+    """
+    info = dataclasses.replace(
+        source, width=source.width * scale, height=source.height * scale, frames=None
+    )
+    bits, layout = source.pixel_format.bits, source.pixel_format.subsampling
+    kind = _kind(path)
+    if kind == "png":
+        wanted = PixelFormat(8 if bits == 8 else 16, "gray" if layout == "gray" else "rgb")
+        if wanted == source.pixel_format:
+            return info
+        return dataclasses.replace(info, pixel_format=wanted, color=ColorTags(range=2))
+    if layout != "rgb" or (kind == "container" and codec in ("ffv1", "png")):
+        return info
+    odd = info.width % 2 or info.height % 2
+    wanted = PixelFormat(
+        bits if kind == "planes" or bits <= 12 else 10,
+        "444" if kind == "planes" or odd else "420",
+    )
+    matrix = _TAGS_OF_RGB[info.height > 576]
+    color = ColorTags(matrix, 1, source.color.primaries, source.color.transfer, "left")
+    return dataclasses.replace(info, pixel_format=wanted, color=color)
+
+
+def converter(source: VideoInfo, target: VideoInfo) -> Callable[[Frame], Frame]:
+    """A function that brings frames from one format to another; it does nothing to equal ones.
+
+    Args:
+      source: of the frames given.
+      target: of the frames returned, of the same size.
+    """
+    if source.pixel_format == target.pixel_format:
+        return lambda frame: frame
+
+    def convert(frame: Frame) -> Frame:
+        made = from_rgb(to_rgb(frame, source), target)
+        return dataclasses.replace(frame, planes=made.planes, pixel_format=made.pixel_format)
+
+    return convert
