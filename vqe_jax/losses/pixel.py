@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 
-__all__ = ["Reduction", "charbonnier", "l1", "l2", "pool"]
-
-Reduction = Literal["mean", "frame_sum", "sum"]
+__all__ = ["charbonnier", "l1", "l2", "pool"]
 
 
 def pool(
     values: Float[Array, "b t h w c"],
     *,
-    reduction: Reduction = "mean",
+    reduction: str = "mean",
     weight: Float[Array, "b t h w 1"] | None = None,
 ) -> Float[Array, ""]:
     """Makes one number of the values of all pixels.
@@ -50,7 +46,7 @@ def charbonnier(
     target: Float[Array, "b t h w c"],
     *,
     eps: float = 1e-6,
-    reduction: Reduction = "mean",
+    reduction: str = "mean",
     weight: Float[Array, "b t h w 1"] | None = None,
 ) -> Float[Array, ""]:
     """Charbonnier loss ``sqrt(d^2 + eps)``: eps is added inside the root as it is, not squared.
@@ -72,7 +68,7 @@ def l1(
     prediction: Float[Array, "b t h w c"],
     target: Float[Array, "b t h w c"],
     *,
-    reduction: Reduction = "mean",
+    reduction: str = "mean",
     weight: Float[Array, "b t h w 1"] | None = None,
 ) -> Float[Array, ""]:
     """Absolute difference; ``reduction`` and ``weight`` as in :func:`pool`."""
@@ -83,7 +79,7 @@ def l2(
     prediction: Float[Array, "b t h w c"],
     target: Float[Array, "b t h w c"],
     *,
-    reduction: Reduction = "mean",
+    reduction: str = "mean",
     weight: Float[Array, "b t h w 1"] | None = None,
 ) -> Float[Array, ""]:
     """Squared difference; ``reduction`` and ``weight`` as in :func:`pool`."""

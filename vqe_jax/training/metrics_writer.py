@@ -6,7 +6,6 @@ import json
 import math
 import os
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -61,7 +60,6 @@ class MetricsWriter:
         )  # fmt: skip
         self._total = total_steps
         self._width = len(str(total_steps))
-        self._began = time.monotonic(), first_step
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeRemainingColumn(), console=self._console, disable=not self._console.is_terminal,
@@ -89,7 +87,8 @@ class MetricsWriter:
         self._record({"step": step, "kind": "train", "stage": stage, **values})
         shown = " ".join(f"{_SHORT.get(k, k)} {values[k]:.4g}" for k in _SHOWN if k in values)
         skipped = f" skipped {values['skipped']:.0f}" if values.get("skipped") else ""
-        left = "" if self._console.is_terminal else f" left {self._time_left(step)}"
+        rate = values.get("steps_per_second")
+        left = "" if self._console.is_terminal or not rate else f" left {self._left(step, rate)}"
         self.say(f"{step:>{self._width}}/{self._total} {stage} {shown}{skipped}{left}")
 
     def validation(
@@ -118,11 +117,8 @@ class MetricsWriter:
                 if isinstance(value, float) and math.isfinite(value):
                     self._board.add_scalar(f"{record['kind']}/{name}", value, record["step"])
 
-    def _time_left(self, step: int) -> str:
-        began, first = self._began
-        if step <= first:
-            return "?"
-        seconds = (time.monotonic() - began) / (step - first) * (self._total - step)
+    def _left(self, step: int, rate: float) -> str:
+        seconds = (self._total - step) / rate
         hours, rest = divmod(round(seconds), 3600)
         return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
 

@@ -12,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from vqe_jax import losses
 from vqe_jax.errors import UserError, near_misses
 
@@ -215,7 +217,7 @@ class Run:
         return sum(stage.steps for stage in self.stages[:index])
 
 
-def parse(config: Mapping[str, Any]) -> Run:
+def parse(config: ConfigDict | Mapping[str, Any]) -> Run:
     """Checks a config.
 
     Args:
@@ -302,7 +304,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value is None:
             return None
         return _union([a for a in arguments if a is not type(None)], value, where)
-    if dataclasses.isread_section(hint):
+    if dataclasses.is_dataclass(hint):
         return read_section(typing.cast(type, hint), value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)

@@ -1,0 +1,131 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax.errors import UserError
+from vqe_jax.training.optimizer import (
+    build_optimizer,
+    build_schedule,
+    freeze_steps,
+    lr_factors,
+    paths,
+    selected,
+)
+from vqe_jax.training.stages import Optimizer, Schedule, Stage
+
+PARAMS = {
+    "flow": {"kernel": jnp.ones((3, 3, 2, 2)), "bias": jnp.zeros((2,))},
+    "head": {"kernel": jnp.ones((3, 3, 2, 4))},
+}
+
+
+def rates(stage: Stage, *steps: int) -> list[float]:
+    schedule = build_schedule(stage)
+    return [float(schedule(jnp.int32(s))) for s in steps]
+
+
+def test_cosine_goes_from_the_peak_to_its_end():
+    stage = Stage("s", 100, learning_rate=3e-4, schedule=Schedule("cosine", end=1e-4))
+    np.testing.assert_allclose(rates(stage, 0, 50, 100), [3e-4, 2e-4, 1e-4], rtol=1e-5)
+
+
+def test_stages_can_share_one_cosine():
+    parts = [
+        Stage("s", 50, learning_rate=1.0, schedule=Schedule("cosine", length=100, offset=o))
+        for o in (0, 50)
+    ]
+    whole = Stage("s", 100, learning_rate=1.0, schedule=Schedule("cosine"))
+    np.testing.assert_allclose(
+        rates(parts[0], 10, 49) + rates(parts[1], 0, 40), rates(whole, 10, 49, 50, 90), rtol=1e-6
+    )
+
+
+def test_restarts_with_their_scales():
+    cosine = Schedule("cosine", periods=(10, 20), restart_scales=(1.0, 0.5), end=0.1)
+    stage = Stage("s", 30, learning_rate=1.0, schedule=cosine)
+    np.testing.assert_allclose(rates(stage, 0, 9, 10, 20, 30), [1, 0.122, 0.5, 0.3, 0.1], rtol=2e-3)
+
+
+def test_halving_and_warmup():
+    halving = Stage("s", 100, learning_rate=1.0, schedule=Schedule("step"))
+    np.testing.assert_allclose(rates(halving, 59, 61, 91), [1, 0.5, 0.25])
+    rising = Stage("s", 100, learning_rate=1.0, schedule=Schedule(warmup=4))
+    np.testing.assert_allclose(rates(rising, 0, 1, 3, 50), [0.25, 0.5, 1, 1])
+
+
+def test_schedule_mistakes():
+    with pytest.raises(UserError, match="did you mean 'cosine'"):
+        build_schedule(Stage("s", 1, schedule=Schedule("cosin")))
+    with pytest.raises(UserError, match="2 periods but 1 restart_scales"):
+        cosine = Schedule("cosine", periods=(1, 2), restart_scales=(1.0,))
+        build_schedule(Stage("s", 3, schedule=cosine))
+
+
+def test_patterns_select_by_path():
+    assert paths(PARAMS) == ["flow/bias", "flow/kernel", "head/kernel"]
+    assert selected(PARAMS, ["^flow", "bias"], "frozen") == ["flow/bias", "flow/kernel"]
+    stage = Stage("s", 1, frozen=("head",), freeze_steps=(("flow", 7),), lr_scales=(("bias", 2.0),))
+    assert jax.tree.leaves(freeze_steps(stage, PARAMS)) == [7, 7, -1]
+    assert jax.tree.leaves(lr_factors(stage, PARAMS)) == [2.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"), [("flo_", "did you mean 'flow'"), ("(", "not a regular expression")]
+)
+def test_a_pattern_that_finds_nothing_is_a_mistake(pattern, message):
+    with pytest.raises(UserError, match=message):
+        selected(PARAMS, [pattern], "frozen")
+
+
+def test_adam_is_adam_as_written_down():
+    stage = Stage("s", 10, optimizer=Optimizer("adam", betas=(0.9, 0.99), eps=1e-8))
+    optimizer = build_optimizer(stage)
+    state = optimizer.init(PARAMS)
+    rng = np.random.default_rng(0)
+    m = v = np.zeros((3, 3, 2, 4))
+    for t in range(1, 4):
+        grads = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), jnp.float32), PARAMS)
+        updates, state = optimizer.update(grads, state, PARAMS, stage_step=jnp.int32(t - 1))
+        g = np.asarray(grads["head"]["kernel"], np.float64)
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        expected = -(m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.99**t)) + 1e-8)
+        np.testing.assert_allclose(updates["head"]["kernel"], expected, rtol=1e-4)
+
+
+def test_held_parameters_begin_as_if_the_optimiser_were_new():
+    stage = Stage("s", 10, freeze_steps=(("flow", 2),), frozen=("head",))
+    optimizer = build_optimizer(stage)
+    state = optimizer.init(PARAMS)
+    grads = jax.tree.map(lambda p: jnp.full_like(p, 0.5), PARAMS)
+    moved = []
+    for step in range(3):
+        updates, state = optimizer.update(grads, state, PARAMS, stage_step=jnp.int32(step))
+        moved.append(float(updates["flow"]["kernel"][0, 0, 0, 0]))
+        assert not np.any(updates["head"]["kernel"])
+    assert moved[:2] == [0, 0]
+    np.testing.assert_allclose(moved[2], -1.0, rtol=1e-4)  # Adam's first step is the sign
+
+
+@pytest.mark.parametrize("name", ["adamw", "nadam", "radam", "lamb", "lion", "sgd", "muon"])
+def test_every_optimiser_goes_downhill(name):
+    decay = 0.01 if name in ("adamw", "lamb", "lion", "muon") else 0.0
+    section = Optimizer(name, weight_decay=decay, clip_norm=1.0)
+    optimizer = build_optimizer(Stage("s", 10, optimizer=section))
+    grads = jax.tree.map(lambda p: jnp.sin(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape),
+                         PARAMS)  # fmt: skip
+    updates, _ = optimizer.update(
+        grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0)
+    )  # fmt: skip
+    slope = sum(
+        float(jnp.sum(u * g))
+        for u, g in zip(jax.tree.leaves(updates), jax.tree.leaves(grads), strict=True)
+    )
+    assert slope < 0
+
+
+def test_optimiser_mistakes():
+    with pytest.raises(UserError, match="did you mean 'adamw'"):
+        build_optimizer(Stage("s", 1, optimizer=Optimizer("adanw")))
+    with pytest.raises(UserError, match="use 'adamw'"):
+        build_optimizer(Stage("s", 1, optimizer=Optimizer("adam", weight_decay=0.1)))
