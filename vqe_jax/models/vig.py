@@ -31,7 +31,7 @@ from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
-from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
+from vqe_jax.nn.initializers import Init, high_pass, kaiming_normal, uniform_bias, uniform_fan_in
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
@@ -40,6 +40,15 @@ __all__ = ["VIG"]
 
 Clip = Float[Array, "b t h w c"]
 Map = Float[Array, "b h w c"]
+
+
+# Lifts the details of a picture in [0, 1], some 0.05 strong, to the order of one.
+_INPUT_GAIN = 10.0
+
+
+def _initializers(kaiming: bool) -> tuple[Init | None, Init | None]:
+    """Of a kernel and its bias; None stands for PyTorch's default."""
+    return (kaiming_normal(), nn.initializers.zeros) if kaiming else (None, None)
 
 
 class TemporalConv(nn.Module):
@@ -54,6 +63,7 @@ class TemporalConv(nn.Module):
     taps: int  # temporal kernel size
     scale: int = 1
     order: Literal["unshuffle_first", "conv_first"] = "unshuffle_first"
+    kaiming: bool = False  # Kaiming's normal kernels and zero biases, not PyTorch's default
 
     def setup(self) -> None:
         """Kernel ``[taps, 3, 3, in, out]`` and bias."""
@@ -62,9 +72,11 @@ class TemporalConv(nn.Module):
         inside = self.in_channels * area if wide_input else self.in_channels
         outside = self.features if wide_input else self.features // area
         # PyTorch's fan-in of a 3-D kernel counts its temporal taps too.
-        init = uniform_fan_in()
-        self.kernel = self.param("kernel", init, (self.taps, 3, 3, inside, outside))
-        self.bias = self.param("bias", uniform_bias(self.taps * 9 * inside), (outside,))
+        kernel_init, bias_init = _initializers(self.kaiming)
+        kernel_init = kernel_init or uniform_fan_in()
+        bias_init = bias_init or uniform_bias(self.taps * 9 * inside)
+        self.kernel = self.param("kernel", kernel_init, (self.taps, 3, 3, inside, outside))
+        self.bias = self.param("bias", bias_init, (outside,))
 
     def each_tap(self, x: Clip, first: int) -> list[Clip]:
         """Products of the taps from ``first`` on with every frame, each computed once."""
@@ -111,14 +123,16 @@ class SpatialUp(nn.Module):
     features: int  # output channels, after the shuffle
     scale: int = 2
     refine: bool = False  # one more 3x3 convolution after the shuffle
+    kaiming: bool = False  # as in TemporalConv
 
     @nn.compact
     def __call__(self, x: Map) -> Map:
         """Doubles height and width."""
-        x = leaky_relu(
-            pixel_shuffle(Conv(self.features * self.scale**2, name="conv")(x), self.scale)
-        )
-        return leaky_relu(Conv(self.features, name="refine_conv")(x)) if self.refine else x
+        kernel_init, bias_init = _initializers(self.kaiming)
+        conv = functools.partial(Conv, kernel_init=kernel_init, bias_init=bias_init)
+        wide = conv(self.features * self.scale**2, name="conv")(x)
+        x = leaky_relu(pixel_shuffle(wide, self.scale))
+        return leaky_relu(conv(self.features, name="refine_conv")(x)) if self.refine else x
 
 
 class _Decoder(nn.Module):
@@ -128,10 +142,11 @@ class _Decoder(nn.Module):
     middle: int
     scale: int
     refine: bool
+    kaiming: bool
 
     def setup(self) -> None:
-        self.su1 = SpatialUp(self.middle, self.scale, self.refine)
-        self.su2 = SpatialUp(self.width, self.scale, self.refine)
+        self.su1 = SpatialUp(self.middle, self.scale, self.refine, self.kaiming)
+        self.su2 = SpatialUp(self.width, self.scale, self.refine, self.kaiming)
 
     def __call__(self, bottom: Map, skip2: Map | None, skip1: Map | None) -> Map:
         up = self.su1(bottom if skip2 is None else bottom + skip2)  # Eq. 11
@@ -153,6 +168,7 @@ class VIG(Network):
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
     zero_output: bool = False  # start as the identity: the last convolution is zero
+    weight_init: Literal["uniform", "high_pass"] = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
 
     @property
@@ -168,7 +184,12 @@ class VIG(Network):
         )
 
     def setup(self) -> None:
-        """The blocks in the order of the paper's figure."""
+        """The blocks in the order of the paper's figure.
+
+        ``weight_init="uniform"`` is PyTorch's default, which shrinks the signal at every layer;
+        ``"high_pass"`` keeps its variance and begins with kernels that do not see brightness.
+        A narrow network gains ten times as much in its first thousand steps with the latter.
+        """
         lost = sum(k - 1 for k in self.temporal_kernels)
         if lost != self._slices - 1:
             raise UserError(
@@ -178,11 +199,13 @@ class VIG(Network):
             )
         w1, w2, w3 = self.down_widths
         k1, k2, k3 = self.temporal_kernels
-        self.pre = Conv(self.width)
-        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order)
-        self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order)
-        self.td = TemporalConv(w2, w3, k3)
-        self.decoder = _Decoder(self.width, w1, self.scale, self.refine)
+        kaiming = self.weight_init == "high_pass"
+        first = high_pass(_INPUT_GAIN) if kaiming else None
+        self.pre = Conv(self.width, kernel_init=first, bias_init=_initializers(kaiming)[1])
+        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order, kaiming)
+        self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order, kaiming)
+        self.td = TemporalConv(w2, w3, k3, kaiming=kaiming)
+        self.decoder = _Decoder(self.width, w1, self.scale, self.refine, kaiming)
         zero = nn.initializers.zeros if self.zero_output else None
         self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
 
@@ -217,7 +240,7 @@ class VIG(Network):
             return hidden
         return self.state_bound * jnp.tanh(hidden / self.state_bound)
 
-    def _mean(self, total: Map, slices: int) -> Map | None:
+    def _mean(self, total: Any, slices: int) -> Map | None:
         return total / slices if self.skip == "mean" else None
 
     # The direct form: Eq. 8 to 12 as they stand.
@@ -226,7 +249,7 @@ class VIG(Network):
         down1 = self.tsd1(slices)
         down2 = self.tsd2(down1)
         (bottom,) = self.td(down2)
-        skip2, skip1 = self._mean(sum(down2), len(down2)), self._mean(sum(down1), len(down1))
+        skip2, skip1 = self._mean(_sum(down2), len(down2)), self._mean(_sum(down1), len(down1))
         return self.decoder(bottom, skip2, skip1)
 
     def _direct(self, features: Clip) -> Clip:
@@ -269,7 +292,7 @@ class VIG(Network):
         first_state = jnp.zeros_like(features[:, 0])
         return scan_time(self, first_state, (partial, skips), method=VIG._recur)[1]
 
-    def _recur(self, hidden: Map, frames: tuple[list[Map], list[Map]]) -> tuple[Map, Map]:
+    def _recur(self, hidden: Map, frames: tuple[list[Any], list[Any]]) -> tuple[Map, Map]:
         """The recurrent rest of one frame, given what the frames alone contribute."""
         partial, skips = frames
         x, skipped, slices = self._bounded(hidden), [], self._slices
@@ -305,7 +328,7 @@ class VIG(Network):
                 else:
                     below = [*state["windows"][level], *block(below[-block.taps :])]
                 windows.append(below[1:])
-                skips.append(sum(below))
+                skips.append(_sum(below))
         hidden = jnp.zeros_like(slices[0]) if state is None else state["hidden"]
         hidden, _ = self._recur(hidden, (partial, skips))
         return {"hidden": hidden, "windows": windows}, hidden
@@ -319,7 +342,7 @@ def _flat(x: Clip) -> Map:
     return x.reshape(-1, *x.shape[2:])
 
 
-def _sum(terms: Iterable[Array]) -> Array | None:
+def _sum(terms: Iterable[Array]) -> Any:
     """Of arrays only: the builtin would start from an integer zero; None for no terms."""
     terms = list(terms)
     return functools.reduce(operator.add, terms) if terms else None

@@ -8,10 +8,9 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
-from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
+from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
 
 __all__ = ["Conv", "ConvTranspose", "PReLU", "leaky_relu"]
 
@@ -33,8 +32,8 @@ class Conv(nn.Module):
     groups: int = 1
     padding: int | None = None  # pixels on every side; None keeps the size at stride 1
     use_bias: bool = True
-    kernel_init: Initializer | None = None  # None: uniform over the fan-in, as in PyTorch
-    bias_init: Initializer | None = None  # None: the same
+    kernel_init: Init | None = None  # None: uniform over the fan-in, as in PyTorch
+    bias_init: Init | None = None  # None: the same
 
     @nn.compact
     def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
@@ -74,7 +73,7 @@ class ConvTranspose(nn.Module):
     stride: int = 2
     padding: int = 1
     use_bias: bool = True
-    kernel_init: Initializer | None = None
+    kernel_init: Init | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
