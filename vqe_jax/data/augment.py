@@ -1,7 +1,7 @@
 """Mirrors and turns of clips that are on the device already (dm-pix), jitted.
 
 The input pipeline turns crops on the host, as views of uint8 arrays that are copied anyway
-(:mod:`vqe_jax.data.symmetry`): a quarter of the bytes, and no device is touched in its threads. This
+(:mod:`vqe_jax.data.symmetry`): a quarter of the bytes, and no device is touched in threads. This
 is for clips that live on the device, as in self-ensembles, cached validation crops, or where the
 host cannot keep up: one key per batch, the same turn for the compressed and the raw clip.
 """

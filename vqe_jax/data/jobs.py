@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,7 @@ __all__ = ["ClipJob", "Origin", "Recipe", "VideoOrigin"]
 _FORM = 1
 
 
+@runtime_checkable
 class Origin(Protocol):
     """Where raw frames come from."""
 

@@ -2,8 +2,9 @@
 
 The batch of step n is a function of (seed, n, host) alone: it is drawn by a generator seeded with
 those three, so nothing has to be remembered to resume, and grain's iterator state is just n. A crop
-is copied once out of the map, turned or mirrored by the way, and the whole batch becomes floats in
-one sweep. No frame is decoded and no Python runs per frame, so that one core feeds a device.
+is a view of the map, turned or mirrored, and one call divides it into its place in the batch: no
+frame is decoded, no Python runs per frame, and nothing is copied twice, so that one core feeds a
+device.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import grain
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.symmetry import MIRRORS, SYMMETRIES, apply_symmetry
 from vqe_jax.errors import UserError
@@ -23,6 +25,7 @@ from vqe_jax.errors import UserError
 __all__ = ["BatchSource", "DataConfig", "batches", "to_float"]
 
 _UNENDING = 1 << 40
+_WHITE = np.float32(255)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class DataConfig:
       threads: that read ahead.
       ahead: batches that wait ready.
       cache_dir: folder for decoded planes; None: beside the data set.
+      inputs_dir: folder of another network's results that stand in for the compressed clips
+        (:mod:`vqe_jax.data.inputs`); None: the compressed clips themselves.
     """
 
     data_dir: str = "data"
@@ -64,6 +69,7 @@ class DataConfig:
     threads: int = 1
     ahead: int = 4
     cache_dir: str | None = None
+    inputs_dir: str | None = None
 
     def __post_init__(self) -> None:
         height, width = self.crop_size
@@ -93,7 +99,7 @@ def to_float(clips: UInt8[np.ndarray, ...]) -> Float[np.ndarray, ...]:
       >>> to_float(np.array([0, 255], np.uint8)).tolist()
       [0.0, 1.0]
     """
-    return np.divide(clips, np.float32(255), dtype=np.float32)
+    return np.divide(clips, _WHITE)
 
 
 class BatchSource:
@@ -151,17 +157,16 @@ class BatchSource:
         places = rng.random((size, 3))
         channels = 3 if config.color == "rgb" else 1
         shape = (size, config.frames, *config.crop_size, channels)
-        clips = {which: np.empty(shape, np.uint8) for which in ("compressed", "raw")}
+        result = {which: np.empty(shape, np.float32) for which in ("compressed", "raw")}
         orders = []
         for i, pair in enumerate(self._pairs[c] for c in chosen):
             where = self._slices(pair, places[i])
             order = slice(None, None, -1) if backwards[i] else slice(None)
             orders.append((pair, where[0], order))
-            for which, batch in clips.items():
+            for which, batch in result.items():
                 clip = pair.rgb(which) if channels == 3 else pair.luma(which)[..., None]
                 crop = apply_symmetry(clip[where][order], int(turns[i]), axis=-3)
-                batch[i] = crop
-        result = {which: to_float(batch) for which, batch in clips.items()}
+                np.divide(crop, _WHITE, out=batch[i])
         result["qp"] = np.array([self._pairs[c].qp for c in chosen], np.int32)
         if config.frame_qps:
             qps = [np.array(p.frame_qps, np.int32)[t][order] for p, t, order in orders]
@@ -225,6 +230,7 @@ def batches(
         config.config_name,
         cache_dir=config.cache_dir,
     )
+    pairs = with_inputs(pairs, config.inputs_dir)
     source = BatchSource(pairs, config, seed=seed, host=host, hosts=hosts)
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.ahead)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
