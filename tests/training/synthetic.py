@@ -6,10 +6,31 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-MODEL_KWARGS = {"width": 4, "down_widths": (4, 4, 4)}
+from vqe_jax.models import Context, Network
+from vqe_jax.nn.layers import Conv
+
+
+class Tiny(Network):
+    """Compiles in a moment, and has all that a step must carry: statistics and a sown metric."""
+
+    channels: int = 1
+    features: int = 4
+
+    @property
+    def context(self) -> Context:
+        return Context(receptive_field=2)
+
+    @nn.compact
+    def forward(self, clip: Any, *, qp: Any, train: bool) -> Any:
+        hidden = Conv(self.features, use_bias=False, name="first")(clip)  # its bias has no effect
+        hidden = nn.BatchNorm(use_running_average=not train, momentum=0.9)(hidden)
+        self.sow("metrics", "state_norm", jnp.sqrt(jnp.mean(jnp.square(hidden))))
+        return clip + 0.1 * Conv(self.channels, name="last")(nn.relu(hidden))
 
 
 def picture(rng: np.random.Generator, frames: int, side: int, channels: int) -> np.ndarray:
@@ -100,8 +121,7 @@ def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
     stages = stages or ({"name": "main", "steps": 6, "learning_rate": 1e-3},)
     return ConfigDict(
         {
-            "model": "vig",
-            "model_kwargs": MODEL_KWARGS,
+            "model": "tiny",
             "data": {
                 "dataset": "demo", "data_dir": "/nowhere", "frames": 3, "crop": 16,
                 "batch": 2,
@@ -117,8 +137,11 @@ def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
 
 
 def install(patch: Any) -> None:
-    """Puts the synthetic data in place; ``patch`` is pytest's monkeypatch or alike."""
+    """Puts data and network in place; ``patch`` is pytest's monkeypatch or alike."""
+    from vqe_jax import models
     from vqe_jax.training import feed, validation
 
+    before = models.model_class
+    patch.setattr(models, "model_class", lambda name: Tiny if name == "tiny" else before(name))
     patch.setattr(feed, "batches", Batches)
     patch.setattr(validation, "open_pairs", open_pairs)

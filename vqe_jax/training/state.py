@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Int
 
 __all__ = ["TrainState", "exported_variables", "new_state"]
 
 
 class TrainState(struct.PyTreeNode):
     """Everything that changes while training; a checkpoint holds it whole.
+
+    The fields are not annotated as arrays: JAX also makes such trees of shardings and masks.
 
     Attributes:
       step: number of the next step, counted over all stages.
@@ -26,13 +27,13 @@ class TrainState(struct.PyTreeNode):
       auxiliary: what another kind of step keeps (a discriminator and its optimiser).
     """
 
-    step: Int[Array, ""]
+    step: Any
     params: Any
     stats: Any
     ema: Any
     opt_state: Any
-    skipped: Int[Array, ""]
-    skipped_in_a_row: Int[Array, ""]
+    skipped: Any
+    skipped_in_a_row: Any
     auxiliary: Any = None
 
 
