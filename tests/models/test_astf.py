@@ -63,13 +63,12 @@ def test_all_at_once_in_training_agrees(variables, steps):
     assert float(jnp.median(jnp.abs(out - steps["fuse"]))) < 1e-5
 
 
-def test_first_stage_given_as_input(variables, steps):
-    network = _network(output="fuse", input="stage1")
-    assert network.sweeps == ("backward", "forward")
-    out = _run(network, variables, steps["stage1"])
-    np.testing.assert_allclose(out, steps["fuse"], rtol=0, atol=3e-5)
-    swept = list(exact(network, variables, None, iter(np.asarray(steps["stage1"][0]))))
-    np.testing.assert_array_equal(np.stack(swept), out[0])
+def test_training_can_take_the_first_stage_as_given(variables, steps):
+    given = _network(output="fuse", trains="enhance2", trains_on="stage1")
+    out = _run(given, variables, steps["stage1"], train=True)
+    np.testing.assert_allclose(out, steps["enhance2"], rtol=0, atol=3e-5)
+    # What is trained changes nothing in use.
+    np.testing.assert_allclose(_run(given, variables, _clip()), steps["fuse"], rtol=0, atol=3e-5)
 
 
 def test_mask_is_the_definition(steps):
@@ -93,10 +92,9 @@ def test_textures_come_from_enhance1_and_the_choice_of_side_swaps_them(variables
 
 
 def test_flat_volume_gives_the_guard(variables):
-    flat = jnp.full((1, 2, 64, 64, 3), 0.5)
+    flat = jnp.full((1, 2, 64, 64, 3), -9.0)  # the first stage's result is clipped to black
     for guard in (0.0, 1.0):
-        network = _network(input="stage1", flat_mask=guard)
-        mask = _run(network, variables, flat, method="steps")["mask"]
+        mask = _run(_network(flat_mask=guard), variables, flat, method="steps")["mask"]
         np.testing.assert_array_equal(mask, np.full(mask.shape, guard, "f"))
 
 
@@ -120,7 +118,8 @@ def test_one_frame_and_small_frames(variables):
 def test_mistakes_in_fields():
     mistakes = {
         "did you mean 'fuse'": {"output": "fused"},
-        "nothing to do": {"output": "stage1", "input": "stage1"},
+        "nothing to learn": {"output": "stage1", "trains_on": "stage1"},
+        "output 'enhance' does not exist": {"trains": "enhance"},
     }
     for message, kwargs in mistakes.items():
         with pytest.raises(UserError, match=message):

@@ -152,3 +152,12 @@ def test_fields_are_checked():
                             ({"channels": 2}, "channels=2 must be 3")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             variable_shapes("basicvsr", **kwargs)
+
+
+def test_bfloat16_trunks_stay_close(small):
+    network, variables = small
+    clip = _clip(t=3)
+    half = network.clone(dtype="bfloat16")
+    run = lambda n: jax.jit(lambda x: n.apply(variables, x))(clip)  # noqa: E731
+    assert run(half).dtype == jnp.float32
+    assert 0 < float(jnp.max(jnp.abs(run(half) - run(network)))) < 0.02

@@ -48,24 +48,27 @@ class ASTF(Network):
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     output: str = "fuse"  # "stage1", "enhance1", "enhance2", "fuse" or "fuse_sharp"
-    input: Literal["compressed", "stage1"] = "compressed"  # "stage1": clips are its results already
+    trains: str = ""  # the output that training computes; empty: that of ``output``
+    trains_on: Literal["compressed", "stage1"] = "compressed"  # "stage1": its results already
     stage1_bits: int = 8  # depth the first stage's frames are rounded to; 0: not rounded
     mask_on: Literal["enhance1", "enhance2"] = "enhance1"  # whose weight is the mask
     var_radius: int = 11  # of the variance's window, pixels
     luma: Literal["bt601", "mean"] = "bt601"  # what the variance is of
     flat_mask: float = 0.0  # the mask where all three frames are flat, 0..1
     sharpen_amount: float = 4.0  # of the unsharp masking
+    dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool = True  # recompute the trunks in the backward pass
     unroll: int | None = None  # see BasicVSR
 
     def setup(self) -> None:
         """Three networks of the same shape."""
-        if self.output not in _OUTPUTS:
-            hint = near_misses(self.output, _OUTPUTS)
-            raise UserError(f"astf: output {self.output!r} does not exist{hint}")
-        if self.input == "stage1" and self.output == "stage1":
-            raise UserError("astf: input='stage1' and output='stage1' leave nothing to do; "
-                            "choose another output")  # fmt: skip
+        for output in (self.output, self.trains or self.output):
+            if output not in _OUTPUTS:
+                hint = near_misses(output, _OUTPUTS)
+                raise UserError(f"astf: output {output!r} does not exist{hint}")
+        if self.trains_on == "stage1" and (self.trains or self.output) == "stage1":
+            raise UserError("astf: trains_on='stage1' gives the first stage nothing to learn; "
+                            "use 'compressed'")  # fmt: skip
         make = functools.partial(
             BasicVSR,
             features=self.features,
@@ -73,6 +76,7 @@ class ASTF(Network):
             channels=self.channels,
             flow_levels=self.flow_levels,
             flow_widths=self.flow_widths,
+            dtype=self.dtype,
             remat=self.remat,
             unroll=self.unroll,
         )
@@ -87,18 +91,20 @@ class ASTF(Network):
     def sweeps(self) -> tuple[Literal["backward", "forward"], ...]:
         """Two passes for the first stage and two for the second, where they are needed."""
         both: tuple[Literal["backward", "forward"], ...] = ("backward", "forward")
-        return both if self.input == "stage1" or self.output == "stage1" else both * 2
+        return both if self.output == "stage1" else both * 2
 
     def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
         """A whole clip; ``qp`` is not used."""
         if self.is_initializing():
             # All parameters exist whatever is asked for, so that one file holds them.
-            return self._join(self._branches(self._first(clip, False), _BRANCHES, False), clip)
-        if self.output == "stage1":
+            return self._join(self._first(clip, train=False), _BRANCHES, "fuse", train=False)
+        output = self.trains if train and self.trains else self.output
+        if output == "stage1":
             return self.stage1.forward(clip, qp=None, train=train)
-        first = self._first(clip, train) if self.input == "compressed" else clip
+        is_first = train and self.trains_on == "stage1"
+        first = lax.stop_gradient(clip) if is_first else self._first(clip, train=train)
         if train:
-            return self._join(self._branches(first, self._needed, True), first)
+            return self._join(first, _needed(output), output, train=True)
         return self._frame_by_frame(first)
 
     def steps(self, clip: Clip) -> dict[str, Float[Array, "b t h w _"]]:
@@ -106,8 +112,8 @@ class ASTF(Network):
 
         Frames are taken as they are: both sides at least 64 pixels.
         """
-        first = self._first(clip, False) if self.input == "compressed" else clip
-        results = self._branches(first, _BRANCHES, False)
+        first = self._first(clip, train=False)
+        results = self._branches(first, _BRANCHES, train=False)
         mask = self._mask_of_clip(first)
         fused = self._fuse(mask, results)
         sharp = unsharp(fused, self.sharpen_amount)
@@ -124,19 +130,17 @@ class ASTF(Network):
     ) -> tuple[Any, Any]:
         """One frame of one pass; the second stage reads what the first has kept."""
         frame = window[:, 0]
-        first_has_run = self.input == "stage1"
-        if not first_has_run and index < 2:
+        if index < 2:
             state = self.stage1.start(frame) if state is None else state
             if index == 0:
                 return self.stage1.go_back(state, frame)
             state, frame = self.stage1.go_forward(state, (frame, kept[0]))
             return state, frame if self.output == "stage1" else self._rounded(frame)
-        if not first_has_run:
-            index, frame, kept = index - 2, kept[1], kept[2:]
-        state = self._start(frame) if state is None else state
-        if index == 0:
-            return self._go_back(state, frame)
-        return self._go_forward(state, (frame, kept[0]))
+        first = kept[1]
+        state = self._start(first) if state is None else state
+        if index == 2:
+            return self._go_back(state, first)
+        return self._go_forward(state, (first, kept[2]))
 
     # The second stage frame by frame, as a long video needs it.
 
@@ -148,14 +152,14 @@ class ASTF(Network):
         return frames
 
     def _start(self, frame: Frame) -> tuple[dict[str, Any], Extremes]:
-        starts = {name: getattr(self, name).start(frame) for name in self._needed}
+        starts = {name: getattr(self, name).start(frame) for name in _needed(self.output)}
         return starts, _extremes(self._variance(frame))
 
     def _go_back(self, state: Any, frame: Frame) -> tuple[Any, Any]:
         """Backward features of the enhancing networks, and the extremes over this and the next."""
         states, later = state
         states, kept = dict(states), {}
-        for name in self._needed:
+        for name in _needed(self.output):
             states[name], kept[name] = getattr(self, name).go_back(states[name], frame)
         now = _extremes(self._variance(frame))
         return (states, now), (kept, _joined(now, later))
@@ -163,7 +167,7 @@ class ASTF(Network):
     def _go_forward(self, state: Any, x: tuple[Frame, Any]) -> tuple[Any, Frame]:
         (states, earlier), (frame, (kept, later)) = state, x
         states, results = dict(states), {}
-        for name in self._needed:
+        for name in _needed(self.output):
             states[name], results[name] = getattr(self, name).go_forward(
                 states[name], (frame, kept[name])
             )
@@ -171,11 +175,13 @@ class ASTF(Network):
         state = (states, _extremes(variance))
         if self.output in results:
             return state, results[self.output]
-        return state, self._finish(self._mask(variance, _joined(earlier, later)), results)
+        return state, self._finish(
+            self._mask(variance, _joined(earlier, later)), results, self.output
+        )
 
     # A clip at once.
 
-    def _first(self, clip: Clip, train: bool) -> Clip:
+    def _first(self, clip: Clip, *, train: bool) -> Clip:
         """The first stage's frames as pictures; no gradient goes back through them."""
         return self._rounded(self.stage1.forward(clip, qp=None, train=train))
 
@@ -184,17 +190,14 @@ class ASTF(Network):
         top = 2**self.stage1_bits - 1
         return jnp.round(x * top) / top if self.stage1_bits else x
 
-    @property
-    def _needed(self) -> tuple[str, ...]:
-        return (self.output,) if self.output in _BRANCHES else _BRANCHES
-
-    def _branches(self, first: Clip, names: tuple[str, ...], train: bool) -> dict[str, Clip]:
+    def _branches(self, first: Clip, names: tuple[str, ...], *, train: bool) -> dict[str, Clip]:
         return {name: getattr(self, name).forward(first, qp=None, train=train) for name in names}
 
-    def _join(self, results: dict[str, Clip], first: Clip) -> Clip:
-        if self.output in results:
-            return results[self.output]
-        return self._finish(self._mask_of_clip(first), results)
+    def _join(self, first: Clip, names: tuple[str, ...], output: str, *, train: bool) -> Clip:
+        results = self._branches(first, names, train=train)
+        if output in results:
+            return results[output]
+        return self._finish(self._mask_of_clip(first), results, output)
 
     def _mask_of_clip(self, first: Clip) -> Mask:
         variance = self._variance(first)
@@ -230,9 +233,15 @@ class ASTF(Network):
         weight = weight.astype(one.dtype)
         return weight * one + (1 - weight) * two  # (Eq. 3)
 
-    def _finish(self, mask: Mask, results: dict[str, Any]) -> Float[Array, "*lead h w c"]:
+    def _finish(
+        self, mask: Mask, results: dict[str, Any], output: str
+    ) -> Float[Array, "*lead h w c"]:
         fused = self._fuse(mask, results)
-        return unsharp(fused, self.sharpen_amount) if self.output == "fuse_sharp" else fused
+        return unsharp(fused, self.sharpen_amount) if output == "fuse_sharp" else fused
+
+
+def _needed(output: str) -> tuple[str, ...]:
+    return (output,) if output in _BRANCHES else _BRANCHES
 
 
 def _extremes(

@@ -57,6 +57,7 @@ class BasicVSR(Network):
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     flow_padding: Literal["zeros", "border"] = "zeros"  # outside the features that are warped
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
+    dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool = True  # recompute the trunks in the backward pass
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
 
@@ -204,13 +205,13 @@ class BasicVSR(Network):
     # What both ways share.
 
     def _no_features(self, frame: Frame) -> Features:
-        return jnp.zeros((*frame.shape[:3], self.features), frame.dtype)
+        return jnp.zeros((*frame.shape[:3], self.features), self.dtype)
 
     def _propagate(
         self, trunk: ResidualTrunk, features: Features, frame: Frame, flow: Float[Array, "b h w 2"]
     ) -> Features:
         warped = flow_warp(features, flow, padding=self.flow_padding)
-        return trunk(jnp.concatenate([frame, warped], axis=-1))
+        return trunk(jnp.concatenate([frame.astype(warped.dtype), warped], axis=-1))
 
     def _reconstruct(
         self, frame: Frame, backward: Features, forward: Features
@@ -218,7 +219,7 @@ class BasicVSR(Network):
         x = leaky_relu(self.fusion(jnp.concatenate([backward, forward], axis=-1)))
         for upsample in self.upsample:
             x = leaky_relu(upsample(x))
-        x = self.conv_last(leaky_relu(self.conv_hr(x)))
+        x = self.conv_last(leaky_relu(self.conv_hr(x))).astype(frame.dtype)
         return x + resize_bilinear(frame, (x.shape[1], x.shape[2]))
 
 

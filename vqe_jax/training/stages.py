@@ -151,6 +151,8 @@ class Evaluation:
       data_dir: where it lies; None: that of ``data``.
       split: which part of it.
       config_name: its variant, or several; None: that of ``data``.
+      inputs_dir: folder of another network's results in place of the compressed clips, as in
+        ``data``; None: the compressed clips.
       protocol: a name of :mod:`vqe_jax.metrics`; None: "psnr_y", or "psnr_rgb_uint8" for a network
         on RGB.
       clips: names of the clips; empty: all.
@@ -163,6 +165,7 @@ class Evaluation:
     data_dir: str | None = None
     split: str = "val"
     config_name: str | tuple[str, ...] | None = None
+    inputs_dir: str | None = None
     protocol: str | None = None
     clips: tuple[str, ...] = ()
     frames: int | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.pipeline import to_float
 from vqe_jax.errors import UserError, near_misses
@@ -72,6 +73,7 @@ def open_clips(section: Evaluation, data: Mapping[str, Any]) -> list[Pair]:
     folder = section.data_dir or data["data_dir"]
     config_name = section.config_name or data["config_name"]
     found = open_pairs(folder, dataset, section.split, config_name)
+    found = with_inputs(found, section.inputs_dir)
     names = [pair.name for pair in found]
     for name in section.clips:
         if name not in names:

@@ -1,0 +1,106 @@
+"""``python -m vqe_jax.training.stage_inputs MODEL ... --to FOLDER``: a stage's results, on disk.
+
+Runs trained networks over the clips of a data set and keeps what they make of them, for a second
+stage that is trained with ``data.inputs_dir``. Several models are averaged. What is there already
+is kept, so that an interrupted command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vqe_jax.data.inputs import inputs_path, write_inputs
+from vqe_jax.data.pairs import Pair, open_pairs
+from vqe_jax.data.pipeline import to_float
+from vqe_jax.errors import UserError, run_cli
+from vqe_jax.inference.ensemble import SYMMETRIES, Symmetry, enhance_frames_ensemble
+from vqe_jax.weights import ModelFile, load_model
+
+__all__ = ["main", "make_inputs"]
+
+
+def make_inputs(
+    files: Sequence[ModelFile],
+    pairs: Sequence[Pair],
+    folder: str | Path,
+    *,
+    self_ensemble: bool = False,
+) -> int:
+    """Enhances the compressed clips of pairs and keeps the results.
+
+    Args:
+      files: one model, or several that are averaged; in RGB.
+      pairs: of a data set.
+      folder: where to.
+      self_ensemble: average over the eight flips and quarter turns too.
+
+    Returns:
+      How many clips were enhanced; the others were there.
+
+    Raises:
+      UserError: a model of luma.
+    """
+    for file in files:
+        if file.colour != "rgb":
+            raise UserError(f"stage inputs are RGB, but {file.model!r} works on {file.colour}")
+    symmetries = SYMMETRIES if self_ensemble else [Symmetry()]
+    made = 0
+    for pair in pairs:
+        if inputs_path(folder, pair).is_file():
+            continue
+        frames = enhance_frames_ensemble(files, _frames(pair), symmetries=symmetries, qp=pair.qp)
+        write_inputs(folder, pair, frames)
+        made += 1
+        print(f"{pair.name}: {len(pair)} frames", file=sys.stderr)
+    return made
+
+
+def _frames(pair: Pair) -> Iterator[np.ndarray]:
+    for index in range(len(pair)):
+        yield to_float(pair.compressed_rgb(index, 1)[0])
+
+
+def _model(name: str, output: str | None) -> ModelFile:
+    path = Path(name)
+    if path.is_dir():
+        path = next((p for p in (path / "best.safetensors", path / "last.safetensors")
+                     if p.is_file()), path / "last.safetensors")  # fmt: skip
+    file = load_model(path if path.suffix else name)
+    if output is None:
+        return file
+    return dataclasses.replace(file, kwargs={**file.kwargs, "output": output})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command.
+
+    Args:
+      argv: arguments; None takes those of the process.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m vqe_jax.training.stage_inputs", description=__doc__
+    )
+    parser.add_argument("models", nargs="+", help="model files or run folders; several: averaged")
+    parser.add_argument("--to", required=True, help="folder of the results")
+    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--config_name", required=True)
+    parser.add_argument("--split", nargs="+", default=["train"])
+    parser.add_argument("--output", help="which output of an ASTF: stage1, ...")
+    parser.add_argument("--self_ensemble", action="store_true", help="x8 flips and quarter turns")
+    args = parser.parse_args(argv)
+    files = [_model(name, args.output) for name in args.models]
+    for split in args.split:
+        pairs = open_pairs(args.data_dir, args.dataset, split, args.config_name)
+        made = make_inputs(files, pairs, args.to, self_ensemble=args.self_ensemble)
+        print(f"{split}: {made} of {len(pairs)} clips enhanced, in {args.to}")
+
+
+if __name__ == "__main__":
+    run_cli(main)
