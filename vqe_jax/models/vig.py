@@ -38,8 +38,9 @@ from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = ["VIG"]
 
-Clip = Float[Array, "b t h w c"]
-Map = Float[Array, "b h w c"]
+# Lengths, sides and channels change inside the network.
+Clip = Float[Array, "b _ _ _ _"]
+Map = Float[Array, "_ _ _ _"]
 
 
 # Lifts the details of a picture in [0, 1], some 0.05 strong, to the order of one.
