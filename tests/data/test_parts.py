@@ -6,6 +6,8 @@ from pathlib import Path
 
 from vqe_jax.data.parts import load_part, salvage, write_manifest
 from vqe_jax.data.record import PairInfo
+from vqe_jax.data.records import Records
+from vqe_jax.errors import UserError
 
 RAW, COMPRESSED = b"raw clip", b"bitstream"
 INFO = PairInfo(
@@ -22,7 +24,7 @@ INFO = PairInfo(
     variant="",
     color='{"matrix": 1}',
     psnr_y=30.0,
-    raw_format="mkv",
+    raw_format="h264",
     raw_bytes=len(RAW),
     raw_sha256=hashlib.sha256(RAW).hexdigest(),
     compressed_format="hevc",
@@ -33,7 +35,7 @@ INFO = PairInfo(
 
 def _folder(path: Path) -> Path:
     path.mkdir()
-    (path / "raw.mkv").write_bytes(RAW)
+    (path / "raw.h264").write_bytes(RAW)
     (path / "compressed.hevc").write_bytes(COMPRESSED)
     write_manifest(path, INFO)
     return path
@@ -59,10 +61,25 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     assert load_part(tmp_path / "none") is None
 
 
-def test_records_are_taken_apart_again(tmp_path: Path) -> None:
-    other = dataclasses.replace(INFO, name="b")
-    record = {"raw": RAW, "compressed": COMPRESSED}
-    assert salvage(iter([(INFO, record), (other, record)]), {"a": "key"}, tmp_path) == 1
+class _Records(Records):
+    """One whole record, one damaged."""
+
+    def __init__(self) -> None: ...
+
+    def __contains__(self, name: str) -> bool:
+        return name in ("a", "b")
+
+    def info(self, name: str) -> PairInfo:
+        return dataclasses.replace(INFO, name=name)
+
+    def read(self, name: str) -> dict[str, bytes]:
+        if name == "b":
+            raise UserError("damaged")
+        return {"raw": RAW, "compressed": COMPRESSED}
+
+
+def test_whole_records_are_taken_apart_again(tmp_path: Path) -> None:
+    assert salvage(_Records(), {"a": "key", "b": "other", "c": "third"}, tmp_path) == 1
     part = load_part(tmp_path / "key")
     assert part is not None and part.info == INFO
 

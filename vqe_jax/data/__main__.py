@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
             default=True,
             help="decode now rather than when the clips are first read",
         )
+        command.add_argument(
+            "--check", action="store_true", help="read all records again and mend damaged ones"
+        )
         command.add_argument("--quiet", action="store_true", help="no progress bar, no table")
         kinds = typing.get_type_hints(module.OPTIONS)
         for field in dataclasses.fields(module.OPTIONS):

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from vqe_jax.data.encoding import encode_clip
-from vqe_jax.data.pairs import Pair, open_pairs, read_index, read_records
+from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.parallel import map_clips
 from vqe_jax.data.parts import salvage
+from vqe_jax.data.records import Records, read_index
 from vqe_jax.data.sources import source
 from vqe_jax.data.sources.common import Plan
 from vqe_jax.errors import UserError, near_misses
@@ -51,6 +52,7 @@ def build(
     *,
     workers: int | None = None,
     planes: bool = True,
+    check: bool = False,
     quiet: bool = False,
     **options: Any,
 ) -> tuple[Built, ...]:
@@ -61,6 +63,7 @@ def build(
       data_dir: folder of all data sets.
       workers: processes that encode; None: as many as there are cores.
       planes: decode the clips into planes now rather than when they are first read.
+      check: read every record of what is up to date, and make damaged ones anew.
       quiet: no progress bar.
       **options: fields of the data set's options, ``vqe_jax.data.sources.NAME.OPTIONS``.
 
@@ -73,7 +76,7 @@ def build(
     """
     plans = source(dataset).plan(_options(dataset, options))
     root = Path(data_dir).expanduser()
-    stale = [p for p in plans if not _up_to_date(root, dataset, p)]
+    stale = [p for p in plans if not _up_to_date(root, dataset, p, check)]
     if stale:
         _salvage(root, dataset, stale)
         _encode(root, dataset, stale, workers, planes, quiet)
@@ -100,13 +103,16 @@ def _path(root: Path, dataset: str, config_name: str) -> Path:
     return root / dataset / config_name / VERSION
 
 
-def _up_to_date(root: Path, dataset: str, plan: Plan) -> bool:
-    index = read_index(_path(root, dataset, plan.config_name))
-    return index is not None and index.get("fingerprint") == plan.fingerprint
+def _up_to_date(root: Path, dataset: str, plan: Plan, check: bool) -> bool:
+    path = _path(root, dataset, plan.config_name)
+    index = read_index(path)
+    if index is None or index.get("fingerprint") != plan.fingerprint:
+        return False
+    return not check or not Records(path).damaged()
 
 
 def _salvage(root: Path, dataset: str, plans: list[Plan]) -> None:
-    """Takes what is unchanged out of former records; those that cannot be read are made anew."""
+    """Takes what is unchanged out of former records."""
     from vqe_jax.data.builders import store_folder
 
     for plan in plans:
@@ -116,8 +122,7 @@ def _salvage(root: Path, dataset: str, plans: list[Plan]) -> None:
             continue
         kept = index.get("keys", {})
         wanted = {job.name: job.key for job in plan.jobs if kept.get(job.name) == job.key}
-        with contextlib.suppress(UserError):  # a damaged record: what follows is made anew
-            salvage(read_records(path, index, wanted), wanted, store_folder(root, dataset))
+        salvage(Records(path), wanted, store_folder(root, dataset))
 
 
 def _encode(

@@ -26,11 +26,12 @@ from vqe_jax.video import (
 
 __all__ = ["encode_clip"]
 
-# x264 without loss is smaller and quicker than FFV1 on camera video.
+# x264 without loss is smaller and quicker than FFV1 on camera video; a bare bitstream, because a
+# container has the date in it, and equal clips shall have equal bytes.
 _LOSSLESS = {"qp": "0", "preset": "superfast"}
 _BITSTREAM_SUFFIXES = {".bin": ".hevc", ".h265": ".hevc", ".265": ".hevc", ".264": ".h264"}
 _NOT_CODED = ("rawvideo", "png")
-_DECODED = "compressed.lossless.mkv"
+_DECODED = "compressed.lossless.h264"
 
 
 def encode_clip(job: ClipJob, store: Path, planes: Path | None) -> PairInfo:
@@ -60,7 +61,7 @@ def encode_clip(job: ClipJob, store: Path, planes: Path | None) -> PairInfo:
 
 
 def _make(job: ClipJob, folder: Path, planes: Path | None) -> PairInfo:
-    raw = folder / "raw.mkv"
+    raw = folder / "raw.h264"
     info, variant, count = _write_raw(job, raw)
     raw_sha = file_sha256(raw)
     size = (info.width, info.height, count)
@@ -98,7 +99,7 @@ def _make(job: ClipJob, folder: Path, planes: Path | None) -> PairInfo:
         variant=json.dumps(changed) if changed else "",
         color=color_json(info.color),
         psnr_y=psnr,
-        raw_format="mkv",
+        raw_format="h264",
         raw_bytes=raw.stat().st_size,
         raw_sha256=raw_sha,
         compressed_format=compressed.name.removeprefix("compressed."),

@@ -6,10 +6,9 @@ not there (the data set was moved, or built without), the record is read and dec
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,56 +17,10 @@ from jaxtyping import UInt8
 
 from vqe_jax.data import planes
 from vqe_jax.data.record import PairInfo
+from vqe_jax.data.records import Records, read_index
 from vqe_jax.errors import UserError, near_misses
 
-__all__ = ["Pair", "open_pairs", "read_index", "read_records"]
-
-
-def read_index(path: Path) -> dict[str, Any] | None:
-    """What a data set's metadata says about its pairs; None where there is no whole data set.
-
-    Args:
-      path: folder of the records.
-    """
-    try:
-        whole = (path / "dataset_info.json").is_file()
-        return json.loads((path / "metadata.json").read_text()) if whole else None
-    except (OSError, ValueError):
-        return None
-
-
-def read_records(
-    path: Path, index: Mapping[str, Any], names: Mapping[str, Any]
-) -> Iterator[tuple[PairInfo, Mapping[str, Any]]]:
-    """Reads records by the names of their pairs.
-
-    Args:
-      path: folder of the records.
-      index: of :func:`read_index`.
-      names: of the pairs wanted.
-
-    Yields:
-      What the metadata says about a pair, and its record.
-
-    Raises:
-      UserError: a record is damaged.
-    """
-    import tensorflow_datasets as tfds
-
-    builder = tfds.builder_from_directory(str(path))
-    for split, pairs in index["splits"].items():
-        records = builder.as_data_source(split=split)
-        for at, values in enumerate(pairs):
-            info = PairInfo.from_json(values)
-            if info.name not in names:
-                continue
-            try:
-                record = records[at]
-            except (RuntimeError, ValueError, IndexError) as err:
-                raise UserError(
-                    f"{path}: the record of {info.name!r} is damaged; build it again"
-                ) from err
-            yield info, record
+__all__ = ["Pair", "open_pairs"]
 
 
 class Pair:
@@ -161,12 +114,11 @@ class Pair:
 
         Args:
           which: ``"raw"`` (coded without loss) or ``"compressed"``.
+
+        Raises:
+          UserError: the record is gone or damaged.
         """
-        index = read_index(self._records)
-        if index is None:
-            raise UserError(f"{self._records} is gone; build the data set again")
-        _, record = next(read_records(self._records, index, {self.name: None}))
-        return record[which]
+        return Records(self._records).read(self.name)[which]
 
     def _decode(self, which: str, target: Path) -> None:
         i = self.info

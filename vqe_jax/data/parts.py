@@ -1,6 +1,6 @@
 """What has been encoded so far: one checked folder a clip, kept across interrupts.
 
-``KEY/`` holds ``raw.mkv``, the compressed stream and ``part.json`` with their SHA-256. It is
+``KEY/`` holds ``raw.h264``, the compressed stream and ``part.json`` with their SHA-256. It is
 written as ``KEY.part`` and renamed when it is whole; a folder whose files do not fit their
 checksums is made anew. When the data set is complete its records hold the same bytes, so the
 folders are removed; if the set is to be changed later, :func:`salvage` takes out of its records
@@ -12,11 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from vqe_jax.data.record import PairInfo
+from vqe_jax.data.records import Records
+from vqe_jax.errors import UserError
 
 __all__ = ["Part", "file_sha256", "load_part", "salvage", "write_manifest"]
 
@@ -84,31 +85,32 @@ def load_part(folder: Path) -> Part | None:
     return part if whole else None
 
 
-def salvage(
-    records: Iterator[tuple[PairInfo, Mapping[str, Any]]], wanted: Mapping[str, str], store: Path
-) -> int:
-    """Takes clips that are still wanted out of the records of an older build.
+def salvage(records: Records, wanted: Mapping[str, str], store: Path) -> int:
+    """Takes clips that are still wanted out of an older build's records; damaged ones are left.
 
     Args:
-      records: pairs of what the metadata says and the record.
-      wanted: key of each wanted name whose job is unchanged.
+      records: of the older build.
+      wanted: key of each pair whose job is unchanged, by its name.
       store: folder of the parts.
 
     Returns:
       How many were taken.
     """
     taken = 0
-    for info, record in records:
-        key = wanted.get(info.name)
-        if key is None or (store / key).exists():
+    for name, key in wanted.items():
+        if (store / key).exists() or name not in records:
+            continue
+        try:
+            record = records.read(name)
+        except UserError:
             continue
         folder = store / f"{key}.part"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        part = Part(folder, info)
+        part = Part(folder, records.info(name))
         part.raw.write_bytes(record["raw"])
         part.compressed.write_bytes(record["compressed"])
-        write_manifest(folder, info)
+        write_manifest(folder, part.info)
         folder.rename(store / key)
         taken += 1
     return taken
