@@ -28,7 +28,7 @@ class WindowNet(Network):
         ends = [clip[:, :1], clip, clip[:, -1:]]
         return self.forward_inner(jnp.concatenate(ends, axis=1), qp=qp)
 
-    def forward_inner(self, clip, *, qp):
+    def forward_inner(self, clip, *, qp, train=False):
         stacked = jnp.concatenate([clip[:, :-2], clip[:, 1:-1], clip[:, 2:]], axis=-1)
         return clip[:, 1:-1] + self.tail(jnp.tanh(self.head(stacked)))
 

@@ -59,7 +59,8 @@ def draw(
     protocol = next((p for p in protocols if p.quantity == "psnr"), protocols[0])
     labels = [s.label for s in subjects]
     for r in sorted_results(results)[:_MOST]:
-        stem = re.sub(r"[^\w.-]+", "_", f"{r.clip.name}_qp{r.clip.qp}")
+        known = "" if r.clip.qp is None else f"_qp{r.clip.qp}"
+        stem = re.sub(r"[^\w.-]+", "_", r.clip.name + known)
         keep(
             f"{stem}_frames.png", f"{protocol.name} over frames", _over_frames(r, protocol, labels)
         )
@@ -81,7 +82,7 @@ def _figure(width: float, height: float) -> Any:
 
 def _over_frames(result: ClipResult, protocol: Protocol, labels: Sequence[str]) -> Any:
     """A metric over time, as in RFDA's Fig. 5."""
-    figure = _figure(8, 3.5)
+    figure = _figure(8.0, 3.5)
     axes = figure.subplots()
     for column in (COMPRESSED, *labels):
         style = {"color": "0.6"} if column == COMPRESSED else {}
@@ -95,7 +96,7 @@ def _over_frames(result: ClipResult, protocol: Protocol, labels: Sequence[str]) 
 def _rate_distortion(
     name: str, results: Sequence[ClipResult], protocol: Protocol, labels: Sequence[str]
 ) -> Any:
-    figure = _figure(5, 4)
+    figure = _figure(5.0, 4.0)
     axes = figure.subplots()
     ordered = sorted(results, key=lambda r: r.clip.kbps)
     for column in (COMPRESSED, *labels):

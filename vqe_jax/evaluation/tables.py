@@ -141,7 +141,7 @@ def _with_means(
 
     def add_mean(group: str, name: str, chosen: list[list[list[float]]]) -> None:
         strong.add(len(rows))
-        add(group, name, [np.mean(cell, axis=0) for cell in zip(*chosen, strict=True)])
+        add(group, name, [np.mean(cell, axis=0).tolist() for cell in zip(*chosen, strict=True)])
 
     pairs = zip(results, numbers, strict=True)
     for letter, group in itertools.groupby(pairs, key=lambda pair: pair[0].clip.group):

@@ -1,0 +1,75 @@
+"""A gain that lasts, and one that does not."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.evaluation.subjects import Stub, clip, subject
+from tests.inference.networks import StateNet, variables_of
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation.long_run import LongRun, back_and_forth, long_run, long_run_table
+from vqe_jax.metrics import protocol
+
+PSNR = protocol("psnr_y")
+
+
+@given(count=st.integers(1, 9), length=st.integers(0, 40))
+def test_no_frame_is_far_from_the_one_before(count, length):
+    order = list(back_and_forth(count, length))
+    assert len(order) == length
+    assert order[:count] == list(range(min(count, length)))
+    assert all(0 <= i < count for i in order)
+    assert all(abs(i - j) == min(1, count - 1) for i, j in itertools.pairwise(order))
+
+
+def test_the_identity_is_flat():
+    run = long_run(clip(), subject(), PSNR, length=200)
+    assert run.is_flat
+    # Frames are held as bytes, so rounding is all there is.
+    assert np.abs(run.gains).max() < 1e-4
+    assert run.period == 10
+
+
+def test_a_runaway_drifts_and_is_called_so():
+    network = StateNet(gain=1.1)
+    model = Stub.of(network, variables_of(network))
+    run = long_run(clip(), model, PSNR, length=200)
+    assert not run.is_flat
+    assert run.last < run.first - 10
+    table = long_run_table("stub", PSNR, [run])
+    assert table.rows[0][-1] == "DRIFTS"
+
+
+def test_the_same_frames_are_compared():
+    """A gain that depends on the frame alone is no drift, though the two hundreds differ."""
+    gains = np.array([float(i) for i in back_and_forth(71, 2000)])
+    run = LongRun("c", gains, 140)
+    assert run.drift == 0.0 and run.is_flat
+    assert abs(run.last - run.first_hundred) > 1
+
+
+def test_what_is_not_a_number_is_not_flat():
+    gains = np.zeros(300)
+    gains[-1] = np.nan
+    assert not LongRun("c", gains, 10).is_flat
+
+
+def test_a_short_long_run_is_refused():
+    with pytest.raises(UserError, match="too short; at least 200"):
+        long_run(clip(), subject(), PSNR, length=100)
+
+
+@pytest.mark.slow
+def test_packaged_models_last():
+    """2,000 frames of a moving wave through every packaged model."""
+    from vqe_jax.evaluation.subjects import Subject
+    from vqe_jax.weights import load_model, packaged_models
+
+    for name in packaged_models():
+        packaged = Subject(name, (load_model(name),), (name,))
+        assert long_run(clip(count=30, height=64, width=64), packaged, PSNR).is_flat
+    jax.clear_caches()

@@ -1,0 +1,176 @@
+"""Reports on disk, the command line, and what it refuses."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tests.evaluation.subjects import clip, model_file, subject
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation import cli, plots
+from vqe_jax.evaluation.judges import find_protocols
+from vqe_jax.evaluation.material import clip_from_files
+from vqe_jax.evaluation.report import write_report
+from vqe_jax.evaluation.run import evaluate
+from vqe_jax.evaluation.subjects import open_subjects
+from vqe_jax.metrics import protocol
+from vqe_jax.weights import save_model
+
+
+@pytest.fixture(scope="module")
+def report():
+    clips = [clip("cat", qp=qp, kbps=k) for qp, k in ((37, 50.0), (32, 90.0))]
+    models = [subject(), subject("rand", zero_output=False)]
+    return evaluate(models, clips, [protocol("psnr_y")], command="python evaluate.py x")
+
+
+def test_a_report_holds_every_frame_and_every_name(report, tmp_path):
+    written = write_report(report, tmp_path / "deep" / "report")
+    rows = list(csv.DictReader(written["frames.csv"].read_text().splitlines()))
+    assert len(rows) == 2 * 6
+    first = rows[0]
+    assert (first["clip"], first["qp"], first["frame"], first["type"]) == ("cat", "32", "0", "I")
+    values = report.results[1].values["psnr_y"]
+    assert float(first["compressed psnr_y"]) == pytest.approx(values["compressed"][0], rel=1e-5)
+    data = json.loads(written["report.json"].read_text())
+    assert data["command"] == "python evaluate.py x"
+    assert data["protocols"] == {"psnr_y": protocol("psnr_y").description}
+    assert data["models"][0]["parameters"] == subject().parameters > 1000
+    gain = data["clips"][0]["gain"]["psnr_y"]
+    assert gain["same"] == 0.0
+    assert gain["rand"] == pytest.approx(report.results[1].gain("psnr_y", "rand").mean())
+    text = written["report.md"].read_text()
+    for picture in ("cat_qp32_frames.png", "cat_qp37_crops.png", "cat_rate.png"):
+        assert picture in text
+        assert written[picture].read_bytes().startswith(b"\x89PNG")
+    assert not list((tmp_path / "deep" / "report").glob("*.part"))
+
+
+def test_a_full_disk_leaves_no_half_written_file(report, tmp_path, monkeypatch):
+    def full(figure, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    with pytest.raises(OSError, match="No space"):
+        write_report(report, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.csv", "report.json"]
+
+
+def test_without_matplotlib_there_are_no_pictures(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(plots, "available", lambda: False)
+    assert set(write_report(report, tmp_path)) == {"frames.csv", "report.json", "report.md"}
+
+
+def test_the_worst_clip_is_named(report):
+    line = next(r for r in report.remarks if r.startswith("rand: psnr_y"))
+    gains = {r.clip.qp: r.gain("psnr_y", "rand").mean() for r in report.results}
+    assert f"worst {min(gains.values()):+.4f} (cat@qp{min(gains, key=gains.get)})" in line
+
+
+# --- the command line ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A raw and a compressed .yuv of 32x16, five frames, and a model."""
+    rng = np.random.default_rng(0)
+    raw = rng.integers(60, 180, (5, 16 * 32 * 3 // 2), np.uint8)
+    for name, frames in (("raw", raw), ("coded", raw + 3), ("short", raw[:4])):
+        (tmp_path / f"{name}_32x16_{len(frames)}.yuv").write_bytes(frames.tobytes())
+    (tmp_path / "wide_48x16_3.yuv").write_bytes(bytes(3 * 48 * 16 * 3 // 2))
+    save_model(tmp_path / "same.safetensors", model_file())
+    return tmp_path
+
+
+def run(files, *words, raw="raw_32x16_5.yuv", compressed="coded_32x16_5.yuv"):
+    pair = ["--raw", str(files / raw), "--compressed", str(files / compressed)]
+    return cli.main([str(files / "same.safetensors"), *pair, "--out", str(files / "out"), *words])
+
+
+def test_a_pair_of_files_in_one_command(files, capsys):
+    assert run(files, "--metrics", "psnr_y", "psnr_y_uint8") == 0
+    shown = capsys.readouterr().out
+    assert "raw_32x16_5" in shown and "report.md" in shown
+    data = json.loads((files / "out" / "report.json").read_text())
+    expected = 20 * np.log10(255 / 3)
+    for value in data["clips"][0]["means"].values():
+        assert value["compressed"] == pytest.approx(expected, abs=1e-3)
+        assert value["same"] == value["compressed"]
+
+
+def test_a_long_run_in_one_command(files, capsys):
+    assert run(files, "--long_run", "200") == 0
+    assert "flat" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"compressed": "short_32x16_4.yuv"}, "has 4 frames, but .* has 5"),
+        ({"compressed": "wide_48x16_3.yuv"}, "is 48x16, but .* is 32x16"),
+        ({"compressed": "none_32x16.yuv"}, "none_32x16.yuv"),
+    ],
+)
+def test_pairs_that_do_not_match_are_refused(files, options, said):
+    with pytest.raises(UserError, match=said) as caught:
+        run(files, **options)
+    assert "\n" not in str(caught.value)
+    assert not (files / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no_such_model"], "neither a file nor a packaged model"),
+        (["{model}", "--raw", "x.yuv"], "belong together"),
+        (["{model}"], "what to evaluate on"),
+        (["{model}", "--dataset", "demo"], "which configuration of demo"),
+        (["{model}", "--frames", "0", "--dataset", "demo"], "at least 1"),
+        (["{model}", "--metrics", "psnr", "--dataset", "demo"], "did you mean 'psnr_y'"),
+        (["{model}", "--metrics", "psnr_rgb_uint8"], "defined on rgb; models are luma"),
+        (["{model}", "--raw", "a", "--compressed", "b", "--size", "huge"], "not WIDTHxHEIGHT"),
+    ],
+)
+def test_mistakes_get_one_clear_line(files, words, said):
+    words = [w.format(model=files / "same.safetensors") for w in words]
+    with pytest.raises(UserError, match=said) as caught:
+        cli.main(words)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_label_holds_a_file_for_each_qp(tmp_path):
+    for qp in (22, 37):
+        save_model(tmp_path / f"qp{qp}.safetensors", model_file(qp=qp))
+    (tmp_path / "run").mkdir()
+    save_model(tmp_path / "run" / "best.safetensors", model_file())
+    family, alone = open_subjects(
+        [f"vig={tmp_path}/qp22.safetensors", f"vig={tmp_path}/qp37.safetensors",
+         str(tmp_path / "run")]
+    )  # fmt: skip
+    assert (family.label, alone.label) == ("vig", "run")
+    assert [family.at_qp(qp).qp for qp in (22, 27, 32, 42)] == [(22,), (22,), (37,), (37,)]
+
+
+def test_a_run_without_a_model_says_so(tmp_path):
+    with pytest.raises(UserError, match=r"neither best\.safetensors nor last\.safetensors"):
+        open_subjects([str(tmp_path)])
+
+
+def test_metrics_with_weights_are_found_by_name():
+    assert find_protocols(["ms_ssim_y"], "luma")[0].quantity == "ms-ssim"
+    with pytest.raises(UserError, match="lpips_alex"):
+        find_protocols(["lpips_alx"], "rgb")
+
+
+def test_a_bitstream_tells_its_qp(shared):
+    name = "tennis_432x240"
+    pair = clip_from_files(
+        shared / f"data/val/{name}.mkv",
+        shared / f"data/bitstreams/val/{name}/hm1625_ldp_gop4_qp37.hevc",
+        limit=3,
+    )
+    assert (pair.name, pair.qp, pair.count) == (name, 37, 3)
+    assert pair.frame_qps[:5] == (36, 45, 44, 45, 38)
+    assert pair.kbps == pytest.approx(24.5 * 1024 * 8 / 1000 * pair.fps / 70, rel=0.01)
+    assert len(list(pair.frames("compressed", "rgb"))) == 3
