@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.metrics.frames import in_chunks
@@ -24,7 +24,8 @@ from vqe_jax.perceptual.images import Images, check_images
 
 __all__ = ["Moments", "fid", "frechet_distance", "inception_features", "stream_features"]
 
-_Frames = Iterable[Shaped[jax.Array | np.ndarray, "h w c"]]
+# Frames of several sizes may come, so the annotation binds none.
+_Frames = Iterable[jax.Array | np.ndarray]
 
 
 @functools.partial(jax.jit, static_argnames="divisor")

@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.metrics.fid import stream_features
@@ -116,8 +116,8 @@ def kid_of_features(
 
 
 def kid(
-    result: Iterable[Shaped[jax.Array | np.ndarray, "h w c"]],
-    reference: Iterable[Shaped[jax.Array | np.ndarray, "h w c"]],
+    result: Iterable[jax.Array | np.ndarray],
+    reference: Iterable[jax.Array | np.ndarray],
     *,
     variables: Mapping[str, Any],
     subset_size: int | None = None,

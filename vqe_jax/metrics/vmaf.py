@@ -24,7 +24,8 @@ from vqe_jax.perceptual import check_images
 
 __all__ = ["VMAF", "ffmpeg_with_vmaf", "vmaf"]
 
-_Frames = Iterable[Shaped[jax.Array | np.ndarray, "h w *c"]]
+# Frames may differ in shape, which is refused by name, so the annotation binds none.
+_Frames = Iterable[jax.Array | np.ndarray]
 _REPORT = "vmaf.json"
 
 

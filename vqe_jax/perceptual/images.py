@@ -47,7 +47,9 @@ def _check_dtype(x: Images, name: str) -> None:
 def _check_values(x: Images, name: str) -> None:
     if isinstance(x, jax.core.Tracer) or x.size == 0:
         return  # values are not known while a function is being traced
-    low, high = float(x.min()), float(x.max())
+    # A constant that is compared with a traced picture must not become traced by its check.
+    with jax.ensure_compile_time_eval():
+        low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise UserError(f"{name} has values that are not finite, expected floats in [0, 1]")
     if low >= -_SLACK and high <= 1 + _SLACK:

@@ -156,7 +156,7 @@ _DISTS_WHEEL = (
 )
 
 
-def _torchvision(filename: str, megabytes: int) -> Remote:
+def _torchvision(filename: str, megabytes: float) -> Remote:
     # torchvision's names end in the first eight digits of the sha256; no more is published.
     digits = filename.rsplit("-", 1)[-1].removesuffix(".pth")
     return Remote(_TORCHVISION + filename, digits, _TORCHVISION_LICENCE, megabytes=megabytes)

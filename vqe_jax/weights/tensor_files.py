@@ -96,8 +96,9 @@ def _read_pth(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {k: file[k] for k in file.files}
+    # Opened here, since numpy leaves a damaged file open.
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return {k: arrays[k] for k in arrays.files}
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:

@@ -1,0 +1,69 @@
+import jax
+import numpy as np
+import pytest
+
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import variable_shapes
+from vqe_jax.weights import load_model, to_torch
+from vqe_jax.weights.__main__ import main
+from vqe_jax.weights.perceptual_parts import PARTS
+
+
+def test_list_states_address_licence_and_checksum(capsys):
+    main(["list"])
+    printed = capsys.readouterr().out
+    for part in PARTS.values():
+        assert part.remote.url in printed
+        assert part.remote.sha256 in printed and part.remote.licence in printed
+
+
+NARROW = {"features": 4, "blocks": 1, "upscale": 1}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Official tensors of a narrow BasicVSR, seeded."""
+    rng = np.random.default_rng(0)
+    tree = {}
+    for path, shape in variable_shapes("basicvsr", **NARROW).items():
+        *parents, leaf = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = rng.random(shape, np.float32)
+    np.savez(tmp_path / "official.npz", **to_torch("basicvsr", tree, **NARROW))
+    return tmp_path / "official.npz", tree
+
+
+def test_convert_writes_a_model_file_with_its_settings(checkpoint, tmp_path):
+    source, tree = checkpoint
+    settings = [f"--set={k}={v}" for k, v in NARROW.items()]
+    target = str(tmp_path / "out" / "narrow.safetensors")
+    main(["convert", "basicvsr", str(source), target, *settings, "--colour", "rgb", "--qp", "37"])
+    file = load_model(target)
+    assert (file.model, file.kwargs, file.colour, file.qp) == ("basicvsr", NARROW, "rgb", (37,))
+    assert file.source == "converted from official.npz"
+    jax.tree.map(np.testing.assert_array_equal, file.variables, tree)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [("featres=4", "did you mean 'features'"), ("features", "expected FIELD=VALUE"),
+     ("features=8", "other settings")],
+)  # fmt: skip
+def test_convert_refuses_wrong_settings(checkpoint, tmp_path, setting, message):
+    command = ["convert", "basicvsr", str(checkpoint[0]), str(tmp_path / "x.safetensors")]
+    with pytest.raises(UserError, match=message):
+        main([*command, "--set=blocks=1", "--set=upscale=1", f"--set={setting}"])
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_fetch_from_a_file_into_one_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VQE_OFFLINE", "1")
+    shapes = PARTS["vgg19"].shapes()
+    np.savez(tmp_path / "vgg.npz", **{k: np.full(s, 0.5, np.float32) for k, s in shapes.items()})
+    out = tmp_path / "vgg19.safetensors"
+    main(["fetch", "vgg19", "--file", str(tmp_path / "vgg.npz"), "--output", str(out)])
+    assert out.is_file() and "VGG-19, ImageNet from" in capsys.readouterr().out
+    with pytest.raises(UserError, match="--output takes one network, not 2"):
+        main(["fetch", "vgg19", "vgg16", "--output", str(out)])
