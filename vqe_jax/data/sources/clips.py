@@ -10,6 +10,7 @@ of encoding.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -82,9 +83,9 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
         clips = keep(find_clips(root), options.include, options.exclude)
         return _origins(_by_chance(clips, options), options)
     everything = {name: path for clips in by_split.values() for name, path in clips.items()}
-    if len(everything) < sum(map(len, by_split.values())):
-        both = next(n for c in by_split.values() for n in c if everything[n] != c[n])
-        raise UserError(f"{both!r} is the name of clips in two splits; rename one of the files")
+    counts = collections.Counter(name for clips in by_split.values() for name in clips)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise UserError(f"{twice[0]!r} is the name of clips in two splits; rename one of the files")
     kept = keep(everything, options.include, options.exclude)
     return _origins(
         {split: {n: p for n, p in c.items() if n in kept} for split, c in by_split.items()}, options
