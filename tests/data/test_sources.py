@@ -54,8 +54,11 @@ def test_clips_by_folder_and_by_chance(videos: Path, tmp_path: Path, yuv: Path) 
         _link(tmp_path / "set" / split / f"{split}_96x80_2.yuv", yuv)
     (plan,) = _plan("clips", source=str(tmp_path / "set"))
     assert _splits(plan) == {"train": {"train_96x80_2"}, "val": {"val_96x80_2"}}
-    (plan,) = _plan("clips", source=str(videos / "trip"), val_source=str(tmp_path / "set" / "val"))
+    options = {"source": str(videos / "trip"), "val_source": str(tmp_path / "set" / "val")}
+    (plan,) = _plan("clips", **options)
     assert _splits(plan) == {"train": {"boat", "cat"}, "val": {"val_96x80_2"}}
+    (plan,) = _plan("clips", **options, include=("c*",))
+    assert _splits(plan) == {"train": {"cat"}, "val": {"val_96x80_2"}}
 
 
 def test_a_name_in_two_splits_is_refused(videos: Path) -> None:

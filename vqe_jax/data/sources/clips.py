@@ -33,8 +33,10 @@ class ClipsOptions(AugmentedOptions):
     val_source: str | None = option(None, "folder of videos for validation")
     val_fraction: float = option(0.1, "share of the clips kept for validation without one")
     split: str | None = option(None, "put every clip into this one split")
-    include: tuple[str, ...] = option((), "only clips whose name fits one of these patterns")
-    exclude: tuple[str, ...] = option((), "not the clips whose name fits one of these patterns")
+    include: tuple[str, ...] = option(
+        (), "only clips of --source whose name fits one of these patterns"
+    )
+    exclude: tuple[str, ...] = option((), "not the clips of --source whose name fits one of these")
     compressed_source: str | None = option(
         None, "folder of existing streams: NAME.hevc, or NAME/STEM.hevc"
     )
@@ -72,29 +74,25 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
     """Name, split and origin of each clip."""
     root = Path(str(options.source))
     folders = {split: root / split for split in _SPLITS if (root / split).is_dir()}
+
+    def chosen(clips: dict[str, Path]) -> dict[str, Path]:
+        return keep(clips, options.include, options.exclude)
+
     if options.split:
-        by_split = {options.split: find_clips(root)}
+        by_split = {options.split: chosen(find_clips(root))}
     elif options.val_source:
-        by_split = {"train": find_clips(root), "val": find_clips(options.val_source)}
+        # Validation clips that were named on purpose are all taken.
+        by_split = {"train": chosen(find_clips(root)), "val": find_clips(options.val_source)}
     elif len(folders) > 1:
-        by_split = {split: find_clips(folder) for split, folder in folders.items()}
+        found = {split: find_clips(folder) for split, folder in folders.items()}
+        kept = chosen({name: path for clips in found.values() for name, path in clips.items()})
+        by_split = {s: {n: p for n, p in c.items() if n in kept} for s, c in found.items()}
     else:
         # Chosen before they are split, so that a share of what is left goes to validation.
-        clips = keep(find_clips(root), options.include, options.exclude)
-        return _origins(_by_chance(clips, options), options)
-    everything = {name: path for clips in by_split.values() for name, path in clips.items()}
+        by_split = _by_chance(chosen(find_clips(root)), options)
     counts = collections.Counter(name for clips in by_split.values() for name in clips)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise UserError(f"{twice[0]!r} is the name of clips in two splits; rename one of the files")
-    kept = keep(everything, options.include, options.exclude)
-    return _origins(
-        {split: {n: p for n, p in c.items() if n in kept} for split, c in by_split.items()}, options
-    )
-
-
-def _origins(
-    by_split: dict[str, dict[str, Path]], options: ClipsOptions
-) -> list[tuple[str, str, VideoOrigin]]:
     return [
         (name, split, VideoOrigin(str(path), options.frames, options.frame_rate))
         for split, clips in by_split.items()
