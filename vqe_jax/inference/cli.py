@@ -49,14 +49,18 @@ class _Parser(argparse.ArgumentParser):
 def _duration(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|)", text)
     if not match or not float(match[1]):
-        raise UserError(f"duration {text!r} is not understood; expected 5, 5s, 2m or 1h")
+        raise argparse.ArgumentTypeError(
+            f"duration {text!r} is not understood; expected 5, 5s, 2m or 1h"
+        )
     return float(match[1]) * _UNITS[match[2]]
 
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if not match:
-        raise UserError(f"size {text!r} is not understood; expected WxH, as 416x240")
+        raise argparse.ArgumentTypeError(
+            f"size {text!r} is not understood; expected WxH, as 416x240"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -64,14 +68,16 @@ def _qp(text: str) -> int | str:
     if text == "auto":
         return text
     if not text.isdigit() or int(text) > 51:
-        raise UserError(f"QP {text!r} is out of range; expected 0 to 51, or auto")
+        raise argparse.ArgumentTypeError(f"QP {text!r} is out of range; expected 0 to 51, or auto")
     return int(text)
 
 
 def _assignment(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise UserError(f"encoder option {text!r} is not understood; expected name=value")
+        raise argparse.ArgumentTypeError(
+            f"encoder option {text!r} is not understood; expected name=value"
+        )
     return name, value
 
 

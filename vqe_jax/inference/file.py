@@ -225,7 +225,7 @@ def run(
         job.target,
         codec=job.codec,
         options=job.encoder_options,
-        copy_from=job.reader.path,
+        copy_from=job.reader.path if job.reader.is_container else None,
         copy_seconds=job.preview,
     )
     with writer:
@@ -296,7 +296,7 @@ def _enhanced(job: Job, split: bool, options: dict[str, Any]) -> Iterator[Frame]
         if job.colour == "luma":
             yield convert(with_luma(frame, values[..., 0]))
         elif scale == 1:
-            yield convert(from_rgb(values, info, like=frame))
+            yield convert(from_rgb(np.clip(values, 0, 1), info, like=frame))
         else:
             yield _enlarged(values, job.target, frame)
 

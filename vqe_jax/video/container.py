@@ -52,6 +52,8 @@ class ContainerReader(Reader):
       keep_damaged: go on over damaged frames and a missing end.
     """
 
+    is_container = True
+
     def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self.path = path
         self.keep_damaged = keep_damaged

@@ -197,10 +197,11 @@ class ContainerWriter(Writer):
 
     def _mux(self, packets: list[av.Packet]) -> None:
         for packet in packets:
-            if packet.dts is not None and packet.dts < self._first - _FAR * self._tick:
-                # x265 leaves the decoding times of clips of two frames to chance.
-                packet.dts = packet.pts
             if packet.dts is not None:
+                earliest = self._first - _FAR * self._tick
+                if packet.pts is not None and not earliest <= packet.dts <= packet.pts:
+                    # x265 leaves the decoding times of clips of two frames to chance.
+                    packet.dts = packet.pts
                 self._others.advance(float(packet.dts * packet.time_base))
             self._container.mux(packet)
 

@@ -21,10 +21,12 @@ class Reader(abc.ABC):
     Attributes:
       path: the file or folder.
       info: what is known about it without decoding it all.
+      is_container: the file may hold sound and subtitles beside the video.
     """
 
     path: Path
     info: VideoInfo
+    is_container = False
 
     @abc.abstractmethod
     def frames(self, start: int = 0) -> Iterator[Frame]:
