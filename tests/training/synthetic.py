@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from vqe_jax.data.pairs import Pair
 from vqe_jax.models import Context, Network
 from vqe_jax.nn.layers import Conv
 
@@ -88,28 +88,29 @@ class Batches:
         self.next = state["next_index"]
 
 
-@dataclasses.dataclass
-class SyntheticPair:
+class SyntheticPair(Pair):
     """Stands in for a validation clip."""
 
-    name: str
-    seed: int
-    qp: int = 37
-    frames: int = 5
+    qp = 37
 
-    def __post_init__(self) -> None:
-        clip = picture(np.random.default_rng(self.seed), self.frames, 20, 1)[..., 0]
+    def __init__(self, name: str, seed: int, frames: int = 5) -> None:
+        clip = picture(np.random.default_rng(seed), frames, 20, 1)[..., 0]
+        self._name = name
         self._raw = np.round(clip * 255).astype(np.uint8)
         self._compressed = np.round(degrade(clip) * 255).astype(np.uint8)
 
+    @property
+    def name(self) -> str:
+        return self._name
+
     def __len__(self) -> int:
-        return self.frames
+        return len(self._raw)
 
-    def raw_luma(self, start: int, count: int) -> np.ndarray:
-        return self._raw[start : start + count]
+    def raw_luma(self, start: int = 0, count: int | None = None) -> np.ndarray:
+        return self._raw[start:][:count]
 
-    def compressed_luma(self, start: int, count: int) -> np.ndarray:
-        return self._compressed[start : start + count]
+    def compressed_luma(self, start: int = 0, count: int | None = None) -> np.ndarray:
+        return self._compressed[start:][:count]
 
 
 def open_pairs(*_: Any) -> list[SyntheticPair]:

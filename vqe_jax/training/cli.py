@@ -45,7 +45,9 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
         rest = values(list(argv))
     except UserError:
         raise
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as err:
+    except KeyError as err:
+        raise UserError(f"config has no variant or key {err}; its file says which it has") from None
+    except (flags.Error, AttributeError, TypeError, ValueError) as err:
         raise UserError(str(err).split("\n")[0]) from None
     if len(rest) > 1:
         raise UserError(f"argument {rest[1]!r} is not understood; options begin with --")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -35,7 +36,7 @@ class MetricsWriter:
         total_steps: int,
         tensorboard: bool = False,
         silent: bool = False,
-        output: TextIO | None = None,
+        output: io.TextIOBase | None = None,
     ) -> None:
         """Opens the files; lines of steps that are done again after a resume are dropped.
 
@@ -53,8 +54,8 @@ class MetricsWriter:
         path = Path(os.devnull) if silent else Path(workdir) / "metrics.jsonl"
         if path.is_file():
             _drop_after(path, first_step)
-        self._file = path.open("a", encoding="utf-8")
         self._board = _open_board(workdir, first_step) if tensorboard and not silent else None
+        self._file = path.open("a", encoding="utf-8")
         self._console = Console(
             file=output or sys.stdout, highlight=False, soft_wrap=True, quiet=silent
         )  # fmt: skip

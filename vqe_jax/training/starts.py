@@ -14,8 +14,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import Run, Stage
-from vqe_jax.weights import ModelFile, from_torch, load_model, save_model
+from vqe_jax.weights import ModelFile, from_torch, load_model, load_perceptual, save_model
 from vqe_jax.weights.tensor_files import read_tensors
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "model_kwargs",
     "stage_file",
     "start_variables",
+    "with_frozen",
     "with_parts",
 ]
 
@@ -77,7 +79,7 @@ def start_variables(
     stage = run.stages[index]
     fresh = fresh_variables(run, index, network)
     if stage.start == "scratch":
-        return with_parts(fresh, stage)
+        return with_parts(with_frozen(fresh, network), stage)
     if stage.start == "previous":
         source, origin = previous, f"stage {run.stages[index - 1].name!r}"
     else:
@@ -86,6 +88,19 @@ def start_variables(
         path = stage.start if found is None else stage_file(workdir, found)
         source, origin = load_model(path, expect=run.model).variables, f"model {path}"
     return with_parts(_fit(fresh, source, stage, origin), stage)
+
+
+def with_frozen(variables: dict[str, Any], network: models.Network) -> dict[str, Any]:
+    """Puts published weights where a network has a frozen part (``frozen_sources``).
+
+    Raises:
+      UserError: they are not at hand; says how to get them.
+    """
+    frozen = dict(variables.get("frozen", {}))
+    for part, name in getattr(network, "frozen_sources", {}).items():
+        given = load_perceptual(name).variables["params"]
+        frozen[part] = jax.tree.map(lambda _, x: jax.numpy.array(x), frozen[part], given)
+    return variables | {"frozen": frozen} if frozen else variables
 
 
 def with_parts(variables: dict[str, Any], stage: Stage) -> dict[str, Any]:
@@ -196,6 +211,6 @@ def export(
 
 def _qps(run: Run) -> tuple[int, ...]:
     """The QPs that the names of the data's configurations tell ("qp37")."""
-    names = run.data.get("config_name", "")
+    names = data_config(run.data, {}, "config.data").config_name
     names = (names,) if isinstance(names, str) else names
     return tuple(sorted({int(m[1]) for n in names if (m := re.search(r"qp(\d+)", n))}))

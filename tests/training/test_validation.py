@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from tests.training.synthetic import Tiny, open_pairs
+from vqe_jax.errors import UserError
+from vqe_jax.training import validation
+from vqe_jax.training.stages import Evaluation
+from vqe_jax.training.validation import Gains, validate
+
+DATA = {"dataset": "demo", "data_dir": "/nowhere", "config_name": "qp37"}
+
+
+def variables(scale: float):
+    """Of a network that adds a constant: ``0.1 * scale``."""
+    zero = {"kernel": np.zeros((3, 3, 4, 1), np.float32), "bias": np.full(1, scale, np.float32)}
+    first = {"kernel": np.zeros((3, 3, 1, 4), np.float32)}
+    ones, zeros = np.ones(4, np.float32), np.zeros(4, np.float32)
+    return {
+        "params": {
+            "first": first, "last": zero, "BatchNorm_0": {"scale": ones, "bias": zeros},
+        },
+        "batch_stats": {"BatchNorm_0": {"mean": zeros, "var": ones}},
+    }  # fmt: skip
+
+
+def psnr(a, b):
+    return -10 * np.log10(np.mean((a.astype(np.float64) - b) ** 2))
+
+
+def test_the_identity_gains_nothing_and_a_constant_what_arithmetic_says():
+    pairs = open_pairs()
+    section = Evaluation()
+    assert validate(Tiny(), variables(0.0), pairs, section).by_clip == {"waves": 0, "ripples": 0}
+    gains = validate(Tiny(), variables(0.5), pairs, section)
+    for pair in pairs:
+        raw, compressed = pair.raw_luma() / 255, pair.compressed_luma() / 255
+        deltas = [psnr(c + 0.05, r) - psnr(c, r) for c, r in zip(compressed, raw, strict=True)]
+        assert gains.by_clip[pair.name] == pytest.approx(np.mean(deltas), abs=1e-3)
+
+
+def test_the_first_frames_alone_where_asked_for():
+    seen = []
+
+    class Spy(type(open_pairs()[0])):
+        def raw_luma(self, start=0, count=None):
+            seen.append(start)
+            return super().raw_luma(start, count)
+
+    validate(Tiny(), variables(0.1), [Spy("waves", 1)], Evaluation(frames=2))
+    assert seen == [0, 1]
+
+
+def test_the_score_weighs_mean_and_worst():
+    gains = Gains({"a": 0.5, "b": 0.1}, worst_weight=0.25)
+    assert (gains.mean, gains.worst, gains.worst_clip) == (pytest.approx(0.3), 0.1, "b")
+    assert gains.score == pytest.approx(0.75 * 0.3 + 0.25 * 0.1)
+
+
+def test_a_run_away_can_never_be_the_best():
+    assert Gains({"a": 0.5, "b": float("nan")}).score == -np.inf
+    gains = validate(Tiny(), variables(np.inf), open_pairs(), Evaluation())
+    assert not gains.score > -1e9
+
+
+def test_clips_are_chosen_by_name(monkeypatch):
+    asked = []
+
+    def opened(*arguments):
+        asked.append(arguments)
+        return open_pairs()
+
+    monkeypatch.setattr(validation, "open_pairs", opened)
+    section = Evaluation(dataset="clips", clips=("ripples",), config_name=("qp32", "qp37"))
+    assert [p.name for p in validation.open_clips(section, DATA)] == ["ripples"]
+    assert asked == [("/nowhere", "clips", "val", ("qp32", "qp37"))]
+    with pytest.raises(UserError, match="did you mean 'waves'"):
+        validation.open_clips(Evaluation(clips=("waves1",)), DATA)
