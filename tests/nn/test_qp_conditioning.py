@@ -53,6 +53,13 @@ def test_golden_vector(shared):
     np.testing.assert_allclose(vector, golden["out/qpvec"], atol=5.1e-5, rtol=0)
 
 
+def test_factors_of_an_interpolated_qp_lie_between_its_neighbours():
+    module = QPConditioning(16, interpolate=True)
+    low, middle, high = module.init_with_output(jax.random.key(0), jnp.array([22, 24, 27]))[0]
+    assert bool(((low - middle) * (middle - high) > 0).all())
+    assert bool((middle > 0).all())
+
+
 def test_scale_acts_by_channel_and_clip():
     x = jax.random.normal(jax.random.key(1), (2, 3, 4, 5, 6))
     module = QPScale()

@@ -46,8 +46,9 @@ class Network(nn.Module):
     A subclass has fields only, a ``context`` property and ``forward(clip, qp=, train=)``. Beside
     it, one whose ``context.recurrence`` is ``"none"`` may have
     ``forward_inner(clip, qp=, train=)``, where that saves work; ``"forward"`` needs
-    ``advance(state, window, qp=)``; ``"both"`` needs ``sweeps`` and ``advance_sweep(index, state, window, kept, qp=)``. All of them receive frames
-    whose sides are multiples of ``context.multiple`` and at least ``context.min_side``.
+    ``advance(state, window, qp=)``; ``"both"`` needs ``sweeps`` and
+    ``advance_sweep(index, state, window, kept, qp=)``. All of them receive frames whose sides are
+    multiples of ``context.multiple`` and at least ``context.min_side``.
     """
 
     @property

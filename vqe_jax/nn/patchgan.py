@@ -7,7 +7,7 @@ else: neither the compressed input nor the QP.
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
@@ -72,7 +72,8 @@ class PatchDiscriminator(nn.Module):
             )(x)
             if i:
                 x = BatchNorm(name=f"norm{i + 1}")(x, train=train)
-            x = jax.nn.leaky_relu(x, self.negative_slope)
+            # PyTorch's gradient at exactly zero has the negative slope; jax.nn.leaky_relu's not.
+            x = jnp.where(x > 0, x, self.negative_slope * x)
             maps.append(x)
         score = Conv(1, 4, padding=0, kernel_init=normal, bias_init=zeros, name="score")(x)
         return score, tuple(maps)

@@ -32,7 +32,8 @@ def check_qp(
     """Refuses a QP that a conditioned network was not trained for.
 
     Args:
-      qp: the QPs asked for; None where none was given.
+      qp: the QPs asked for; None where none was given. Inside a compiled function their values
+        are not known and pass (see :func:`qp_weights` for what happens then).
       qps: the trained ones, ascending.
       interpolate: True if QPs between them may be interpolated.
 
@@ -42,6 +43,8 @@ def check_qp(
     trained = ", ".join(str(q) for q in qps)
     if qp is None:
         raise UserError(f"qp is missing: this network was trained for QP {trained}; give --qp")
+    if isinstance(qp, jax.core.Tracer):
+        return
     for value in np.atleast_1d(np.asarray(qp)).tolist():
         if interpolate and not qps[0] <= value <= qps[-1]:
             raise UserError(
@@ -99,8 +102,7 @@ class QPConditioning(nn.Module):
         Raises:
           UserError: no QP; or, outside of compiled functions, one that is not covered.
         """
-        if qp is None or not isinstance(qp, jax.core.Tracer):
-            check_qp(qp, qps=self.qps, interpolate=self.interpolate)
+        check_qp(qp, qps=self.qps, interpolate=self.interpolate)
         assert qp is not None
         weights = qp_weights(qp, qps=self.qps, interpolate=self.interpolate)
         bias = uniform_bias(len(self.qps))

@@ -7,14 +7,16 @@ run which was stopped, killed or moved goes on as if nothing had happened.
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from vqe_jax.errors import UserError
 from vqe_jax.training import starts, step, validation
@@ -24,6 +26,7 @@ from vqe_jax.training.interrupts import Interrupts
 from vqe_jax.training.meter import Meter
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.processes import barrier, is_primary
+from vqe_jax.training.samples import write_sample
 from vqe_jax.training.stages import Run, parse, to_plain
 from vqe_jax.training.state import TrainState, exported_variables
 
@@ -48,7 +51,10 @@ class Outcome:
 
 
 def run(
-    config: Mapping[str, Any], workdir: str | os.PathLike[str], *, output: TextIO | None = None
+    config: ConfigDict | Mapping[str, Any],
+    workdir: str | os.PathLike[str],
+    *,
+    output: io.TextIOBase | None = None,
 ) -> Outcome:
     """Trains, or goes on training where ``workdir`` stopped.
 
@@ -255,6 +261,7 @@ class StageRun:
             with jax.transfer_guard("disallow"):
                 self.state, metrics = self.step.step_fn(self.state, batch)
             progress.step += 1
+            self._sample(batch)
             ready, late = late, (progress.step, metrics, names)
             done = progress.step == self.last
             every = plan.eval.every if plan.eval else 0
@@ -286,6 +293,8 @@ class StageRun:
         self.meter.add(values, finite=finite)
         self._skips = [] if finite else [*self._skips, _batch_name(number - 1, names)]
         plan, writer = self.session.plan, self.session.writer
+        if warning := self.step.warn(values):
+            writer.say(f"step {number}: {warning}")
         if not finite:
             writer.say(f"loss or gradient not finite, skipped {self._skips[-1]}")
         if len(self._skips) >= plan.max_skipped:
@@ -298,6 +307,15 @@ class StageRun:
             writer.train(number, self.stage.name, self.meter.collect())
         else:
             writer.advance(number, self.stage.name)
+
+    def _sample(self, batch: dict[str, Any]) -> None:
+        """Keeps a picture of what the network makes of a training crop."""
+        number, session = self.session.progress.step, self.session
+        if self.step.sample is None or not _due(number, self.step.sample_every):
+            return
+        picture = jax.device_get(self.step.sample(self.state, batch))
+        if session.primary:
+            write_sample(session.workdir / "samples" / f"{number:08d}.png", picture)
 
     def _validate(self) -> None:
         session = self.session

@@ -24,13 +24,29 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from vqe_jax import losses
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.losses.perceptual import weights_name
 from vqe_jax.models import Network
 from vqe_jax.training import corruption
 from vqe_jax.training.optimizer import build_optimizer, build_schedule, freeze_steps, lr_factors
 from vqe_jax.training.stages import Stage, Term
 from vqe_jax.training.state import TrainState, new_state
+from vqe_jax.weights import load_perceptual
 
-__all__ = ["Place", "Step", "kind", "make_place", "make_step", "total_loss"]
+__all__ = [
+    "Place",
+    "Step",
+    "apply_network",
+    "build_terms",
+    "descend",
+    "finish",
+    "jit_step",
+    "kind",
+    "loss_weights",
+    "make_place",
+    "make_step",
+    "total_loss",
+    "without_frozen",
+]
 
 Metrics = dict[str, Array]
 _KINDS = {"plain": "step", "adversarial": "adversarial_step"}
@@ -69,10 +85,16 @@ class Step:
       init_state: variables -> state at the start of the stage.
       step_fn: (state, batch) -> (state, metrics); jitted, the state is donated. The metrics are
         scalars and hold "loss" and "skipped_in_a_row".
+      warn: metrics on the host -> a line to say, or None.
+      sample: (state, batch) -> a picture in [0, 1] to look at.
+      sample_every: steps between pictures; 0: none.
     """
 
     init_state: Callable[[Any], TrainState]
     step_fn: Callable[[TrainState, corruption.Batch], tuple[TrainState, Metrics]]
+    warn: Callable[[dict[str, float]], str | None] = lambda _: None
+    sample: Callable[[TrainState, corruption.Batch], Array] | None = None
+    sample_every: int = 0
 
 
 def kind(name: str) -> types.ModuleType:
@@ -104,6 +126,7 @@ def total_loss(
     prediction: Float[Array, "b t h w c"],
     target: Float[Array, "b t h w c"],
     batch: corruption.Batch,
+    weights: dict[str, Any] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
     """The weighted sum of a stage's losses, and each by its name.
 
@@ -114,13 +137,16 @@ def total_loss(
       prediction: the network's result.
       target: the raw clip.
       batch: the batch after corruption.
+      weights: of the losses that look through a frozen network, see :func:`loss_weights`.
     """
     values = {}
     total = jnp.zeros(())
     for term, loss in terms:
-        extras = {
+        extras: dict[str, Any] = {
             k: batch[k] for k in ("weight", "qp") if k in batch and k in losses.keywords(loss)
         }
+        if weights and term.name in weights:
+            extras["variables"] = weights[term.name]
         value = loss(prediction, target, **extras)
         values[f"loss/{term.name}"] = value
         total = total + term.weight * value
@@ -142,6 +168,22 @@ def build_terms(stage: Stage) -> list[tuple[Term, losses.Loss]]:
                     f"pixels, which corruption {stage.corruption.get('name')!r} needs"
                 )
     return terms
+
+
+def loss_weights(terms: list[tuple[Term, losses.Loss]], place: Place) -> dict[str, Any]:
+    """Variables of the frozen networks that losses look through, by loss, on the devices.
+
+    They enter the step as arguments: constants of that size are slow to compile.
+
+    Raises:
+      UserError: weights that are not at hand; says how to get them.
+    """
+    found = {}
+    for term, loss in terms:
+        if "variables" in losses.keywords(loss):
+            named = {k: v for k, v in term.options.items() if k in ("net", "depth")}
+            found[term.name] = load_perceptual(weights_name(term.name, **named)).variables
+    return jax.device_put(found, place.replicated)
 
 
 def _scalar_metrics(sown: Any) -> Metrics:
@@ -181,6 +223,49 @@ def average(ema: Any, params: Any, decay: float, age: Array) -> Any:
     return jax.tree.map(lambda e, p: e * d + p * (1 - d), ema, params)
 
 
+def without_frozen(stage: Stage, params: Any) -> Any:
+    """The parameters, cut off where the stage never trains them: XLA computes no gradient there."""
+    held = freeze_steps(stage, params)
+    return jax.tree.map(lambda p, h: jax.lax.stop_gradient(p) if h < 0 else p, params, held)
+
+
+def descend(
+    stage: Stage,
+    optimizer: optax.GradientTransformationExtraArgs,
+    rate: Float[Array, ""],
+    state: TrainState,
+    grads: Any,
+    stage_step: Array,
+) -> tuple[TrainState, Metrics, Bool[Array, ""]]:
+    """One update of the network's parameters and of their average.
+
+    Args:
+      stage: what is held, scaled and averaged.
+      optimizer: of :func:`build_optimizer`.
+      rate: learning rate of this step.
+      state: before the step.
+      grads: of its parameters.
+      stage_step: steps of the stage before this one.
+
+    Returns:
+      The new state, the norms for the log, and whether they are finite.
+    """
+    held = freeze_steps(stage, state.params)
+    grads = jax.tree.map(lambda g, h: jnp.where(stage_step >= h, g, 0) if h > 0 else g, grads, held)
+    updates, opt_state = optimizer.update(
+        grads, state.opt_state, state.params, stage_step=stage_step
+    )
+    factors = lr_factors(stage, state.params)
+    params = jax.tree.map(lambda p, u, f: p + (rate * f) * u, state.params, updates, factors)
+    # A stage that goes on with its predecessor's average does not warm it up again.
+    age = state.step if stage.keep_optimizer else stage_step
+    ema = None if state.ema is None else average(state.ema, params, stage.ema, age)
+    grad_norm, param_norm = optax.tree.norm(grads), optax.tree.norm(params)
+    norms = {"learning_rate": rate, "grad_norm": grad_norm, "param_norm": param_norm}
+    finite = jnp.isfinite(grad_norm) & jnp.isfinite(param_norm)
+    return state.replace(params=params, ema=ema, opt_state=opt_state), norms, finite
+
+
 def make_step(stage: Stage, network: Network, place: Place) -> Step:
     """The plain step of a stage.
 
@@ -211,55 +296,41 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
         )  # fmt: skip
         return jax.device_put(state, place.replicated)
 
-    def step_fn(state: TrainState, batch: corruption.Batch) -> tuple[TrainState, Metrics]:
+    weights = loss_weights(terms, place)
+
+    def step_fn(
+        state: TrainState, batch: corruption.Batch, weights: Any
+    ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(place.seed), state.step)
         noise_key, dropout_key = jax.random.split(key)
         if corrupt is not None:
             batch = corrupt(noise_key, batch)
         stage_step = state.step - place.first_step
-        held = freeze_steps(stage, state.params)
 
         def loss_fn(params: Any) -> tuple[Array, Any]:
-            # Frozen parameters get no gradient, and XLA computes none.
-            params = jax.tree.map(
-                lambda p, h: jax.lax.stop_gradient(p) if h < 0 else p, params, held
-            )
-            variables = {"params": params, **state.stats}
+            variables = {"params": without_frozen(stage, params), **state.stats}
             result, stats, sown = apply_network(network, variables, batch, dropout_key)
-            loss, values = total_loss(terms, result, batch["raw"], batch)
+            loss, values = total_loss(terms, result, batch["raw"], batch, weights)
             return loss, (stats, values | sown)
 
         (loss, (stats, values)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
-        grads = jax.tree.map(
-            lambda g, h: jnp.where(stage_step >= h, g, 0) if h > 0 else g, grads, held
-        )
-        grad_norm = optax.global_norm(grads)
         rate = schedule(stage_step)
-        updates, opt_state = optimizer.update(
-            grads, state.opt_state, state.params, stage_step=stage_step
-        )
-        factors = lr_factors(stage, state.params)
-        params = jax.tree.map(lambda p, u, f: p + (rate * f) * u, state.params, updates, factors)
-        param_norm = optax.global_norm(params)
-        ok = jnp.isfinite(loss) & jnp.isfinite(grad_norm) & jnp.isfinite(param_norm)
-        # A stage that goes on with its predecessor's average does not warm it up again.
-        age = state.step if stage.keep_optimizer else stage_step
-        ema = None if state.ema is None else average(state.ema, params, stage.ema, age)
-        new = state.replace(
-            params=params, stats={**state.stats, **stats}, ema=ema, opt_state=opt_state
-        )
-        return finish(ok, new, state, {
-            "loss": loss, "learning_rate": rate, "grad_norm": grad_norm,
-            "param_norm": param_norm, **values,
-        })  # fmt: skip
+        new, norms, finite = descend(stage, optimizer, rate, state, grads, stage_step)
+        new = new.replace(stats={**state.stats, **stats})
+        return finish(finite & jnp.isfinite(loss), new, state, {"loss": loss, **norms, **values})
 
-    jitted = jax.jit(
+    jitted = jit_step(step_fn, place)
+    return Step(init_state, lambda state, batch: jitted(state, batch, weights))
+
+
+def jit_step(step_fn: Callable[..., Any], place: Place) -> Callable[..., Any]:
+    """Jits ``(state, batch, weights) -> (state, metrics)``; the state is donated."""
+    return jax.jit(
         step_fn,
         donate_argnums=0,
-        in_shardings=(place.replicated, place.split),
+        in_shardings=(place.replicated, place.split, place.replicated),
         out_shardings=(place.replicated, place.replicated),
     )
-    return Step(init_state, jitted)
 
 
 def finish(
