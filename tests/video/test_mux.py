@@ -15,6 +15,7 @@ from tests.video.clips import (
     write,
 )
 from vqe_jax.video import ColorTags, open_reader
+from vqe_jax.video.hdr import HDRMetadata
 
 FORMATS = [
     (bits, layout) for bits in (8, 10) for layout in ("420", "422", "444", "gray", "rgb")
@@ -74,6 +75,18 @@ def test_uneven_time_stamps_are_exact(tmp_path, codec):
     suffix = ".nut" if codec == "ffv1" else ".mp4"
     path = write(tmp_path / f"a{suffix}", info, frames, codec=codec)
     assert times(path) == [Fraction(pts, 90000) for pts in stamps]
+
+
+def test_hdr_metadata(tmp_path):
+    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    hdr = HDRMetadata(display, (1000, 400))
+    info = info_of(10, color=ColorTags(9, 1, 9, 16, "topleft"), hdr=hdr)
+    path = write(tmp_path / "a.mkv", info, drifting(info, 2))
+    assert open_reader(path).info.hdr == hdr
+    again = write(tmp_path / "b.mp4", open_reader(path).info, open_reader(path))
+    assert open_reader(again).info.hdr == hdr
+    with pytest.warns(UserWarning, match="ffv1 does not take the HDR metadata"):
+        lossless(tmp_path / "c.mkv", info, drifting(info, 1))
 
 
 def test_a_rate_without_stamps(tmp_path):

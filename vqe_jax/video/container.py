@@ -12,6 +12,7 @@ import av
 from vqe_jax.errors import UserError
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import ColorTags
+from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.planes import from_av_frame, side_data
@@ -166,6 +167,10 @@ def _describe(
         interlaced=bool(picture.interlaced_frame),
         duration=duration,
         bit_rate=stream.bit_rate or container.bit_rate or None,
+        hdr=parse_hdr(
+            next(iter(side_data(picture, "MASTERING_DISPLAY_METADATA")), None),
+            next(iter(side_data(picture, "CONTENT_LIGHT_LEVEL")), None),
+        ),
     )
 
 

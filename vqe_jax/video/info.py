@@ -9,6 +9,7 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.formats import ColorTags, PixelFormat
+from vqe_jax.video.hdr import HDRMetadata
 
 __all__ = ["Frame", "VideoInfo"]
 
@@ -34,6 +35,7 @@ class VideoInfo:
       interlaced: the first frame is stored as two fields.
       duration: in seconds, where the file says so.
       bit_rate: bits per second of the video, where the file says so.
+      hdr: static HDR metadata; None where there is none.
     """
 
     width: int
@@ -50,6 +52,7 @@ class VideoInfo:
     interlaced: bool = False
     duration: float | None = None
     bit_rate: int | None = None
+    hdr: HDRMetadata | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

@@ -46,12 +46,17 @@ _FAR = 1000  # frames; no encoder reorders over such a distance
 _EVEN_ONLY = ("libx264", "libx265", "libsvtav1")
 
 
-def _quiet(codec: str, options: dict[str, str]) -> dict[str, str]:
-    """x265 and SVT-AV1 write to the terminal past FFmpeg's log; only their errors are wanted."""
-    if codec == "libx265" and "log-level" not in options.get("x265-params", ""):
-        given = options.get("x265-params")
-        options["x265-params"] = "log-level=error" + (f":{given}" if given else "")
-    return options
+def _x265_params(options: dict[str, str], info: VideoInfo) -> dict[str, str]:
+    """Adds what is wanted of x265 always: no chatter on the terminal, and the HDR metadata.
+
+    What the options say themselves comes later and wins.
+    """
+    entries = ["log-level=error"]
+    if info.hdr:
+        entries.append(info.hdr.x265_params())
+    if given := options.get("x265-params"):
+        entries.append(given)
+    return options | {"x265-params": ":".join(entries)}
 
 
 def _layout(codec: str, info: VideoInfo) -> str:
@@ -122,7 +127,11 @@ class ContainerWriter(Writer):
             self.part.open("wb").close()  # FFmpeg would do so with the first packet only
             self._container = av.open(str(self.part), "w", format=kind)
             try:
-                self._stream = self._add_video(codec, _quiet(codec, chosen))
+                if codec == "libx265":
+                    chosen = _x265_params(chosen, info)
+                elif info.hdr:
+                    warnings.warn(f"{codec} does not take the HDR metadata along", stacklevel=4)
+                self._stream = self._add_video(codec, chosen)
                 self._others = Passthrough(
                     copy_from, self._container, self._stream, until=copy_seconds
                 )
