@@ -11,16 +11,16 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError
+from vqe_jax.training.overrides import apply_override
 
 __all__ = ["main", "read_config"]
 
-_OVERRIDE = re.compile(r"--?config\.([^=]+)(=.*)?$")
+_OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?$", re.DOTALL)
 
 
 def _define() -> flags.FlagValues:
@@ -60,21 +60,6 @@ def _check_file(argument: str) -> None:
         raise UserError(f"config {path!r} does not exist; name a file, as configs/vig.py")
 
 
-def _look_up(config: Any, path: str) -> None:
-    """Raises for a path that the config does not hold."""
-    seen, node = "config", config
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        if index:
-            if not isinstance(node, (tuple, list)) or int(index) >= len(node):
-                raise UserError(f"{seen} has no item [{index}]")
-            node, seen = node[int(index)], f"{seen}[{index}]"
-            continue
-        known = [str(k) for k in node.keys()] if isinstance(node, (ConfigDict, dict)) else []  # noqa: SIM118
-        if name not in known:
-            raise UserError(f"{seen} has no key {name!r}{near_misses(name, known)}")
-        node, seen = node[name], f"{seen}.{name}"
-
-
 def read_config(argv: Sequence[str]) -> tuple[ConfigDict | None, flags.FlagValues]:
     """The config with its overrides, and the other flags.
 
@@ -84,22 +69,22 @@ def read_config(argv: Sequence[str]) -> tuple[ConfigDict | None, flags.FlagValue
     Raises:
       UserError: a flag, file, key or value that cannot be.
     """
-    overrides = [m[1] for m in map(_OVERRIDE.match, argv) if m]
+    overrides = [(m[1], m[2]) for m in map(_OVERRIDE.match, argv) if m]
+    for path, text in overrides:
+        if text is None:
+            raise UserError(f"--config.{path} needs a value: --config.{path}=VALUE")
     plain = [a for a in argv if not _OVERRIDE.match(a)]
     for argument in plain[1:]:
         _check_file(argument)
     before, sys.argv = sys.argv, plain  # where ml_collections looks for overrides
     try:
         values = _parse(plain)
-        if overrides and values.config is None:
-            raise UserError(f"--config.{overrides[0]} needs --config")
-        for path in overrides:
-            _look_up(values.config, path)
-        if overrides:
-            sys.argv = list(argv)
-            values = _parse(argv)
     finally:
         sys.argv = before
+    for path, text in overrides:
+        if values.config is None:
+            raise UserError(f"--config.{path} needs --config")
+        apply_override(values.config, path, text)
     return values.config, values
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -57,7 +57,7 @@ class MetricsWriter:
         self._board = _open_board(workdir, first_step) if tensorboard and not silent else None
         self._file = path.open("a", encoding="utf-8")
         self._console = Console(
-            file=output or sys.stdout, highlight=False, soft_wrap=True, quiet=silent
+            file=cast(IO[str], output or sys.stdout), highlight=False, soft_wrap=True, quiet=silent
         )  # fmt: skip
         self._total = total_steps
         self._width = len(str(total_steps))
