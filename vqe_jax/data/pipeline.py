@@ -147,7 +147,8 @@ class BatchSource:
           step: from 0.
 
         Returns:
-          ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``.
+          ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``; ``name``
+          of the pairs, str ``[b]``, for messages.
         """
         config, size = self._config, self._size
         rng = np.random.default_rng([*self._seed, step])
@@ -168,6 +169,7 @@ class BatchSource:
                 crop = apply_symmetry(clip[where][order], int(turns[i]), axis=-3)
                 np.divide(crop, _WHITE, out=batch[i])
         result["qp"] = np.array([self._pairs[c].qp for c in chosen], np.int32)
+        result["name"] = np.array([self._pairs[c].name for c in chosen])
         if config.frame_qps:
             qps = [np.array(p.frame_qps, np.int32)[t][order] for p, t, order in orders]
             result["frame_qps"] = np.stack(qps)
@@ -217,8 +219,8 @@ def batches(
       start: the first step.
 
     Returns:
-      A grain iterator of ``{"compressed": f32[b, t, h, w, c], "raw": the same, "qp": i32[b]}``;
-      ``get_state()`` and ``set_state()`` are the step to come.
+      A grain iterator of ``{"compressed": f32[b, t, h, w, c], "raw": the same, "qp": i32[b],
+      "name": str[b]}``; ``get_state()`` and ``set_state()`` are the step to come.
 
     Raises:
       UserError: no such data set, or clips that are too short or too small.
