@@ -1,5 +1,8 @@
 """Building data sets from videos: what is in the records, what is kept, what is refused."""
 
+import contextlib
+import errno
+import io
 import shutil
 import signal
 import subprocess
@@ -13,10 +16,12 @@ import tensorflow_datasets as tfds
 
 from tests.data.conftest import make_frames, write_video
 from vqe_jax.data import build as build_module
-from vqe_jax.data import open_pairs
+from vqe_jax.data import encoding, open_pairs
 from vqe_jax.data.build import build
+from vqe_jax.data.builders import builder_class
 from vqe_jax.data.encoding import encode_clip
-from vqe_jax.errors import UserError
+from vqe_jax.data.sources import source
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.video import encode_hevc, low_delay_p, open_reader, read_frames
 
 QUIET = {"workers": 1, "quiet": True}
@@ -33,10 +38,10 @@ def test_records_hold_both_clips(data_dir: Path, videos: Path, tmp_path: Path) -
     video.write_bytes(record["compressed"])
     decoded = np.stack([f.planes[0] for f in read_frames(video)])
     np.testing.assert_array_equal(decoded, pair.compressed_luma())
-    source = np.stack([f.planes[0] for f in read_frames(pair.source)])
-    np.testing.assert_array_equal(source, pair.raw_luma())
+    raw = np.stack([f.planes[0] for f in read_frames(pair.source)])
+    np.testing.assert_array_equal(raw, pair.raw_luma())
     assert record["raw"] == pair.encoded("raw")
-    error = np.square(source.astype(float) - decoded).mean(axis=(1, 2))
+    error = np.square(raw.astype(float) - decoded).mean(axis=(1, 2))
     assert pair.info.psnr_y == pytest.approx(np.mean(10 * np.log10(255**2 / error)), abs=1e-4)
 
 
@@ -195,6 +200,65 @@ def test_unreadable_sources_are_named(videos: Path, tmp_path: Path) -> None:
         build("clips", tmp_path, source=str(sources), **QUIET)
     assert "bad.mp4" in str(caught.value) and "empty.mkv" in str(caught.value)
     assert len(list((tmp_path / "clips" / ".parts").glob("*/part.json"))) == 1
+
+
+def test_a_full_disk_is_no_mistake_of_the_user(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(encoding, "write_manifest", full)
+    with pytest.raises(EnvironmentFailure, match=r"no space left.*is kept"):
+        build("clips", tmp_path, source=str(videos), **QUIET)
+
+
+def test_two_builds_do_not_meet(videos: Path, tmp_path: Path) -> None:
+    with (
+        build_module._alone(tmp_path / "clips"),
+        pytest.raises(UserError, match="being built by another process"),
+    ):
+        build("clips", tmp_path, source=str(videos), **QUIET)
+
+
+def test_a_bit_rate_needs_a_frame_rate(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip_96x80_6.yuv", make_frames(6, 0))
+    options = {"source": str(video), "recipe": "two_pass", "kbps": 50, "split": "test"}
+    with pytest.raises(UserError, match="--frame_rate"):
+        build("clips", tmp_path, **options, **QUIET)
+    (built,) = build("clips", tmp_path, frame_rate="25", **options, **QUIET)
+    (pair,) = built.pairs["test"]
+    assert built.config_name == "two_pass_50k" and pair.qp == 0
+    assert pair.frame_types[0] == "I" and -1 not in pair.frame_qps
+
+
+def test_tfds_builds_it_without_our_command(tmp_path: Path) -> None:
+    # As a user of TFDS would; TFDS's names for the folders, our photographs.
+    module = source("demo")
+    small = module.plan(module.OPTIONS(clips=1, val_clips=1, length=2, width=64, height=64))
+    builder = builder_class("demo")(data_dir=str(tmp_path), config="qp37", plan=small[0])
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare()
+    (record,) = builder.as_data_source("val")
+    assert record["frames"] == 2 and record["recipe"] == b"low_delay_p qp 37"
+    assert len(open_pairs(tmp_path, "demo", "val", "qp37")[0]) == 2
+
+
+def test_streams_of_the_reference_encoder(shared: Path, tmp_path: Path) -> None:
+    (built,) = build(
+        "clips",
+        tmp_path,
+        source=str(shared / "data" / "val"),
+        include="aot1007*",
+        compressed_source=str(shared / "data" / "bitstreams" / "val"),
+        stem="hm1625_ldp_gop4_qp37",
+        split="test",
+        **QUIET,
+    )
+    (pair,) = built.pairs["test"]
+    assert pair.frame_qps[:9] == (36, 45, 44, 45, 38, 45, 44, 45, 38)
+    # Mean PSNR-Y of this stream as FFmpeg's decoder and an independent script had it.
+    assert pair.info.psnr_y == pytest.approx(27.67, abs=0.006)
 
 
 def test_options_are_checked(videos: Path, tmp_path: Path) -> None:

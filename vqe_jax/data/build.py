@@ -17,6 +17,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
 from vqe_jax.data.encoding import encode_clip
 from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.parallel import map_clips
@@ -76,14 +81,30 @@ def build(
     """
     plans = source(dataset).plan(_options(dataset, options))
     root = Path(data_dir).expanduser()
-    stale = [p for p in plans if not _up_to_date(root, dataset, p, check)]
-    if stale:
-        _salvage(root, dataset, stale)
-        _encode(root, dataset, stale, workers, planes, quiet)
-        for plan in stale:
-            _write(root, dataset, plan)
-        _tidy(root, dataset)
+    with _alone(root / dataset):
+        stale = [p for p in plans if not _up_to_date(root, dataset, p, check)]
+        if stale:
+            _salvage(root, dataset, stale)
+            _encode(root, dataset, stale, workers, planes, quiet)
+            for plan in stale:
+                _write(root, dataset, plan)
+            _tidy(root, dataset)
     return tuple(_built(root, dataset, plan) for plan in plans)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keeps a second build out of a data set's folder; the system ends it with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"{folder} is being built by another process; wait for it"
+                ) from None
+        yield
 
 
 def _options(dataset: str, options: dict[str, Any]) -> Any:
@@ -162,7 +183,7 @@ def _write(root: Path, dataset: str, plan: Plan) -> None:
     known = name in kind.builder_configs
     config = name if known else PairsConfig(name=name, description=plan.description)
     with _silenced():
-        builder = kind(plan=plan, data_dir=str(root), config=config, file_format="array_record")
+        builder = kind(plan=plan, data_dir=str(root), config=config)
         builder.download_and_prepare(download_dir=str(store_folder(root, dataset) / "downloads"))
 
 

@@ -80,7 +80,7 @@ class _PairsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
 
     def __init__(self, *, plan: Plan | None = None, **kwargs: Any) -> None:
         self._planned = plan  # listed already; None: listed when the data set is prepared
-        super().__init__(**kwargs)
+        super().__init__(**{"file_format": "array_record", **kwargs})  # TFDS's own needs TensorFlow
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(

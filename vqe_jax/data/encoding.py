@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from vqe_jax.data.parts import file_sha256, load_part, write_manifest
 from vqe_jax.data.planes import MappedFrames, decode, luma_view, open_planes, plane_file
 from vqe_jax.data.record import UNKNOWN_QP, PairInfo, color_json
 from vqe_jax.data.variants import Variant, vary, vary_info
-from vqe_jax.errors import UserError
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.video import (
     VideoInfo,
     encode_hevc,
@@ -29,6 +30,7 @@ __all__ = ["encode_clip"]
 # x264 without loss is smaller and quicker than FFV1 on camera video; a bare bitstream, because a
 # container has the date in it, and equal clips shall have equal bytes.
 _LOSSLESS = {"qp": "0", "preset": "superfast"}
+_LARGEST = 2_000_000_000
 _BITSTREAM_SUFFIXES = {".bin": ".hevc", ".h265": ".hevc", ".265": ".hevc", ".264": ".h264"}
 _NOT_CODED = ("rawvideo", "png")
 _DECODED = "compressed.lossless.h264"
@@ -45,6 +47,7 @@ def encode_clip(job: ClipJob, store: Path, planes: Path | None) -> PairInfo:
     Raises:
       UserError: the source or the given stream is unreadable, or they do not fit each other; the
         message names the file.
+      EnvironmentFailure: the disk is full.
     """
     folder = store / job.key
     done = load_part(folder)
@@ -53,16 +56,28 @@ def encode_clip(job: ClipJob, store: Path, planes: Path | None) -> PairInfo:
     shutil.rmtree(folder, ignore_errors=True)
     unfinished = store / f"{job.key}.part"
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    info = _make(job, unfinished, planes)
-    write_manifest(unfinished, info)
-    unfinished.rename(folder)
+    try:
+        unfinished.mkdir(parents=True)
+        info = _make(job, unfinished, planes)
+        write_manifest(unfinished, info)
+        unfinished.rename(folder)
+    except OSError as err:
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise EnvironmentFailure(
+            f"{store}: no space left on the disk; free some and run again: what is built is kept"
+        ) from err
     return info
 
 
 def _make(job: ClipJob, folder: Path, planes: Path | None) -> PairInfo:
     raw = folder / "raw.h264"
     info, variant, count = _write_raw(job, raw)
+    if raw.stat().st_size > _LARGEST:
+        raise UserError(
+            f"{job.origin.source} has {raw.stat().st_size / 1e9:.1f} GB when coded without loss; a "
+            "record holds 2; cut it into several clips, or use fewer frames (--frames)"
+        )
     raw_sha = file_sha256(raw)
     size = (info.width, info.height, count)
     raw_planes = _planes(raw, raw_sha, size, planes or folder)
@@ -125,6 +140,11 @@ def _write_raw(job: ClipJob, target: Path) -> tuple[VideoInfo, Variant, int]:
     info, frames, about = job.origin.open()
     variant = job.variant(info, about)
     info = vary_info(info, variant)
+    if job.recipe and job.recipe.name == "two_pass" and info.frame_rate is None:
+        raise UserError(
+            f"{job.origin.source} does not say its frame rate, which a bit rate needs; give it: "
+            "--frame_rate 25"
+        )
     with open_writer(target, info, codec="libx264", options=_LOSSLESS) as writer:
         for frame in vary(frames, variant, target.with_suffix(".spool")):
             writer.write(dataclasses.replace(frame, pts=None, duration=None))
