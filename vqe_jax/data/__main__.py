@@ -18,7 +18,8 @@ def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], 
     flag, text = f"--{field.name}", field.metadata["help"]
     shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
     if kind is bool:
-        action = argparse.BooleanOptionalAction
+        # What is off can only be put on; what is on has its --no-....
+        action = argparse.BooleanOptionalAction if field.default else "store_true"
         parser.add_argument(flag, action=action, default=field.default, help=text)
         return
     several = typing.get_origin(kind) is tuple
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         about = (module.__doc__ or "").strip()
         command = commands.add_parser(
             name,
-            help=about.split("\n")[0].replace("``", ""),
+            help=about.split("\n")[0].partition(": ")[2],
             description=about,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -63,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--quiet", action="store_true", help="no progress bar, no table")
         kinds = typing.get_type_hints(module.OPTIONS)
-        for field in dataclasses.fields(module.OPTIONS):
+        fields = dataclasses.fields(module.OPTIONS)
+        for field in sorted(fields, key=lambda f: f.name != "source"):
             _add_option(command, field, kinds[field.name])
     return parser
 
