@@ -42,7 +42,7 @@ def example() -> ConfigDict:
     ],
 )  # fmt: skip
 def test_a_key_is_set(path, text, read):
-    config = example()
+    config = example().lock()
     apply_override(config, path, text)
     assert read(parse(config))
 

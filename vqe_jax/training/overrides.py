@@ -40,6 +40,7 @@ def apply_override(config: ConfigDict, path: str, text: str) -> None:
       7
     """
     *parents, (last, position) = _split(path)
+    config.unlock()  # a config from a file is locked against new keys: they are checked here
     seen, node, section = "config", config, Run
     for name, index in parents:
         node, section, seen = _enter(node, section, name, index, seen)
@@ -48,6 +49,8 @@ def apply_override(config: ConfigDict, path: str, text: str) -> None:
     known = _keys(node) | _fields(section, config)
     if last not in known:
         raise UserError(f"{seen} has no key {last!r}{near_misses(last, known)}")
+    if isinstance(node, ConfigDict):
+        node.unlock()
     if last in _keys(node):
         node[last] = _like(node[last], text, path)
     else:

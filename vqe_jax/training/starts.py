@@ -147,7 +147,8 @@ def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, 
     key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
     make = jax.jit(lambda k: initial_variables(network, k)).lower(key)
     # It runs once: optimising dozens of random generators would take longer than the first steps.
-    variables = make.compile(compiler_options={"xla_backend_optimization_level": 0})(key)
+    quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
+    variables = make.compile(compiler_options=quickly)(key)
     return {k: v for k, v in variables.items() if k in _KEPT}
 
 
