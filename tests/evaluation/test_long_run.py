@@ -5,7 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.subjects import Stub, clip, subject
@@ -17,6 +17,7 @@ from vqe_jax.metrics import protocol
 PSNR = protocol("psnr_y")
 
 
+@settings(deadline=None)
 @given(count=st.integers(1, 9), length=st.integers(0, 40))
 def test_no_frame_is_far_from_the_one_before(count, length):
     order = list(back_and_forth(count, length))

@@ -3,18 +3,20 @@
 import csv
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.evaluation.subjects import clip, model_file, subject
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation import cli, plots
-from vqe_jax.evaluation.judges import find_protocols
+from vqe_jax.evaluation.judges import DEFAULTS, find_metrics
 from vqe_jax.evaluation.material import clip_from_files
 from vqe_jax.evaluation.report import write_report
 from vqe_jax.evaluation.run import evaluate
 from vqe_jax.evaluation.subjects import open_subjects
-from vqe_jax.metrics import protocol
+from vqe_jax.metrics import protocol, quantise
+from vqe_jax.metrics.temporal import flicker
 from vqe_jax.weights import save_model
 
 
@@ -157,10 +159,27 @@ def test_a_run_without_a_model_says_so(tmp_path):
         open_subjects([str(tmp_path)])
 
 
-def test_metrics_with_weights_are_found_by_name():
-    assert find_protocols(["ms_ssim_y"], "luma")[0].quantity == "ms-ssim"
+def test_metrics_are_found_by_name():
+    frames, clips = find_metrics(["ms_ssim_y", "flicker"], "luma")
+    assert [m.quantity for m in frames] == ["ms-ssim"]
+    assert [m.name for m in clips] == ["flicker"]
+    # Only of clips: the frames have their defaults.
+    assert [m.name for m in find_metrics(["flicker"], "rgb")[0]] == list(DEFAULTS["rgb"])
     with pytest.raises(UserError, match="lpips_alex"):
-        find_protocols(["lpips_alx"], "rgb")
+        find_metrics(["lpips_alx"], "rgb")
+
+
+def test_metrics_of_whole_clips_have_a_table():
+    protocols, metrics = find_metrics(["flicker"], "luma")
+    made = evaluate([subject()], [clip()], protocols, clip_metrics=metrics)
+    material = clip()
+    coded, truth = (np.stack(list(material.frames(s, "luma"))) for s in ("compressed", "raw"))
+    expected = 1e4 * flicker(quantise(jnp.asarray(coded)), jnp.asarray(truth)).mean()
+    totals = made.results[0].totals["flicker"]
+    assert totals["compressed"] == pytest.approx(float(expected), rel=1e-3)
+    assert totals["same"] == totals["compressed"] > 1
+    table = next(t for t in made.tables if t.title == "Whole clips, QP 37")
+    assert table.rows[0] == ("clip", *[f"{totals['same']:.4g}"] * 2)
 
 
 def test_a_bitstream_tells_its_qp(shared):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.inference.networks import BothNet, StateNet, WindowNet, variables_of
@@ -16,6 +16,7 @@ def run(network, clip, **options):
     return np.stack(list(enhance_frames(network, clip, variables=variables_of(network), **options)))
 
 
+@settings(deadline=None)
 @given(
     length=st.integers(1, 200),
     cores=st.integers(1, 12),

@@ -3,13 +3,14 @@
 import itertools
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqe_jax.inference.scenes import SceneCut, scenes
 from vqe_jax.inference.windows import chunks, overlapping, windows
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 12), past=st.integers(0, 4), future=st.integers(0, 4))
 def test_neighbours_are_clamped_indices(count, past, future):
     expected = [
@@ -19,6 +20,7 @@ def test_neighbours_are_clamped_indices(count, past, future):
     assert list(windows(range(count), past, future)) == expected
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(0, 15),
     size=st.integers(1, 6),
@@ -35,6 +37,7 @@ def test_pieces_hold_the_windows_of_their_frames(count, size, past, future):
     assert got == expected
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 30), size=st.integers(2, 9), data=st.data())
 def test_overlapping_pieces_cover_the_stream(count, size, data):
     overlap = data.draw(st.integers(0, size // 2))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.interpolate import PchipInterpolator, lagrange
@@ -31,6 +31,7 @@ def test_against_quadrature(fit, interpolate):
     assert bd_rate(*ANCHOR, *TEST, fit=fit) == pytest.approx(reference(interpolate), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(factor=st.floats(0.2, 5), gain=st.floats(-1, 1), fit=st.sampled_from(["cubic", "pchip"]))
 def test_scaled_rates_and_shifted_psnrs_come_back(factor, gain, fit):
     rates, psnrs = ANCHOR

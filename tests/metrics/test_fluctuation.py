@@ -3,7 +3,7 @@
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vqe_jax.errors import UserError
@@ -21,6 +21,7 @@ def test_nearest_is_by_frames_not_by_value():
     assert peak_valley_difference(curve) == pytest.approx(0.5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(20, 50), max_size=20))
 def test_shifts_change_nothing_and_scales_scale(curve):
     values = np.round(np.asarray(curve, np.float64), 3)

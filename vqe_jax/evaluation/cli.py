@@ -58,7 +58,12 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--overlap", type=int, help="frames that pieces share with --long_range fast")
     how.add_argument("--scene_cuts", action="store_true", help="start afresh at scene cuts")
     out = made.add_argument_group("what comes out")
-    out.add_argument("--metrics", nargs="+", default=[], help="protocols (default: PSNR and SSIM)")
+    out.add_argument(
+        "--metrics",
+        nargs="+",
+        default=[],
+        help="protocols (default: PSNR and SSIM); lpips_alex, fid, vmaf, flicker, ...",
+    )
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
     out.add_argument("--long_run", type=int, metavar="N",
                      help="play each clip back and forth for N frames instead")  # fmt: skip
@@ -78,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     words = list(sys.argv[1:] if argv is None else argv)
     # Imported here: --help should not wait for JAX.
-    from vqe_jax.evaluation.judges import find_protocols
+    from vqe_jax.evaluation.judges import find_metrics
     from vqe_jax.evaluation.measure import Options
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate, evaluate_long, print_table
@@ -86,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     console = Console(quiet=given.quiet, soft_wrap=False)
     subjects = open_subjects(given.models)
-    protocols = find_protocols(given.metrics, subjects[0].colour)
+    protocols, clip_metrics = find_metrics(given.metrics, subjects[0].colour)
     clips, name = _material(given)
     if given.long_run is not None:
         tables, runs = evaluate_long(
@@ -96,14 +101,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_table(table, console)
         return 0 if all(run.is_flat for found in runs.values() for run in found) else 1
     report = evaluate(
-        subjects, clips, protocols,
+        subjects, clips, protocols, clip_metrics=clip_metrics,
         options=Options(given.self_ensemble, _stream_options(given)),
         command=shlex.join(["python", "evaluate.py", *words]), console=console,
     )  # fmt: skip
     written = write_report(report, given.out or Path("reports") / name)
     for table in report.tables:
         print_table(table, console)
-    for line in [*(f"{p.name}: {p.description}" for p in protocols), *report.remarks]:
+    for line in [*map(": ".join, report.descriptions.items()), *report.remarks]:
         console.print(line, highlight=False, soft_wrap=True)
     if not any(file.endswith(".png") for file in written):
         console.print("no plots: matplotlib is not installed (pip install 'vqe-jax[plots]')")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
@@ -56,6 +59,7 @@ class ClipResult:
       speed: label -> frames per second of the enhancement alone, compilation excluded.
       events: label -> what the guard of the recurrent state had to do.
       crops: column (``"raw"`` too) -> the same small part of the middle frame, ``[h, w, c]``.
+      totals: metric of whole clips -> column -> its value.
     """
 
     clip: Clip
@@ -63,6 +67,7 @@ class ClipResult:
     speed: dict[str, float]
     events: dict[str, tuple[str, ...]]
     crops: dict[str, np.ndarray]
+    totals: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     def gain(self, protocol: str, label: str) -> np.ndarray:
         """Model minus compressed, frame by frame."""
@@ -76,6 +81,8 @@ def measure(
     protocols: Sequence[Protocol],
     options: Options,
     on_frame: Callable[[], None] = lambda: None,
+    *,
+    clip_metrics: Sequence[ClipMetric] = (),
 ) -> ClipResult:
     """Judges the compressed clip and what each model makes of it.
 
@@ -85,10 +92,13 @@ def measure(
       protocols: the metrics; of that colour.
       options: how to enhance.
       on_frame: called after every frame of every column.
+      clip_metrics: metrics of whole clips. Enhanced frames are kept for them in a temporary file,
+        as 8-bit integers.
     """
     colour = subjects[0].colour
     values: dict[str, dict[str, np.ndarray]] = {p.name: {} for p in protocols}
-    speed, events, crops = {}, {}, {}
+    speed, events = {}, {}
+    totals: dict[str, dict[str, float]] = {m.name: {} for m in clip_metrics}
     middle = clip.count // 2
     raw, compressed = (
         next(itertools.islice(clip.frames(side, colour), middle, None))
@@ -96,16 +106,24 @@ def measure(
     )
     part = _telling_part(raw, compressed)
     crops = {"raw": raw[part], COMPRESSED: compressed[part]}
-    _judge(clip, colour, clip.frames(COMPRESSED, colour), protocols, values, COMPRESSED, on_frame)
+
+    def judge(column: str, frames: Iterable[np.ndarray]) -> None:
+        with contextlib.closing(_Spool(frames, kept=bool(clip_metrics))) as spool:
+            _judge(clip, colour, spool, protocols, values, column, on_frame)
+            for metric in clip_metrics:
+                truth = clip.frames("raw", colour)
+                totals[metric.name][column] = float(metric.metric(spool.again(), truth))
+
+    judge(COMPRESSED, clip.frames(COMPRESSED, colour))
     for subject in subjects:
         noted: list[GuardEvent] = []
         timed = _Timed(_enhanced(clip, subject, options, noted))
         seen = _Tap(timed, middle)
-        _judge(clip, colour, seen, protocols, values, subject.label, on_frame)
+        judge(subject.label, seen)
         speed[subject.label] = clip.count / timed.seconds
         events[subject.label] = tuple(map(str, noted))
         crops[subject.label] = np.clip(seen.kept[part], 0, 1)
-    return ClipResult(clip, values, speed, events, crops)
+    return ClipResult(clip, values, speed, events, crops, totals)
 
 
 def _enhanced(
@@ -165,6 +183,32 @@ class _Tap:
             if index == self._index:
                 self.kept = frame
             yield frame
+
+
+class _Spool:
+    """Passes a stream on and keeps it, rounded to 8 bits, in a file without a name."""
+
+    def __init__(self, frames: Iterable[np.ndarray], *, kept: bool) -> None:
+        self._frames, self._kept = frames, kept
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._shape: tuple[int, ...] = ()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in self._frames:
+            if self._kept:
+                self._shape = frame.shape
+                self._file.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).data)
+            yield frame
+
+    def again(self) -> Iterator[np.ndarray]:
+        """The frames once more."""
+        self._file.seek(0)
+        while codes := self._file.read(int(np.prod(self._shape))):
+            frame = np.frombuffer(codes, np.uint8).reshape(self._shape)
+            yield frame.astype(np.float32) / np.float32(255)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _telling_part(raw: np.ndarray, compressed: np.ndarray) -> tuple[slice, slice]:

@@ -17,6 +17,7 @@ import numpy as np
 
 import vqe_jax
 from vqe_jax.evaluation import plots
+from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
@@ -35,6 +36,7 @@ class Report:
       protocols: the metrics.
       command: how to have it again.
       date: when it was made.
+      clip_metrics: the metrics of whole clips.
     """
 
     results: Sequence[ClipResult]
@@ -42,11 +44,18 @@ class Report:
     protocols: Sequence[Protocol]
     command: str
     date: str
+    clip_metrics: Sequence[ClipMetric] = ()
 
     @property
     def tables(self) -> list[Table]:
         """All that the results allow."""
-        return all_tables(self.results, self.subjects, self.protocols)
+        return all_tables(self.results, self.subjects, self.protocols, self.clip_metrics)
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What each metric means, by name."""
+        of_frames = {p.name: p.description for p in self.protocols}
+        return of_frames | {m.name: m.description for m in self.clip_metrics}
 
     @property
     def remarks(self) -> list[str]:
@@ -146,13 +155,15 @@ def _as_json(report: Report) -> dict[str, Any]:
             "frames": c.count, "kbps": c.kbps, "means": means,
             "gain": {p.name: {k: _finite(r.gain(p.name, k).mean()) for k in labels}
                      for p in report.protocols},
+            "totals": {name: {k: _finite(v) for k, v in columns.items()}
+                       for name, columns in r.totals.items()},
             "fps": r.speed, "guard": {k: list(v) for k, v in r.events.items()},
         })  # fmt: skip
     return {
         "command": report.command,
         "date": report.date,
         "environment": environment(),
-        "protocols": {p.name: p.description for p in report.protocols},
+        "protocols": report.descriptions,
         "pooling": "mean over the frames of each clip, then mean over the clips",
         "models": [s.to_json() for s in report.subjects],
         "clips": clips,

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from vqe_jax.errors import UserError
+from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.long_run import LongRun, long_run, long_run_table
 from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.measure import Options, measure
@@ -60,6 +61,7 @@ def evaluate(
     clips: Sequence[Clip],
     protocols: Sequence[Protocol],
     *,
+    clip_metrics: Sequence[ClipMetric] = (),
     options: Options | None = None,
     command: str = "",
     console: Console | None = None,
@@ -69,7 +71,8 @@ def evaluate(
     Args:
       subjects: the models.
       clips: what to evaluate on.
-      protocols: the metrics.
+      protocols: the metrics of frames.
+      clip_metrics: the metrics of whole clips.
       options: how to enhance.
       command: what the report says about how it was made.
       console: where progress is drawn; None: nowhere.
@@ -87,9 +90,14 @@ def evaluate(
     with progress_of(total, console or Console(quiet=True)) as begin:
         for clip in clips:
             advance = begin(clip.title)
-            results.append(measure(clip, subjects, protocols, options or Options(), advance))
+            results.append(
+                measure(
+                    clip, subjects, protocols, options or Options(), advance,
+                    clip_metrics=clip_metrics,
+                )
+            )  # fmt: skip
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(results, subjects, protocols, command, date)
+    return Report(results, subjects, protocols, command, date, clip_metrics)
 
 
 def evaluate_long(

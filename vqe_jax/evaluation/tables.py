@@ -12,6 +12,7 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.classes import table_order
+from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, standard_deviation
@@ -19,6 +20,7 @@ from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, 
 __all__ = [
     "Table",
     "all_tables",
+    "clip_metric_table",
     "fluctuation_table",
     "gain_table",
     "model_table",
@@ -54,6 +56,10 @@ def _fluctuation(
     protocol: str, label: str, of: Callable[[np.ndarray], float], result: ClipResult
 ) -> float:
     return of(result.values[protocol][label].astype(np.float64))
+
+
+def _total(metric: str, label: str, result: ClipResult) -> float:
+    return result.totals[metric][label]
 
 
 def _entry(values: dict[int, list[float]], index: int, result: ClipResult) -> float:
@@ -99,7 +105,10 @@ def sorted_results(results: Iterable[ClipResult]) -> list[ClipResult]:
 
 
 def all_tables(
-    results: Sequence[ClipResult], subjects: Sequence[Subject], protocols: Sequence[Protocol]
+    results: Sequence[ClipResult],
+    subjects: Sequence[Subject],
+    protocols: Sequence[Protocol],
+    clip_metrics: Sequence[ClipMetric] = (),
 ) -> list[Table]:
     """Every table that the results allow: gains and fluctuation for each QP, models, rates."""
     labels = [s.label for s in subjects]
@@ -108,6 +117,8 @@ def all_tables(
         clips = list(group)
         tables.append(gain_table(clips, labels, protocols, qp))
         tables += [fluctuation_table(clips, labels, p, qp) for p in protocols if _is_psnr(p)][:1]
+        if clip_metrics:
+            tables.append(clip_metric_table(clips, labels, clip_metrics, qp))
     tables.append(model_table(results, subjects))
     rate = [rate_table(results, labels, p) for p in protocols if _is_psnr(p)][:1]
     return tables + [t for t in rate if t is not None]
@@ -204,6 +215,26 @@ def fluctuation_table(
         "clip, in dB; smaller is steadier."
     )
     return _with_means(f"Fluctuation{_at(qp)}", note, results, columns)
+
+
+def clip_metric_table(
+    results: Sequence[ClipResult],
+    labels: Sequence[str],
+    metrics: Sequence[ClipMetric],
+    qp: int | None,
+) -> Table:
+    """Metrics that judge a clip as a whole; absolute values, as papers print them."""
+    names = " / ".join(m.name for m in metrics)
+    columns = [
+        _Column(
+            f"{label} {names}",
+            tuple(functools.partial(_total, m.name, label) for m in metrics),
+            ("{:.4g}",) * len(metrics),
+        )
+        for label in (COMPRESSED, *labels)
+    ]
+    note = " ".join(f"{m.name}: {m.description}." for m in metrics)
+    return _with_means(f"Whole clips{_at(qp)}", note, results, columns)
 
 
 def model_table(results: Sequence[ClipResult], subjects: Sequence[Subject]) -> Table:
