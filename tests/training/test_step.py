@@ -5,10 +5,28 @@ import pytest
 
 from tests.training.synthetic import Batches, Tiny, config
 from vqe_jax.errors import UserError
+from vqe_jax.models import Context, Network
+from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.training import step as steps
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import parse
 from vqe_jax.training.state import exported_variables
+
+
+class Decay(Network):
+    """A recurrence whose state is known: half of the last one and the frame."""
+
+    context = Context(recurrence="forward")
+
+    def setup(self):
+        self.rate = self.param("rate", lambda _: jnp.float32(0.5))
+
+    def forward(self, clip, *, qp, train):
+        def cell(module, state, frame):
+            state = state * module.rate + frame
+            return state, state
+
+        return scan_time(self, jnp.zeros_like(clip[:, 0]), clip, method=cell)[1]
 
 
 def batch(number: int = 0, size: int = 8) -> dict[str, jax.Array]:
@@ -62,6 +80,18 @@ def test_batch_statistics_and_the_average_move():
     first, new, ema = (t["last"]["kernel"] for t in (before.params, after.params, after.ema))
     np.testing.assert_allclose(ema, 0.1 * first + 0.9 * new, rtol=1e-5)
     np.testing.assert_array_equal(exported_variables(after)["params"]["last"]["kernel"], ema)
+
+
+def test_the_size_of_a_recurrent_state_is_among_the_metrics():
+    stage = parse(config({"name": "s", "steps": 9})).stages[0]
+    step = steps.make_step(stage, Decay(), steps.make_place(1))
+    data = batch(size=1)
+    variables = Decay().init(jax.random.key(0), data["raw"])
+    assert set(variables) == {"params"}
+    _, metrics = step.step_fn(step.init_state(variables), data)
+    first, second = np.moveaxis(np.asarray(data["compressed"]), 1, 0)
+    expected = np.sqrt(np.mean((0.5 * first + second) ** 2))
+    assert float(metrics["state_norm"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -7,6 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 __all__ = ["scan_time"]
 
@@ -26,6 +27,9 @@ def scan_time(
     unroll: int | None = None,
 ) -> tuple[Any, Any]:
     """Applies ``state, y = cell(state, x)`` along axis 1 of the inputs with shared weights.
+
+    Where the collection "metrics" is mutable, as in training, the root mean square of the last
+    state is sown there as ``state_norm``.
 
     Args:
       cell: a bound submodule; called as ``cell(state, x)``.
@@ -57,4 +61,14 @@ def scan_time(
         reverse=reverse,
         unroll=unroll,
     )
-    return scan(cell, state, inputs)
+    state, outputs = scan(cell, state, inputs)
+    _log_size(cell, state)
+    return state, outputs
+
+
+def _log_size(module: nn.Module, state: Any) -> None:
+    """Sows the last state's root mean square for whoever trains: a run-away shows there first."""
+    if not module.is_mutable_collection("metrics") or module.is_initializing():
+        return
+    squares = [jnp.mean(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(state)]
+    module.sow("metrics", "state_norm", jnp.sqrt(jnp.max(jnp.stack(squares))))
