@@ -224,6 +224,19 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
 
 
+def test_a_device_that_is_too_small(tmp_path, monkeypatch):
+    info = info_of()
+    source = lossless(tmp_path / "a.mkv", info, drifting(info, 2))
+
+    def exhausted(*args, **options):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    monkeypatch.setattr("vqe_jax.inference.file.enhance_frames", exhausted)
+    with pytest.raises(EnvironmentFailure, match="--tile 512"):
+        enhance_video(source, tmp_path / "b.mkv")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mkv"]
+
+
 def test_the_source_is_not_written_over(tmp_path):
     info = info_of()
     source = lossless(tmp_path / "a.mkv", info, drifting(info, 2))

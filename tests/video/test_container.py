@@ -36,6 +36,12 @@ def test_frames_come_in_display_order_with_their_times(tmp_path):
     assert same(read_frames(path, 3, 2), frames[3:5])
 
 
+def test_frames_of_a_bitstream_are_counted(tmp_path):
+    info = info_of()
+    encode_hevc(drifting(info, 7), tmp_path / "a.hevc", info, low_delay_p(37))
+    assert open_reader(tmp_path / "a.hevc").info.frames == 7
+
+
 @pytest.mark.parametrize("siting", ["center", "topleft"])
 def test_siting_is_read_from_the_bitstream(tmp_path, siting):
     info = info_of(color=ColorTags(siting=siting))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.inference.file import Enhanced, Job, prepare, run
+from vqe_jax.inference.file import Enhanced, Job, prepare, run, trial
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
 from vqe_jax.video import PixelFormat, open_reader
@@ -190,6 +192,19 @@ def _encoder(job: Job) -> str:
     return f", {job.codec} {_plain(job.encoder_options)}".rstrip()
 
 
+def _estimate(job: Job, rate: float) -> str:
+    """The plan's last line: how long, and how much memory the trial took."""
+    text = f"time   {rate:.2f} fps without the encoder"
+    if job.frames:
+        text += f", about {datetime.timedelta(seconds=round(job.frames / rate))}"
+    if sys.platform == "linux":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        text += f"; {peak:.1f} GiB of host memory"
+    return text
+
+
 def _done(result: Enhanced) -> str:
     rate = result.frames / max(result.seconds, 1e-9)
     return f"{result.path}: {result.frames} frames in {result.seconds:.1f} s ({rate:.2f} fps)"
@@ -222,17 +237,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             preview=args.preview,
         )
         say(_describe(job, args.model))
-        if args.plan:
-            return 0
-        options = {
-            "split": args.split,
+        options: dict[str, Any] = {
             "scene_cut": None if args.no_scene_cuts else SceneCut(),
             "tiling": Tiling(args.tile) if args.tile else None,
         }
+        if args.plan:
+            say(_estimate(job, trial(job, **options)))
+            return 0
         if args.quiet:
-            run(job, **options)
+            run(job, split=args.split, **options)
             return 0
         with _bar(console, job) as show:
-            result = run(job, progress=show, **options)
+            result = run(job, split=args.split, progress=show, **options)
         say(_done(result))
     return 0

@@ -8,7 +8,9 @@ subtitles, time stamps, bit depth and colour tags come out as they went in.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import itertools
 import os
 import time
 import warnings
@@ -16,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from vqe_jax.errors import UserError
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.resolve import Model, Ready, resolve
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.source_qp import choose_qp, measured_qp, mismatch
@@ -29,6 +32,7 @@ from vqe_jax.video import (
     PixelFormat,
     Reader,
     VideoInfo,
+    Writer,
     from_rgb,
     luma,
     open_reader,
@@ -39,9 +43,11 @@ from vqe_jax.video import (
 from vqe_jax.video.mux import DEFAULT_OPTIONS
 from vqe_jax.weights import ModelFile, load_model
 
-__all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run"]
+__all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run", "trial"]
 
 
+# Frames of a trial together have about this many pixels.
+_TRIAL_PIXELS = 16 * 416 * 240
 _QUALITY = ("crf", "qp", "b", "bitrate", "lossless", "global_quality", "q")
 
 
@@ -61,6 +67,7 @@ class Job:
       qp: what the network is told; None for networks that do not ask.
       frames: how many there will be, as far as is known.
       preview: seconds to enhance; None for all.
+      limit: frames to enhance at most; None for all.
     """
 
     reader: Reader
@@ -74,6 +81,7 @@ class Job:
     qp: int | None
     frames: int | None
     preview: float | None
+    limit: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +228,44 @@ def run(
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
     """
     start = time.monotonic()
-    writer = open_writer(
+    with _memory_in_words(), _open(job) as writer:
+        for frame in _enhanced(job, split, options):
+            writer.write(frame)
+            if progress:
+                progress(writer.written, job.frames)
+    return Enhanced(job.dst, writer.written, time.monotonic() - start, job.source_qp)
+
+
+def trial(job: Job, **options: Any) -> float:
+    """Frames per second of the network on the first frames, once it is compiled; writes nothing.
+
+    Args:
+      job: as prepared.
+      **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
+    """
+    count = max(3, min(16, _TRIAL_PIXELS // (job.target.width * job.target.height)))
+    short = dataclasses.replace(job, limit=count)
+    with _memory_in_words():
+        for _ in range(2):
+            start = time.monotonic()
+            done = sum(1 for _ in _enhanced(short, False, options))
+    return done / (time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def _memory_in_words() -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as err:
+        if "RESOURCE_EXHAUSTED" not in str(err):
+            raise
+        raise EnvironmentFailure(
+            "the device's memory is full; work on tiles, as with --tile 512"
+        ) from err
+
+
+def _open(job: Job) -> Writer:
+    return open_writer(
         job.dst,
         job.target,
         codec=job.codec,
@@ -228,12 +273,6 @@ def run(
         copy_from=job.reader.path if job.reader.is_container else None,
         copy_seconds=job.preview,
     )
-    with writer:
-        for frame in _enhanced(job, split, options):
-            writer.write(frame)
-            if progress:
-                progress(writer.written, job.frames)
-    return Enhanced(job.dst, writer.written, time.monotonic() - start, job.source_qp)
 
 
 def _colour(model: Model, ready: Ready) -> str:
@@ -273,7 +312,7 @@ def _source(job: Job) -> Iterator[Frame]:
     """The frames to enhance: all, or those shown in the first seconds."""
     rate = float(job.reader.info.frame_rate or 25)
     first = 0.0
-    for index, frame in enumerate(job.reader):
+    for index, frame in enumerate(itertools.islice(job.reader, job.limit)):
         shown = index / rate if frame.seconds is None else frame.seconds
         first = first if index else shown
         if job.preview is not None and index and shown - first >= job.preview:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -25,6 +26,8 @@ __all__ = ["ContainerReader", "video_stream"]
 _SITING = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 # One packet is one picture in these.
 _BITSTREAMS = ("hevc", "h264")
+# Bitstreams do not say how long they are; up to this size their packets are counted.
+_COUNTED_BYTES = 1 << 26
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -58,7 +61,7 @@ class ContainerReader(Reader):
     def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self.path = path
         self.keep_damaged = keep_damaged
-        readable_file(path, "a video")
+        size = readable_file(path, "a video")
         short = bytes_missing(path)
         if short and not keep_damaged:
             raise UserError(
@@ -71,6 +74,9 @@ class ContainerReader(Reader):
             if first is None:
                 raise UserError(f"{path}: no frame could be decoded; is the file damaged?")
             self.info = _describe(container, stream, first, self._siting(stream))
+            bare = container.format.name in _BITSTREAMS
+        if bare and size <= _COUNTED_BYTES:
+            self.info = dataclasses.replace(self.info, frames=self._count())
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on; those before are decoded and dropped, as they must be.
@@ -93,6 +99,11 @@ class ContainerReader(Reader):
                     raise UserError(self._damaged(f"frame {index} is damaged"))
                 if index >= start:
                     yield from_av_frame(picture)
+
+    def _count(self) -> int:
+        with av.open(str(self.path)) as container:
+            stream = video_stream(container, self.path)
+            return sum(packet.size > 0 for packet in container.demux(stream))
 
     def _damaged(self, what: str) -> str:
         return (
