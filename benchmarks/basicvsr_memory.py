@@ -53,8 +53,9 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--without_remat", action="store_true", help="measure that too")
     args = parser.parse_args()
-    print(f"{jax.default_backend()}, jax {jax.__version__}: batch {args.batch}, {args.frames} frames "
-          f"of {args.crop}x{args.crop}, {args.features} channels, {args.blocks} blocks")  # fmt: skip
+    shape = f"batch {args.batch}, {args.frames} frames of {args.crop}x{args.crop}"
+    width = f"{args.features} channels, {args.blocks} blocks"
+    print(f"{jax.default_backend()}, jax {jax.__version__}: {shape}, {width}")
     print("| trunks | temporary GB | parameters, Adam, batch GB | compiled in s |")
     print("|---|---|---|---|")
     for remat in (True, False) if args.without_remat else (True,):
