@@ -81,31 +81,27 @@ def main(argv: Sequence[str] | None = None) -> int:
       0, or 1 where a long run drifts.
     """
     given = parser().parse_args(argv)
-    words = list(sys.argv[1:] if argv is None else argv)
+    command = shlex.join(["python", "evaluate.py", *(sys.argv[1:] if argv is None else argv)])
     # Imported here: --help should not wait for JAX.
     from vqe_jax.evaluation.judges import find_metrics
     from vqe_jax.evaluation.measure import Options
     from vqe_jax.evaluation.report import write_report
-    from vqe_jax.evaluation.run import evaluate, evaluate_long, print_table
+    from vqe_jax.evaluation.run import evaluate, print_table
     from vqe_jax.evaluation.subjects import open_subjects
 
-    console = Console(quiet=given.quiet, soft_wrap=False)
+    console = Console(quiet=given.quiet)
     subjects = open_subjects(given.models)
     protocols, clip_metrics = find_metrics(given.metrics, subjects[0].colour)
     clips, name = _material(given)
+    out = given.out or Path("reports") / name
     if given.long_run is not None:
-        tables, runs = evaluate_long(
-            subjects, clips, protocols[0], length=given.long_run, console=console
-        )
-        for table in tables:
-            print_table(table, console)
-        return 0 if all(run.is_flat for found in runs.values() for run in found) else 1
+        return _long_run(given.long_run, subjects, clips, protocols[0], out, command, console)
     report = evaluate(
         subjects, clips, protocols, clip_metrics=clip_metrics,
         options=Options(given.self_ensemble, _stream_options(given)),
-        command=shlex.join(["python", "evaluate.py", *words]), console=console,
+        command=command, console=console,
     )  # fmt: skip
-    written = write_report(report, given.out or Path("reports") / name)
+    written = write_report(report, out)
     for table in report.tables:
         print_table(table, console)
     for line in [*map(": ".join, report.descriptions.items()), *report.remarks]:
@@ -114,6 +110,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print("no plots: matplotlib is not installed (pip install 'vqe-jax[plots]')")
     console.print(f"report: {written['report.md']}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _long_run(
+    length: int, subjects: Any, clips: Any, protocol: Any, out: Any, command: str, console: Console
+) -> int:
+    from vqe_jax.evaluation.report import write_long_run
+    from vqe_jax.evaluation.run import evaluate_long, print_table
+
+    tables, runs = evaluate_long(subjects, clips, protocol, length=length, console=console)
+    written = write_long_run(runs, tables, out, command=command)
+    for table in tables:
+        print_table(table, console)
+    console.print(f"report: {written['long_run.md']}", highlight=False, soft_wrap=True)
+    return 0 if all(run.is_flat for found in runs.values() for run in found) else 1
 
 
 def _stream_options(given: argparse.Namespace) -> dict[str, Any]:

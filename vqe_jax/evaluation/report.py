@@ -8,7 +8,7 @@ import io
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 import vqe_jax
 from vqe_jax.evaluation import plots
 from vqe_jax.evaluation.judges import ClipMetric
+from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
 from vqe_jax.metrics import Protocol
 
-__all__ = ["Report", "environment", "write_report"]
+__all__ = ["Report", "environment", "write_long_run", "write_report"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,25 +104,65 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
     Returns:
       Path of each file by its name.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: dict[str, Path] = {}
-
-    def save(name: str, write: Callable[[Path], None]) -> None:
-        part = folder / f"{name}.part"
-        try:
-            write(part)
-            os.replace(part, folder / name)
-        finally:
-            part.unlink(missing_ok=True)
-        written[name] = folder / name
-
+    save = _Saver(Path(folder))
     save("frames.csv", lambda part: _write_csv(report, part))
     text = json.dumps(_as_json(report), indent=1, allow_nan=False)
     save("report.json", lambda part: _write(part, text))
     pictures = plots.draw(report.results, report.subjects, report.protocols, save)
     save("report.md", lambda part: _write(part, _markdown(report, pictures)))
-    return written
+    return save.written
+
+
+def write_long_run(
+    runs: Mapping[str, Sequence[LongRun]],
+    tables: Sequence[Table],
+    folder: str | os.PathLike[str],
+    *,
+    command: str,
+) -> dict[str, Path]:
+    """Writes ``long_run.md`` and every frame's gain in ``long_run.csv``.
+
+    Args:
+      runs: of each model by label.
+      tables: one a model.
+      folder: where to; made if missing.
+      command: how to have it again.
+
+    Returns:
+      Path of each file by its name.
+    """
+    save = _Saver(Path(folder))
+    rows = ["model,clip,frame,gain"]
+    for label, found in runs.items():
+        for run in found:
+            rows += [f"{label},{run.clip},{i},{g:.6g}" for i, g in enumerate(run.gains)]
+    save("long_run.csv", lambda part: _write(part, "\n".join(rows) + "\n"))
+    lines = ["# Long run", "", f"`{command}`", "", _about() + ".", ""]
+    text = "\n".join([*lines, *(table.markdown() for table in tables)])
+    save("long_run.md", lambda part: _write(part, text))
+    return save.written
+
+
+class _Saver:
+    """Writes files of a folder so that each appears only when it is complete."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.written: dict[str, Path] = {}
+
+    def __call__(self, name: str, write: Callable[[Path], None]) -> None:
+        target, part = self._folder / name, self._folder / f"{name}.part"
+        try:
+            write(part)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        self.written[name] = target
+
+
+def _about() -> str:
+    return ", ".join(f"{key} {value}" for key, value in environment().items())
 
 
 def _write(path: Path, text: str) -> None:
@@ -129,8 +170,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _markdown(report: Report, pictures: Sequence[tuple[str, str]]) -> str:
-    about = ", ".join(f"{key} {value}" for key, value in environment().items())
-    lines = ["# Evaluation", "", f"`{report.command}`", "", f"{report.date}; {about}.", ""]
+    lines = ["# Evaluation", "", f"`{report.command}`", "", f"{report.date}; {_about()}.", ""]
     lines += [f"- {line}" for line in report.remarks]
     lines += ["", *(table.markdown() for table in report.tables)]
     lines += [f"![{title}]({name})\n" for name, title in pictures]
