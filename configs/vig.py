@@ -127,7 +127,7 @@ def _packaged() -> ConfigDict:
     stages = (
         _narrow_stage(
             "short",
-            16_000,
+            12_000,
             5,
             8,
             2e-3,
@@ -135,7 +135,7 @@ def _packaged() -> ConfigDict:
         ),
         _narrow_stage(
             "long",
-            3_000,
+            2_000,
             13,
             4,
             3e-4,
@@ -147,7 +147,7 @@ def _packaged() -> ConfigDict:
     return _narrow(
         "clips",
         stages,
-        every=1_000,
+        every=2_000,
         source="trained by configs/vig.py:packaged on ten permissively licensed clips "
         "(1,129 frames and five variants of each clip), x265 low-delay P at QP 37",
     )

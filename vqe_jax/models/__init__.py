@@ -16,7 +16,7 @@ from vqe_jax.models.contract import Context, Network
 
 __all__ = ["Context", "Network", "build", "fields", "model_class", "names"]
 
-_NOT_NETWORKS = frozenset({"contract", "shapes"})
+_NOT_NETWORKS = frozenset({"contract", "cost", "shapes"})
 
 
 def names() -> list[str]:

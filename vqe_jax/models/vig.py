@@ -199,6 +199,11 @@ class VIG(Network):
                 f"to {self._slices - 1}"
             )
         w1, w2, w3 = self.down_widths
+        if self.skip == "mean" and w2 != w3:
+            raise UserError(
+                f"vig: down_widths={self.down_widths}: TSD2 and TD are added (Eq. 11), so the last "
+                "two must be equal; or choose skip='none'"
+            )
         k1, k2, k3 = self.temporal_kernels
         kaiming = self.weight_init == "high_pass"
         first = high_pass(_INPUT_GAIN) if kaiming else None

@@ -1,0 +1,157 @@
+"""VIG: published totals, two forms of one function, streaming, gradients, odd sizes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax import models
+from vqe_jax.errors import UserError
+from vqe_jax.models.cost import multiply_adds, multiply_adds_per_frame
+from vqe_jax.models.shapes import initial_variables, parameter_count
+
+NARROW = {"width": 4, "down_widths": (8, 12, 12)}
+SHAPES = [
+    {},
+    {"order": "conv_first"},
+    {"scale": 1},
+    {"refine": True, "skip": "none"},
+    {"temporal_kernels": (2, 2, 3)},
+    {"temporal_kernels": (2, 3, 2), "state_bound": 0.1, "weight_init": "high_pass"},
+    {"lookahead": 1, "temporal_kernels": (2, 1, 2)},
+    {"lookahead": 0, "temporal_kernels": (1, 2, 1)},
+    {"recurrent": False, "temporal_kernels": (2, 2, 2)},
+    {"recurrent": False, "lookahead": 0, "temporal_kernels": (1, 1, 1)},
+]
+
+
+def _clip(seed=2, shape=(2, 5, 12, 16, 1)):
+    return jax.random.uniform(jax.random.key(seed), shape)
+
+
+def _stream(network, variables, clip):
+    ahead = network.context.future
+    held = jnp.concatenate([clip, *[clip[:, -1:]] * ahead], axis=1)
+    step = jax.jit(lambda s, w: network.apply(variables, s, w, method="step"))
+    state, frames = None, []
+    for i in range(clip.shape[1]):
+        state, frame = step(state, held[:, i : i + ahead + 1])
+        frames.append(frame)
+    return jnp.stack(frames, axis=1)
+
+
+def test_the_default_has_the_published_size():
+    assert parameter_count("vig") == 434_185
+    assert abs(4 * parameter_count("vig") / 1.74e6 - 1) < 0.01
+
+
+def test_the_direct_form_has_the_published_operations():
+    macs = multiply_adds_per_frame("vig", height=480, width=832, form="direct")
+    assert macs == 140_832 * 480 * 832
+    assert round(macs / 1e9, 2) == 56.24
+    assert abs(macs / 56.9e9 - 1) < 0.012
+
+
+def test_the_factored_form_saves_two_fifths_of_a_clip():
+    def clip_macs(form):
+        network = models.build("vig", form=form)
+        variables = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+        clip = jax.ShapeDtypeStruct((1, 13, 128, 128, 1), jnp.float32)
+        return multiply_adds(network.apply, variables, clip) / (13 * 128 * 128)
+
+    assert clip_macs("direct") == pytest.approx(140_832 - 3 * 288)  # each frame enters `pre` once
+    assert clip_macs("factored") < 0.6 * clip_macs("direct")
+
+
+@pytest.mark.parametrize("fields", SHAPES, ids=str)
+def test_factored_direct_and_stream_agree(fields):
+    network = models.build("vig", **NARROW | fields)
+    variables = initial_variables(network, jax.random.key(1))
+    clip = _clip()
+    whole = jax.jit(network.apply)(variables, clip)
+    direct = jax.jit(models.build("vig", **NARROW | fields, form="direct").apply)(variables, clip)
+    assert float(jnp.abs(whole - clip).max()) > 1e-3
+    np.testing.assert_allclose(whole, direct, atol=1e-5)
+    if network.context.recurrence == "forward":
+        np.testing.assert_allclose(_stream(network, variables, clip), whole, atol=1e-5)
+
+
+def test_the_direct_form_streams_too():
+    network = models.build("vig", **NARROW, form="direct")
+    variables = initial_variables(network, jax.random.key(1))
+    np.testing.assert_allclose(
+        _stream(network, variables, _clip()), network.apply(variables, _clip()), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("form", ["factored", "direct"])
+def test_a_gradient_reaches_every_parameter(form):
+    network = models.build("vig", **NARROW, form=form)
+    variables = initial_variables(network, jax.random.key(1))
+    loss = jax.jit(lambda v: jnp.square(network.apply(v, _clip()) - 0.5).mean())
+    for path, grad in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(variables)):
+        magnitude = jnp.abs(grad).max(axis=tuple(range(1, grad.ndim)))
+        assert bool((magnitude > 0).all()), path  # each temporal tap of a 3-D kernel on its own
+
+
+def test_odd_sizes_are_padded_and_cropped():
+    network = models.build("vig", **NARROW)
+    variables = initial_variables(network, jax.random.key(1))
+    clip = _clip(shape=(1, 2, 9, 14, 1))
+    out = network.apply(variables, clip)
+    padded = jnp.pad(clip, [(0, 0), (0, 0), (0, 3), (0, 2), (0, 0)], mode="edge")
+    np.testing.assert_allclose(out, network.apply(variables, padded)[..., :9, :14, :], atol=1e-6)
+
+
+def test_the_receptive_field_is_as_stated():
+    for fields in ({}, {"refine": True}, {"order": "conv_first"}, {"scale": 1}):
+        network = models.build("vig", **NARROW | fields)
+        variables = initial_variables(network, jax.random.key(1))
+        clip, middle = _clip(shape=(1, 1, 96, 96, 1)), 48
+
+        def seen(clip, network=network, variables=variables, middle=middle):
+            return network.apply(variables, clip)[0, 0, middle, middle, 0]
+
+        rows, columns = np.nonzero(np.asarray(jax.grad(seen)(clip))[0, 0, :, :, 0])
+        reach = max(abs(rows - middle).max(), abs(columns - middle).max())
+        assert reach <= network.context.receptive_field
+
+
+def test_zero_output_starts_as_the_identity():
+    network = models.build("vig", **NARROW, zero_output=True)
+    variables = initial_variables(network, jax.random.key(1))
+    np.testing.assert_array_equal(network.apply(variables, _clip()), _clip())
+
+
+def test_a_bounded_state_cannot_run_away():
+    # Weights that make an unbounded recurrence explode.
+    for bound, grows in ((None, True), (1.0, False)):
+        network = models.build("vig", **NARROW, weight_init="high_pass", state_bound=bound)
+        variables = initial_variables(network, jax.random.key(1))
+        variables = jax.tree.map(lambda x: 3 * x, variables)
+        clip = _clip(shape=(1, 24, 8, 8, 1))
+        out = jnp.abs(jax.jit(network.apply)(variables, clip)).max(axis=(0, 2, 3, 4))
+        assert bool(out[-1] < 10 * out[1]) == (not grows)  # false for a NaN too
+
+
+def test_bfloat16_stays_close():
+    network = models.build("vig", **NARROW)
+    variables = initial_variables(network, jax.random.key(1))
+    out = network.apply(variables, _clip().astype(jnp.bfloat16))
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(
+        out.astype(jnp.float32), network.apply(variables, _clip()), atol=0.02
+    )
+
+
+def test_a_temporal_plan_that_does_not_fit_is_refused():
+    network = models.build("vig", temporal_kernels=(3, 3, 3))
+    with pytest.raises(UserError, match=r"temporal_kernels=\(3, 3, 3\) shorten 5 slices to -1"):
+        initial_variables(network, jax.random.key(0))
+
+
+def test_unknown_names_and_fields_are_refused():
+    with pytest.raises(UserError, match="did you mean 'vig'"):
+        models.build("vgi")
+    with pytest.raises(UserError, match="has no field 'widht'; did you mean 'width'"):
+        models.build("vig", widht=3)
