@@ -133,6 +133,19 @@ def test_everything_else_in_the_file_comes_along(tmp_path, suffix):
         assert packets(path, "subtitle") == packets(source, "subtitle")
 
 
+def test_a_beginning_of_a_stream_that_does_not_start_at_zero(tmp_path):
+    source = with_sound(tmp_path / "a.ts", subtitles=False)
+    reader = open_reader(source)
+    first = times(source)[0]
+    wanted = packets(source, "audio")
+    assert first > 0
+    path = write(tmp_path / "b.mkv", reader.info, reader, copy_from=source, copy_seconds=0.2)
+    assert abs(times(path)[0] - first) < 0.001  # Matroska counts in milliseconds
+    found = packets(path, "audio")
+    assert 0 < len(found) < len(wanted)
+    assert all(abs(f[0] - w[0]) < 0.001 for f, w in zip(found, wanted, strict=False))
+
+
 def test_what_the_container_cannot_hold_is_named(tmp_path):
     source = with_sound(tmp_path / "a.mkv")
     reader = open_reader(source)

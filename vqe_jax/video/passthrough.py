@@ -35,7 +35,7 @@ class Passthrough:
       source: the file; None for nothing to copy.
       output: the container being written, before its first packet.
       video: its video stream, which gets the source's language, title and disposition.
-      until: seconds after which nothing more is copied.
+      until: seconds from the source's start after which nothing more is copied.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Passthrough:
             return
         with translated(source, "read"):
             self._input = av.open(str(source))
+            self._until += (self._input.start_time or 0) / av.time_base
         try:
             self._add_streams(source, video)
         except BaseException:
