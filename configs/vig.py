@@ -23,7 +23,12 @@ Variants:
 Hardware, time and results of `packaged` and `demo`: docs/results.md.
 """
 
+import functools
+from collections.abc import Callable
+
 from ml_collections import ConfigDict
+
+from vqe_jax.errors import UserError, near_misses
 
 _PATCHES = (32, 16, 8, 4)
 _GUIDED_STEPS = 5_000
@@ -153,6 +158,13 @@ def _packaged() -> ConfigDict:
     )
 
 
+def _on_clips(config: ConfigDict) -> ConfigDict:
+    config.data.dataset = "clips"
+    config.eval.split = "val"
+    config.source = "trained by configs/vig.py:clips"
+    return config
+
+
 def _demo(steps: int) -> ConfigDict:
     stages = (
         _narrow_stage(
@@ -169,27 +181,29 @@ def _demo(steps: int) -> ConfigDict:
     )
 
 
+_VARIANTS: dict[str, Callable[[], ConfigDict]] = {
+    "default": lambda: _paper(37),
+    **{f"qp{qp}": functools.partial(_paper, qp) for qp in (22, 27, 32, 37)},
+    "no_tgd": lambda: _paper(37, patches=()),
+    **{f"mask{p}": functools.partial(_paper, 37, patches=(p,)) for p in _PATCHES},
+    **{f"ratio{r}": functools.partial(_paper, 37, ratio=r / 100) for r in (50, 70, 80, 95)},
+    "no_tf": lambda: _paper(37, recurrent=False, lookahead=0, temporal_kernels=(1, 1, 1)),
+    "no_ud": lambda: _paper(37, scale=1),
+    "clips": lambda: _on_clips(_paper(37)),
+    "packaged": _packaged,
+    "demo": lambda: _demo(1_500),
+    "smoke": lambda: _demo(6),
+}
+VARIANTS = tuple(_VARIANTS)
+
+
 def get_config(variant: str = "default") -> ConfigDict:
     """The config of a variant; see the top of this file.
 
     Raises:
-      KeyError: an unknown variant.
+      UserError: an unknown variant.
     """
-    variants = {
-        "default": lambda: _paper(37),
-        **{f"qp{qp}": (lambda qp=qp: _paper(qp)) for qp in (22, 27, 32, 37)},
-        "no_tgd": lambda: _paper(37, patches=()),
-        **{f"mask{p}": (lambda p=p: _paper(37, patches=(p,))) for p in _PATCHES},
-        **{f"ratio{r}": (lambda r=r: _paper(37, ratio=r / 100)) for r in (50, 70, 80, 95)},
-        "no_tf": lambda: _paper(37, recurrent=False, lookahead=0, temporal_kernels=(1, 1, 1)),
-        "no_ud": lambda: _paper(37, scale=1),
-        "packaged": _packaged,
-        "demo": lambda: _demo(1_500),
-        "smoke": lambda: _demo(6),
-    }
-    if variant == "clips":
-        config = _paper(37)
-        config.data.dataset = "clips"
-        config.eval.split = "val"
-        return config
-    return variants[variant]()
+    if variant not in _VARIANTS:
+        hint = near_misses(variant, _VARIANTS)
+        raise UserError(f"configs/vig.py has no variant {variant!r}{hint}")
+    return _VARIANTS[variant]()
