@@ -10,8 +10,9 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
+
+from vqe_jax.nn.initializers import Init
 
 __all__ = ["BatchNorm"]
 
@@ -25,7 +26,7 @@ class BatchNorm(nn.Module):
 
     momentum: float = 0.1  # share of the new batch in the running statistics
     epsilon: float = 1e-5  # added to the variance
-    scale_init: Initializer = nn.initializers.ones  # the official GANs draw it around one
+    scale_init: Init = nn.initializers.ones  # the official GANs draw it around one
 
     @nn.compact
     def __call__(self, x: Float[Array, "*lead c"], *, train: bool) -> Float[Array, "*lead c"]:

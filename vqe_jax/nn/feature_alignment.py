@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.nn.initializers import uniform_fan_in
+from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv
-from vqe_jax.ops.deform import deform_conv2d, offsets_from_torch
 from vqe_jax.ops.resample import resize_bilinear
 from vqe_jax.ops.warp import flow_warp
 
@@ -65,8 +63,5 @@ class DeformableAlignment(nn.Module):
         x = nn.relu(Conv(channels, name="conv_both")(x))
         zeros = nn.initializers.zeros
         x = Conv(3 * _TAPS * groups, kernel_init=zeros, bias_init=zeros, name="conv_offset_mask")(x)
-        offset = offsets_from_torch(x[..., : 2 * _TAPS * groups], groups)
-        mask = jax.nn.sigmoid(x[..., 2 * _TAPS * groups :])
-        mask = mask.reshape(*mask.shape[:-1], groups, _TAPS)
-        kernel = self.param("kernel", uniform_fan_in(), (3, 3, channels, channels))
-        return deform_conv2d(reference, offset, kernel, mask, padding=1)
+        offset, mask = x[..., : 2 * _TAPS * groups], nn.sigmoid(x[..., 2 * _TAPS * groups :])
+        return DeformConv(channels, 3, groups, name="deform_conv")(reference, offset, mask)
