@@ -3,8 +3,8 @@ import pytest
 from tests.inference.networks import StateNet
 from tests.video.clips import drifting, info_of, lossless
 from vqe_jax.errors import UserError
-from vqe_jax.inference.source_qp import choose_qp, measured_qp, mismatch, nominal_qp
-from vqe_jax.video import encode_hevc, low_delay_p, mean_p_offset
+from vqe_jax.inference.source_qp import choose_qp, measured_qp, mismatch
+from vqe_jax.video import encode_hevc, low_delay_p, mean_p_offset, nominal_qp
 
 
 class Conditioned(StateNet):

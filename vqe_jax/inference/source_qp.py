@@ -12,9 +12,9 @@ from pathlib import Path
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Network
-from vqe_jax.video import frame_qps, mean_p_offset, mean_p_qp
+from vqe_jax.video import frame_qps, mean_p_offset, mean_p_qp, nominal_qp
 
-__all__ = ["choose_qp", "measured_qp", "mismatch", "nominal_qp"]
+__all__ = ["choose_qp", "measured_qp", "mismatch"]
 
 # A quarter of a minute is enough to know an encoder's habits.
 _FRAMES = 300
@@ -32,19 +32,6 @@ def measured_qp(path: Path) -> float | None:
         return mean_p_qp(frame_qps(path, limit=_FRAMES))
     except UserError:
         return None
-
-
-def nominal_qp(mean: float) -> int:
-    """The QP at which the low-delay recipe has this mean QP over its P frames.
-
-    Args:
-      mean: over the P frames.
-
-    Example:
-      >>> nominal_qp(43.0), nominal_qp(25.75)
-      (37, 22)
-    """
-    return min(range(1, 52), key=lambda qp: abs(qp + mean_p_offset(qp) - mean))
 
 
 def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> int | None:

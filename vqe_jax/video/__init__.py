@@ -11,6 +11,7 @@ from vqe_jax.video.encode import (
     encode_hevc,
     low_delay_p,
     mean_p_offset,
+    nominal_qp,
     two_pass,
 )
 from vqe_jax.video.formats import ColorTags, PixelFormat
@@ -38,6 +39,7 @@ __all__ = [
     "luma",
     "mean_p_offset",
     "mean_p_qp",
+    "nominal_qp",
     "open_reader",
     "open_writer",
     "read_frames",

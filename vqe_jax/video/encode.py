@@ -20,7 +20,15 @@ from vqe_jax.errors import UserError
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.writer import open_writer
 
-__all__ = ["LowDelayP", "TwoPass", "encode_hevc", "low_delay_p", "mean_p_offset", "two_pass"]
+__all__ = [
+    "LowDelayP",
+    "TwoPass",
+    "encode_hevc",
+    "low_delay_p",
+    "mean_p_offset",
+    "nominal_qp",
+    "two_pass",
+]
 
 _GROUP = 4
 
@@ -166,6 +174,19 @@ def mean_p_offset(qp: int) -> float:
     """
     recipe = low_delay_p(qp)
     return sum(recipe.frame_qp(i) for i in range(1, 1 + _GROUP)) / _GROUP - qp
+
+
+def nominal_qp(mean: float) -> int:
+    """The QP at which the low-delay recipe has this mean QP over its P frames.
+
+    Args:
+      mean: over the P frames, as :func:`vqe_jax.video.mean_p_qp` returns it.
+
+    Example:
+      >>> nominal_qp(43.0), nominal_qp(25.75)
+      (37, 22)
+    """
+    return min(range(1, 52), key=lambda qp: abs(qp + mean_p_offset(qp) - mean))
 
 
 def encode_hevc(
