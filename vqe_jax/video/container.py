@@ -66,7 +66,7 @@ class ContainerReader(Reader):
         if short and not keep_damaged:
             raise UserError(
                 f"{path} is cut short: {short} bytes are missing at its end; get the whole file, "
-                "or use what is there with --keep-damaged"
+                "or use what is there (enhance.py --keep-damaged)"
             )
         with translated(path, "read"), av.open(str(path)) as container:
             stream = video_stream(container, path)
@@ -107,7 +107,8 @@ class ContainerReader(Reader):
 
     def _damaged(self, what: str) -> str:
         return (
-            f"{self.path}: {what}; get an undamaged file, or go on regardless with --keep-damaged"
+            f"{self.path}: {what}; get an undamaged file, or go on regardless "
+            "(enhance.py --keep-damaged)"
         )
 
     def _pictures(

@@ -78,8 +78,9 @@ class Passthrough:
 
     def _add(self, stream: av.stream.Stream) -> None:
         if stream.type == "data":
-            # The muxer makes tracks of chapters and time codes anew; it refuses them as data.
-            if self._input is not None and not self._input.chapters():
+            # MP4 keeps chapters as a track, too; the muxer makes it anew and refuses it as data.
+            chapters = self._input.chapters() if self._input else []
+            if not (chapters and stream.name == "bin_data"):
                 self._left_out(stream, "data streams cannot be copied")
             return
         try:
