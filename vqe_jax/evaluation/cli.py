@@ -23,6 +23,8 @@ _ABOUT = """Evaluates models on a data set or on a pair of files and writes a re
   python evaluate.py rfda=qp22.safetensors rfda=qp37.safetensors --dataset jct_vc \\
       --split test --config_name qp22 qp27 qp32 qp37              one network, a file for each QP
   python evaluate.py runs/vig --long_run 2000                     does the gain last?
+  python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
+      lpips_alex flicker_smooth                                   every step of ASTF
 """
 
 
@@ -57,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--long_range", choices=("exact", "fast"), help="for bidirectional networks")
     how.add_argument("--overlap", type=int, help="frames that pieces share with --long_range fast")
     how.add_argument("--scene_cuts", action="store_true", help="start afresh at scene cuts")
+    how.add_argument("--outputs", nargs="+", default=[], metavar="STEP",
+                     help="evaluate these steps of a network of several (ASTF: stage1, "
+                     "enhance2, enhance1, fuse, fuse_sharp), or all")  # fmt: skip
     out = made.add_argument_group("what comes out")
     out.add_argument(
         "--metrics",
@@ -85,12 +90,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Imported here: --help should not wait for JAX.
     from vqe_jax.evaluation.judges import find_metrics
     from vqe_jax.evaluation.measure import Options
+    from vqe_jax.evaluation.outputs import draw_all_steps, with_outputs
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate, print_table
     from vqe_jax.evaluation.subjects import open_subjects
 
     console = Console(quiet=given.quiet)
-    subjects = open_subjects(given.models)
+    opened = open_subjects(given.models)
+    subjects = with_outputs(opened, given.outputs)
     protocols, clip_metrics = find_metrics(given.metrics, subjects[0].colour)
     clips, name = _material(given)
     out = given.out or Path("reports") / name
@@ -102,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command=command, console=console,
     )  # fmt: skip
     written = write_report(report, out)
+    if given.outputs:
+        draw_all_steps(opened, clips, out)
     for table in report.tables:
         print_table(table, console)
     for line in [*map(": ".join, report.descriptions.items()), *report.remarks]:

@@ -12,7 +12,7 @@ Where the method's two descriptions disagree, each reading is a field (docs/deci
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import lax
@@ -34,7 +34,6 @@ Mask = Float[Array, "*lead h w 1"]
 # Largest and smallest local variance of a frame, [b] each.
 Extremes = tuple[Float[Array, " b"], Float[Array, " b"]]
 
-_OUTPUTS = ("stage1", "enhance1", "enhance2", "fuse", "fuse_sharp")
 _LUMA = {"bt601": (0.299, 0.587, 0.114), "mean": (1 / 3, 1 / 3, 1 / 3)}
 _BRANCHES = ("enhance1", "enhance2")
 
@@ -42,12 +41,15 @@ _BRANCHES = ("enhance1", "enhance2")
 class ASTF(Network):
     """Three networks and how their results are joined."""
 
+    OUTPUTS: ClassVar[tuple[str, ...]] = ("stage1", "enhance2", "enhance1", "fuse", "fuse_sharp")
+    STEPS: ClassVar[tuple[str, ...]] = (*OUTPUTS[:3], "mask", *OUTPUTS[3:])
+
     features: int = 64  # channels of each network's trunks
     blocks: int = 30  # residual blocks of each trunk
     channels: int = 3  # 3: RGB, 1: luma
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
-    output: str = "fuse"  # "stage1", "enhance1", "enhance2", "fuse" or "fuse_sharp"
+    output: str = "fuse"  # one of OUTPUTS
     trains: str = ""  # the output that training computes; empty: that of ``output``
     trains_on: Literal["compressed", "stage1"] = "compressed"  # "stage1": its results already
     stage1_bits: int = 8  # depth the first stage's frames are rounded to; 0: not rounded
@@ -63,8 +65,8 @@ class ASTF(Network):
     def setup(self) -> None:
         """Three networks of the same shape."""
         for output in (self.output, self.trains or self.output):
-            if output not in _OUTPUTS:
-                hint = near_misses(output, _OUTPUTS)
+            if output not in self.OUTPUTS:
+                hint = near_misses(output, self.OUTPUTS)
                 raise UserError(f"astf: output {output!r} does not exist{hint}")
         if self.trains_on == "stage1" and (self.trains or self.output) == "stage1":
             raise UserError("astf: trains_on='stage1' gives the first stage nothing to learn; "
@@ -108,9 +110,9 @@ class ASTF(Network):
         return self._frame_by_frame(first)
 
     def steps(self, clip: Clip) -> dict[str, Float[Array, "b t h w _"]]:
-        """All results of the way, and the mask ``[b, t, h, w, 1]``, under their names.
+        """All results of the way, and the mask ``[b, t, h, w, 1]``, by the names of ``STEPS``.
 
-        Frames are taken as they are: both sides at least 64 pixels.
+        Frames are taken as they are, without padding.
         """
         first = self._first(clip, train=False)
         results = self._branches(first, _BRANCHES, train=False)
