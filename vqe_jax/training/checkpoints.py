@@ -84,12 +84,15 @@ class Checkpoints:
         if self._primary:
             self._discard_unfinished()
         barrier("checkpoints opened")
+        # Kept in memory: while one process removes files, another must not count them.
+        self._signed = sorted(int(p.name.split(".")[0]) for p in self._manifests())
+        barrier("checkpoints listed")
         options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=True)
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def steps(self) -> list[int]:
         """Steps with a manifest, oldest first; they may still turn out damaged."""
-        return sorted(int(p.name.split(".")[0]) for p in self._folder.glob("*.manifest.json"))
+        return list(self._signed)
 
     def save(self, state: Any, progress: Progress) -> None:
         """Begins to save; returns as soon as the state has been copied.
@@ -116,7 +119,10 @@ class Checkpoints:
         Args:
           wait: for the arrays to be on disk; False returns at once if they are not.
         """
-        if self._unsigned is None or not (wait or not self._manager.is_saving_in_progress()):
+        if self._unsigned is None:
+            return
+        # Processes do not finish writing at the same step, and all of them must sign together.
+        if not wait and (jax.process_count() > 1 or self._manager.is_saving_in_progress()):
             return
         self._manager.wait_until_finished()
         step, manifest = self._unsigned
@@ -128,14 +134,13 @@ class Checkpoints:
                 os.fsync(file.fileno())
             os.replace(part, self._manifest_path(step))
         barrier(f"checkpoint {step}")
+        self._signed.append(step)
         for old in self.steps()[: -self._keep]:
             self._remove(old)
 
     def newest(self) -> tuple[Progress, dict[str, np.ndarray]] | None:
         """The newest whole checkpoint, or None; damaged ones on the way are removed."""
-        steps = self.steps()
-        barrier("checkpoints listed")
-        for step in reversed(steps):
+        for step in reversed(self.steps()):
             try:
                 return self._read(step)
             except (ValueError, OSError, KeyError) as err:
@@ -173,6 +178,9 @@ class Checkpoints:
         self.sign()
         self._manager.close()
 
+    def _manifests(self) -> list[Path]:
+        return list(self._folder.glob("*.manifest.json"))
+
     def _manifest_path(self, step: int) -> Path:
         return self._folder / f"{step}.manifest.json"
 
@@ -189,13 +197,14 @@ class Checkpoints:
 
     def _remove(self, step: int) -> None:
         # The manifest first: a step without one does not count.
+        self._signed = [s for s in self._signed if s != step]
         if self._primary:
             self._manifest_path(step).unlink(missing_ok=True)
         if step in self._manager.all_steps():
             self._manager.delete(step)
 
     def _discard_unfinished(self) -> None:
-        signed = {str(step) for step in self.steps()}
+        signed = {p.name.split(".")[0] for p in self._manifests()}
         for path in self._folder.iterdir():
             if path.is_dir() and path.name not in signed:
                 if path.name.isdigit():

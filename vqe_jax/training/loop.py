@@ -7,6 +7,7 @@ run which was stopped, killed or moved goes on as if nothing had happened.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -78,7 +79,8 @@ def run(
     if plan.eval is not None:
         settings = dataclasses.asdict(data_config(plan.data, {}, "config.data"))
         clips = validation.open_clips(plan.eval, settings)
-    checkpoints = Checkpoints(folder / "checkpoints", keep=plan.checkpoint.keep)
+    say = functools.partial(print, file=output) if is_primary() else (lambda _: None)
+    checkpoints = Checkpoints(folder / "checkpoints", keep=plan.checkpoint.keep, say=say)
     found = checkpoints.newest()
     total = plan.first_step(len(plan.stages))
     first = found[0].step if found else 0
