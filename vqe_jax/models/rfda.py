@@ -74,12 +74,14 @@ class RFDA(Network):
         self.enhancement = part(PlainEnhancement)(
             self.qe_features, self.qe_depth, self.channels, self.attention
         )
-        if self.recursive_fusion == "rf":
-            self.recursion = RecursiveFusion(
+        recursions: dict[str, Any] = {
+            "rf": lambda: RecursiveFusion(
                 self.features, self.depth, self.beta, self.first_state, self.last_relu
-            )
-        elif self.recursive_fusion == "conv_lstm":
-            self.recursion = ConvLSTM(self.beta)
+            ),
+            "conv_lstm": lambda: ConvLSTM(self.beta),
+        }
+        if self.recursive_fusion != "none":
+            self.recursion = recursions[self.recursive_fusion]()
 
     def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
         """Enhances every frame; neighbours beyond the ends are the end frames."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -15,7 +15,7 @@ __all__ = ["ATTENTIONS", "Attention", "PlainEnhancement"]
 Attention = Literal["none", "dsta", "no_deformable", "no_channel"]
 
 # What each kind of attention leaves in; None: no attention at all.
-ATTENTIONS: dict[str, dict[str, bool] | None] = {
+ATTENTIONS: dict[str, dict[str, Any] | None] = {
     "none": None,
     "dsta": {},
     "no_deformable": {"deformable": False},

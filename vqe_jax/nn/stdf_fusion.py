@@ -16,7 +16,7 @@ from vqe_jax.nn.layers import Conv, ConvTranspose
 
 __all__ = ["STDFFusion"]
 
-Map = Float[Array, "b h w f"]
+Map = Float[Array, "_ _ _ _"]  # sizes and channels change inside
 
 
 class STDFFusion(nn.Module):
