@@ -8,6 +8,7 @@ far side than it would.
 
 from __future__ import annotations
 
+import errno
 import functools
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vqe_jax.errors import UserError
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.resolve import Frame
 from vqe_jax.inference.windows import overlapping
 from vqe_jax.models import Network
@@ -37,12 +38,25 @@ class Spill:
         self._tree: Any = None
 
     def put(self, index: int, value: Any) -> None:
-        """Keeps the arrays of a frame."""
+        """Keeps the arrays of a frame.
+
+        Raises:
+          EnvironmentFailure: the disk is full.
+        """
         leaves, self._tree = jax.tree.flatten(value)
         self._leaves = [np.asarray(leaf) for leaf in leaves]
-        self._file.seek(index * self._size)
-        for leaf in self._leaves:
-            self._file.write(np.ascontiguousarray(leaf).data)
+        try:
+            self._file.seek(index * self._size)
+            for leaf in self._leaves:
+                self._file.write(np.ascontiguousarray(leaf).data)
+            self._file.flush()  # a full disk shows here, not when the file is closed
+        except OSError as err:
+            if err.errno != errno.ENOSPC:
+                raise
+            raise EnvironmentFailure(
+                f"{tempfile.gettempdir()} is full after {index * self._size / 1e9:.1f} GB of "
+                "features; set TMPDIR to a larger disk, or use long_range='fast'"
+            ) from None
 
     def get(self, index: int) -> Any:
         """The arrays of a frame that was put."""
@@ -84,6 +98,9 @@ def exact(
       variables: its variables.
       qp: quantisation parameter ``[1]`` or None.
       frames: the stream.
+
+    Raises:
+      EnvironmentFailure: the disk of the spill file is full.
     """
     spills = [Spill() for _ in network.sweeps]  # the frames, then one a pass but the last
     clip = spills[0]
