@@ -41,6 +41,7 @@ def test_a_runaway_drifts_and_is_called_so():
     run = long_run(clip(), model, PSNR, length=200)
     assert not run.is_flat
     assert run.last < run.first - 10
+    assert len(run.sizes) == 200 and run.sizes[-1] > 1e3 * run.sizes[0]
     table = long_run_table("stub", PSNR, [run])
     assert table.rows[0][-1] == "DRIFTS"
 

@@ -81,3 +81,15 @@ def test_dark_beginnings_do_not_make_the_limit_tight():
     assert watch.limit == 10.0
     assert watch.complaint(9.0, 0.0) is None
     assert watch.complaint(11.0, 0.0) is not None
+
+
+def test_a_passive_guard_sees_everything_and_does_nothing():
+    network, clip, seen = StateNet(gain=1.5), clip_of(30), []
+    watching = Guard(limit=1.0, passive=True, observe=lambda *signs: seen.append(signs))
+    variables = variables_of(network)
+    watched = list(enhance_frames(network, clip, variables=variables, guard=watching))
+    free = list(enhance_frames(network, clip, variables=variables, guard=None))
+    assert np.array_equal(watched, free)
+    assert [frame for frame, _, _ in seen] == list(range(30))
+    sizes = [size for _, size, _ in seen]
+    assert sizes[-1] > 100 * sizes[0] > 0

@@ -18,7 +18,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.evaluation.tables import Table
-from vqe_jax.inference import enhance_frames
+from vqe_jax.inference import Guard, enhance_frames
 from vqe_jax.metrics import Protocol
 
 __all__ = ["ALLOWED_DRIFT", "LongRun", "back_and_forth", "long_run", "long_run_table"]
@@ -37,11 +37,13 @@ class LongRun:
       clip: its name.
       gains: metric gained at every frame played.
       period: frames in one round, there and back.
+      sizes: root mean square of the recurrent state at every frame; empty without a state.
     """
 
     clip: str
     gains: np.ndarray
     period: int
+    sizes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
 
     @property
     def last(self) -> float:
@@ -98,8 +100,8 @@ def long_run(
 ) -> LongRun:
     """Enhances a clip played back and forth and measures every frame's gain.
 
-    The guard of the state is off unless ``options`` bring one: what is asked is whether the
-    network itself is stable.
+    The guard of the state only watches, unless ``options`` bring another: what is asked is
+    whether the network itself is stable.
 
     Args:
       clip: what to play; its frames are held as 8-bit integers.
@@ -124,16 +126,17 @@ def long_run(
         float(protocol(_unit(sides["compressed"][i]), _unit(sides["raw"][i])))
         for i in range(clip.count)
     ]
-    stream = enhance_frames(
-        subject.ready(clip.qp), play("compressed"), **{"qp": clip.qp, "guard": None, **options}
-    )
+    sizes: list[float] = []
+    watching = Guard(passive=True, observe=lambda frame, size, change: sizes.append(size))
+    given = {"qp": clip.qp, "guard": watching, **options}
+    stream = enhance_frames(subject.ready(clip.qp), play("compressed"), **given)
     gains = np.empty(length, np.float64)
     for i, (index, frame) in enumerate(
         zip(back_and_forth(clip.count, length), stream, strict=True)
     ):
         gains[i] = float(protocol(frame, _unit(sides["raw"][index]))) - before[index]
         on_frame()
-    return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)))
+    return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)), np.array(sizes))
 
 
 def _unit(codes: np.ndarray) -> np.ndarray:
@@ -160,6 +163,7 @@ def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table
             f"{run.last:+.3f}",
             f"{run.drift:+.4f}",
             f"{run.gains.min():+.2f}",
+            f"{run.sizes.max():.3g}" if run.sizes.size else "",
             "flat" if run.is_flat else "DRIFTS",
         )
         for run in runs
@@ -170,5 +174,14 @@ def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table
         f"not guarded. The last {_COMPARED} frames against the same frames in the first round; "
         f"flat is within {ALLOWED_DRIFT} dB."
     )
-    header = ("clip", "first 100", "same frames first", "last 100", "drift", "worst frame", "")
+    header = (
+        "clip",
+        "first 100",
+        "same frames first",
+        "last 100",
+        "drift",
+        "worst frame",
+        "largest state",
+        "",
+    )
     return Table(f"Long run of {label}", note, header, rows)

@@ -131,9 +131,12 @@ def _enhanced(
 ) -> Iterator[np.ndarray]:
     ready, colour = subject.ready(clip.qp), subject.colour
     more = {} if "guard" in options.stream else {"guard": Guard(report=noted.append)}
-    if ready.network.context.recurrence != "both":
-        # Compile before the clock starts; a bidirectional network would do the whole clip.
-        next(options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, guard=None))
+    # Compile before the clock starts. A bidirectional network would do the whole clip for its
+    # first frame, so it gets a short one; a window network must see pieces of full length.
+    some = clip.frames(COMPRESSED, colour)
+    if ready.network.context.recurrence == "both":
+        some = itertools.islice(some, 3)
+    next(options.enhance(ready, some, clip.qp, guard=None))
     return options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, **more)
 
 

@@ -66,7 +66,8 @@ def enhance_frames_ensemble(
       models: one or more of what :func:`enhance_frames` takes.
       frames: float frames ``[h, w, c]`` in [0, 1].
       symmetries: all eight (the x8 self-ensemble), or ``[Symmetry()]`` for models alone.
-      **options: those of :func:`enhance_frames`, for every member.
+      **options: those of :func:`enhance_frames`, for every member. A bidirectional network with
+        ``long_range="exact"`` reads the whole clip first, so that it is held in memory here.
 
     Yields:
       float32 frames, the mean over all members; not clipped.

@@ -63,6 +63,9 @@ class Guard:
       max_change: the largest root mean square difference between a frame and its input, in the
         frame's units; 0.25 is 12 dB, which no enhancement is. None: not looked at.
       report: called with every :class:`GuardEvent`; by default a :class:`GuardWarning`.
+      observe: called after every step with the frame's index, the state's size and the frame's
+        distance from its input; None: nobody is.
+      passive: only observe, whatever is seen: for logs and for tests of the network itself.
     """
 
     limit: float | None = None
@@ -70,6 +73,8 @@ class Guard:
     settle: int = 32
     max_change: float | None = 0.25
     report: Callable[[GuardEvent], None] = _warn
+    observe: Callable[[int, float, float], None] | None = None
+    passive: bool = False
 
 
 def state_rms(state: Any) -> Float[Array, ""]:
@@ -116,6 +121,18 @@ class Watch:
         if self._seen < self._guard.settle:
             return math.inf
         return self._guard.growth * max(self._ordinary, 1.0)
+
+    def look(self, frame: int, size: float, change: float) -> str | None:
+        """Tells the observer of a step; then as :meth:`complaint`, unless the guard is passive.
+
+        Args:
+          frame: index of the frame in its stream.
+          size: root mean square of the state.
+          change: root mean square difference between the frame and its input.
+        """
+        if self._guard.observe:
+            self._guard.observe(frame, size, change)
+        return None if self._guard.passive else self.complaint(size, change)
 
     def complaint(self, size: float, change: float) -> str | None:
         """What is wrong with a step, or None; a good step teaches the ordinary size.

@@ -185,7 +185,7 @@ def _recurrent(
         state, done, signs = attempt
         if watch is None:
             continue
-        reason = watch.complaint(*np.asarray(signs).tolist())
+        reason = watch.look(index, *np.asarray(signs).tolist())
         if reason is None:
             continue
         state, done, signs = step(ready.variables, None, window, qp)
