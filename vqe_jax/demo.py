@@ -91,7 +91,7 @@ def _evaluate(folder: Path, models: dict[str, str], console: Console) -> list[tu
         command="python -m vqe_jax.demo",
     )  # fmt: skip
     write_report(report, folder / "report")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for label in models:
         psnr, ssim = ([float(r.gain(name, label).mean()) for r in report.results]
                       for name in ("psnr_y", "ssim_y"))  # fmt: skip
