@@ -73,7 +73,8 @@ def test_golden_gradients_and_training_steps(shared):
     @jax.jit
     def step(variables, state):
         value, gradient = jax.value_and_grad(loss)(variables)
-        updates, state = optimizer.update(gradient, state)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts its steps in integers
+            updates, state = optimizer.update(gradient, state)
         return value, gradient, optax.apply_updates(variables, updates), state
 
     values = []
