@@ -105,6 +105,7 @@ def test_fast_mode_comes_closer_with_more_overlap():
     ("frames", "options", "said"),
     [
         ((255 * clip_of(1)).astype(np.uint8), {}, r"uint8.*/ 255"),
+        (255 * clip_of(1), {}, "divide them by 255"),
         (clip_of(1)[..., 0], {}, r"\[h, w, c\]"),
         ([*clip_of(1), *clip_of(1, height=12)], {}, "one size"),
         (clip_of(1), {"qp": 60}, "0 to 51"),

@@ -72,11 +72,16 @@ def resolve(model: Model, variables: Any = None) -> Ready:
     return Ready(network, jax.tree.map(jnp.asarray, variables), limit)
 
 
+# Filters and colour conversion leave [0, 1] a little; code values by far.
+_OVERSHOOT = 2.0
+
+
 def check_frame(frame: Any, like: tuple[int, ...] | None) -> None:
     """Refuses what is not a frame, or not of the stream's size.
 
     Raises:
-      UserError: integers (says how to convert), a wrong rank, another size than ``like``.
+      UserError: integers or code values (says how to convert), a wrong rank, another size than
+        ``like``.
     """
     shape = tuple(np.shape(frame))
     dtype = getattr(frame, "dtype", np.asarray(frame).dtype)
@@ -90,6 +95,16 @@ def check_frame(frame: Any, like: tuple[int, ...] | None) -> None:
         raise UserError(f"a frame has shape {shape}, expected [h, w, c]")
     if like is not None and shape != like:
         raise UserError(f"a frame of {shape} follows frames of {like}; one stream has one size")
+    if like is None:
+        _check_range(np.asarray(frame, np.float32))
+
+
+def _check_range(frame: np.ndarray) -> None:
+    top = float(np.max(np.abs(frame), initial=0.0))
+    if not top > _OVERSHOOT:  # NaN is the guard's business
+        return
+    codes = next((2**bits - 1 for bits in (8, 10, 12) if top < 2**bits), 65535)
+    raise UserError(f"frames reach {top:g}, expected values in [0, 1]; divide them by {codes}")
 
 
 def qp_array(qp: int | None) -> jax.Array | None:
