@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
 
@@ -46,8 +47,8 @@ class DeformConv(nn.Module):
         y = deform_conv2d(
             x,
             offsets_from_torch(offset, groups),
-            kernel.astype(x.dtype),
+            jnp.asarray(kernel, x.dtype),
             mask,
             padding=size // 2,
         )
-        return y + bias.astype(x.dtype)[None, None, None]
+        return y + jnp.asarray(bias, x.dtype)[None, None, None]

@@ -6,3 +6,7 @@ Conventions, for every function of this package and those above it:
 * optical flow is ``[..., 2]`` in **(dx, dy)** pixels;
 * deformable offsets are ``[..., 2]`` in **(dy, dx)** pixels.
 """
+
+from vqe_jax.ops.deform import deform_conv2d, deform_sample, offsets_from_torch
+
+__all__ = ["deform_conv2d", "deform_sample", "offsets_from_torch"]
