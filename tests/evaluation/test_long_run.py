@@ -2,7 +2,6 @@
 
 import itertools
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,15 +62,3 @@ def test_what_is_not_a_number_is_not_flat():
 def test_a_short_long_run_is_refused():
     with pytest.raises(UserError, match="too short; at least 200"):
         long_run(clip(), subject(), PSNR, length=100)
-
-
-@pytest.mark.slow
-def test_packaged_models_last():
-    """2,000 frames of a moving wave through every packaged model."""
-    from vqe_jax.evaluation.subjects import Subject
-    from vqe_jax.weights import load_model, packaged_models
-
-    for name in packaged_models():
-        packaged = Subject(name, (load_model(name),), (name,))
-        assert long_run(clip(count=30, height=64, width=64), packaged, PSNR).is_flat
-    jax.clear_caches()
