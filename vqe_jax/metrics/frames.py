@@ -48,4 +48,4 @@ def in_chunks(
         with jax.default_matmul_precision("float32"):
             results.append(np.asarray(judge(*pieces))[:kept])
     joined = np.concatenate(results)
-    return joined.reshape(*lead, *joined.shape[1:])
+    return joined.reshape((*lead, *joined.shape[1:]))
