@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import variable_shapes
 from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, QPScale, check_qp, qp_weights
 
 
@@ -69,3 +71,22 @@ def test_scale_acts_by_channel_and_clip():
     assert np.abs(ratio[0, 0, 0, 0] - ratio[1, 0, 0, 0]).max() > 1e-2
     with pytest.raises(UserError, match="qp is 30"):
         module.apply(variables, x, jnp.array([30, 37]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vig", {"width": 4, "down_widths": (4, 4, 4)}),
+        ("stdf", {"radius": 1, "features": 4, "qe_features": 4, "qe_depth": 3, "depth": 1}),
+    ],
+)
+def test_other_networks_take_the_qp(name, options):
+    network = models.build(name, qp_conditioning=True, **options)
+    with pytest.raises(UserError, match="qp is 30"):
+        network.check_qp(30)
+    shapes = variable_shapes(name, qp_conditioning=True, **options)
+    added = set(shapes) - set(variable_shapes(name, **options))
+    assert added == {f"params/qp_scale/conditioning/dense/{leaf}" for leaf in ("kernel", "bias")}
+    clip = jnp.zeros((2, 3, 8, 8, 1))
+    with pytest.raises(UserError, match="qp is missing"):
+        jax.eval_shape(lambda key: network.init(key, clip), jax.random.key(0))

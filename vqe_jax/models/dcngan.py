@@ -11,6 +11,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.models.contract import Context, Network
@@ -125,7 +126,7 @@ class DCNGAN(Network):
             self.qp_interpolation,
         )
 
-    def check_qp(self, qp: Int[Array, " b"] | int | None) -> None:
+    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
         """Refuses a QP that the network was not trained for; see :mod:`nn.qp_conditioning`."""
         if self.qp_conditioning:
             check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)

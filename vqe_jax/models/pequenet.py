@@ -199,7 +199,7 @@ class PeQuENet(Network):
             )
         return _ALIGNMENTS[self.alignment]
 
-    def check_qp(self, qp: Int[Array, " b"] | int | None) -> None:
+    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
         """Refuses a QP that the network was not trained for; see :mod:`nn.qp_conditioning`."""
         if self.qp_conditioning:
             check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)

@@ -11,12 +11,14 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_windows
+from vqe_jax.nn.qp_conditioning import QPS, QPScale, check_qp
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
 __all__ = ["STDF"]
@@ -38,6 +40,9 @@ class STDF(Network):
     fused_features: int = 64  # after the fusion
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
+    qp_conditioning: bool = False  # True: one model for several QPs, told which
+    qps: tuple[int, ...] = QPS  # those it is trained for
+    qp_interpolation: bool = False  # accept QPs between them
     remat: bool = True  # recompute each part in the backward pass
 
     @property
@@ -51,10 +56,17 @@ class STDF(Network):
         enhancement: Any = nn.remat(PlainEnhancement) if self.remat else PlainEnhancement
         self.fusion = fusion(self.features, self.fused_features, self.depth)
         self.enhancement = enhancement(self.qe_features, self.qe_depth, self.channels)
+        if self.qp_conditioning:
+            self.qp_scale = QPScale(self.qps, self.qp_interpolation)
+
+    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
+        """Refuses a QP that a conditioned network was not trained for."""
+        if self.qp_conditioning:
+            check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)
 
     def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
         """Enhances every frame; neighbours beyond the ends are the end frames."""
-        return self._enhance(frame_windows(clip, self.radius), clip)
+        return self._enhance(frame_windows(clip, self.radius), clip, qp)
 
     def forward_inner(
         self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool = False
@@ -68,11 +80,16 @@ class STDF(Network):
             )
         last = clip.shape[1] - self.radius
         windows = frame_windows(clip, self.radius, inner=True)
-        return self._enhance(windows, clip[:, self.radius : last])
+        return self._enhance(windows, clip[:, self.radius : last], qp)
 
-    def _enhance(self, windows: Float[Array, "b t h w s"], frames: Clip) -> Clip:
-        flat = windows.reshape(-1, *windows.shape[2:])
-        residual = self.enhancement(self.fusion(flat))
+    def _enhance(
+        self, windows: Float[Array, "b t h w s"], frames: Clip, qp: Int[Array, " b"] | None
+    ) -> Clip:
+        fused = self.fusion(windows.reshape(-1, *windows.shape[2:]))
+        if self.qp_conditioning:
+            self.check_qp(qp)
+            fused = self.qp_scale(fused, None if qp is None else jnp.repeat(qp, windows.shape[1]))
+        residual = self.enhancement(fused)
         return frames + jnp.reshape(residual, frames.shape)
 
 

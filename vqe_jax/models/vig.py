@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -33,6 +34,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.nn.initializers import Init, high_pass, kaiming_normal, uniform_bias, uniform_fan_in
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.qp_conditioning import QPS, QPScale, check_qp
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
@@ -171,6 +173,9 @@ class VIG(Network):
     zero_output: bool = False  # start as the identity: the last convolution is zero
     weight_init: Literal["uniform", "high_pass"] = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
+    qp_conditioning: bool = False  # True: one model for several QPs, told which
+    qps: tuple[int, ...] = QPS  # those it is trained for
+    qp_interpolation: bool = False  # accept QPs between them
 
     @property
     def context(self) -> Context:
@@ -214,6 +219,21 @@ class VIG(Network):
         self.decoder = _Decoder(self.width, w1, self.scale, self.refine, kaiming)
         zero = nn.initializers.zeros if self.zero_output else None
         self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
+        if self.qp_conditioning:
+            self.qp_scale = QPScale(self.qps, self.qp_interpolation)
+
+    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
+        """Refuses a QP that a conditioned network was not trained for."""
+        if self.qp_conditioning:
+            check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)
+
+    def _features(self, clip: Clip, qp: Int[Array, " b"] | None) -> Clip:
+        """F0 of every frame; where the QP is told, it scales the channels."""
+        features = self.pre(clip)
+        if self.qp_conditioning:
+            self.check_qp(qp)
+            features = self.qp_scale(features, qp)
+        return leaky_relu(features)
 
     @property
     def _slices(self) -> int:
@@ -226,14 +246,14 @@ class VIG(Network):
     def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
         form = self._direct if self.form == "direct" else self._factored
-        hidden = form(leaky_relu(self.pre(clip)))
+        hidden = form(self._features(clip, qp))
         return self.fusion(hidden) + clip
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
     ) -> tuple[Any, Map]:
         """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
-        slices = list(jnp.moveaxis(leaky_relu(self.pre(window)), 1, 0))
+        slices = list(jnp.moveaxis(self._features(window, qp), 1, 0))
         if self.form == "direct":
             hidden = jnp.zeros_like(slices[0]) if state is None else state
             state = hidden = self._filter([self._bounded(hidden), *slices])

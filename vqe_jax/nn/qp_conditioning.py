@@ -24,7 +24,7 @@ QPS = (22, 27, 32, 37)  # of the common test conditions, and of every official m
 
 
 def check_qp(
-    qp: Int[Array, " b"] | Sequence[int] | int | None,
+    qp: Int[Array | np.ndarray, " b"] | Sequence[int] | int | None,
     *,
     qps: Sequence[int] = QPS,
     interpolate: bool = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -42,9 +43,24 @@ class Feed:
     """
 
     def __init__(
-        self, config: DataConfig, *, seed: int, start: int, sharding: NamedSharding
+        self,
+        config: DataConfig,
+        *,
+        seed: int,
+        start: int,
+        sharding: NamedSharding,
+        check_qp: Callable[[Any], None] | None = None,
     ) -> None:
-        """Opens the pipeline at batch ``start``."""
+        """Opens the pipeline at batch ``start``.
+
+        Args:
+          config: of the pipeline.
+          seed: of the run.
+          start: number of the first batch.
+          sharding: of the batches.
+          check_qp: refuses the QPs of a batch that the network cannot be told.
+        """
+        self._check_qp = check_qp
         self._iterator = iter(
             batches(
                 config, seed=seed, host=jax.process_index(), hosts=jax.process_count(), start=start
@@ -66,6 +82,8 @@ class Feed:
         if self._ahead is None:
             self._before = self._iterator.get_state()
             batch = next(self._iterator)
+            if self._check_qp is not None and "qp" in batch:
+                self._check_qp(batch["qp"])
             names = [str(n) for n in np.ravel(batch.get("name", []))]
             arrays = {k: v for k, v in batch.items() if np.asarray(v).dtype.kind in "fiu"}
             self._ahead = {k: self._place(v) for k, v in arrays.items()}, names

@@ -217,6 +217,7 @@ class StageRun:
         self.feed = Feed(
             data_config(plan.data, self.stage.data, "config.data"),
             seed=plan.seed, start=first, sharding=place.split,
+            check_qp=getattr(self.network, "check_qp", None),
         )  # fmt: skip
         self.meter = Meter()
         self._skips: list[str] = []
