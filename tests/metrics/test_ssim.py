@@ -38,7 +38,7 @@ def test_against_scikit_image(window, channels, noise):
     result[:, :, :16], reference[:, :, :16] = (
         0.9 + 0.01 * x[:, :, :16] for x in (result, reference)
     )
-    value = ssim(result, reference, window=window)
+    value = ssim(jnp.asarray(result), jnp.asarray(reference), window=window)
     np.testing.assert_allclose(value, scikit(result, reference, window), atol=2e-5)
 
 
