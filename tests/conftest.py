@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "vqe_jax" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
+import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -15,6 +16,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 install_import_hook("vqe_jax", "beartype.beartype")
+
+# Compiling takes as long as it takes; a property is not about time.
+hypothesis.settings.register_profile("vqe_jax", deadline=None)
+hypothesis.settings.load_profile("vqe_jax")
 
 SHARED = Path(os.environ.get("VQE_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -1,0 +1,67 @@
+"""Every packaged model gains on clips it has not seen, and keeps gaining for 2,000 frames."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vqe_jax.evaluation.long_run import long_run
+from vqe_jax.evaluation.material import clip_from_files
+from vqe_jax.evaluation.subjects import open_subjects
+from vqe_jax.inference import enhance_frames
+from vqe_jax.metrics import protocol
+from vqe_jax.weights import packaged_models
+
+PSNR = protocol("psnr_y")
+CLIPS = ("aot1007_480x264", "carphone_176x144", "foliage_720x480", "sam2_04_coffee_416x232",
+         "tennis_432x240")  # fmt: skip
+SIDE = 96
+
+
+@pytest.fixture(scope="module", params=packaged_models())
+def subject(request):
+    return open_subjects([request.param])[0]
+
+
+def _clip(shared, name, *, stream="x265hm_qp37", limit=None):
+    raw = shared / "data" / "val" / f"{name}.mkv"
+    compressed = shared / "data" / "bitstreams" / "val" / name / f"{stream}.hevc"
+    if not compressed.exists():
+        pytest.skip(f"there is no {stream} stream of {name}")
+    return clip_from_files(raw, compressed, qp=37, limit=limit)
+
+
+def _middle(clip):
+    """The central square only, so that thousands of frames take seconds."""
+    top, left = (clip.height - SIDE) // 2, (clip.width - SIDE) // 2
+
+    def read(side, colour):
+        for frame in clip.reader(side, colour):
+            yield frame[top : top + SIDE, left : left + SIDE]
+
+    return dataclasses.replace(clip, height=SIDE, width=SIDE, reader=read)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("stream", ["x265hm_qp37", "hm1625_ldp_gop4_qp37"])
+def test_it_gains_on_every_unseen_clip(shared, subject, name, stream):
+    clip = _clip(shared, name, stream=stream, limit=12)
+    enhanced = enhance_frames(subject.ready(37), clip.frames("compressed", "luma"))
+    both = zip(enhanced, clip.frames("compressed", "luma"), clip.frames("raw", "luma"), strict=True)
+    gains = [float(PSNR(out, raw)) - float(PSNR(before, raw)) for out, before, raw in both]
+    assert np.mean(gains) > 0
+
+
+@pytest.mark.parametrize("name", ["carphone_176x144", "tennis_432x240"])
+def test_the_gain_lasts_for_2000_frames(shared, subject, name):
+    run = long_run(_middle(_clip(shared, name)), subject, PSNR, length=2000)
+    assert run.is_flat, f"{name}: {run.first:.3f} dB at first, {run.last:.3f} dB at last"
+    assert run.last > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIPS)
+def test_the_gain_lasts_for_2000_whole_frames(shared, subject, name):
+    run = long_run(_clip(shared, name), subject, PSNR, length=2000)
+    assert run.is_flat, f"{name}: {run.first:.3f} dB at first, {run.last:.3f} dB at last"
+    assert run.last > 0
