@@ -385,4 +385,6 @@ def _due(number: int, every: int) -> bool:
 
 
 def _batch_name(number: int, names: list[str]) -> str:
-    return f"batch {number}" + (f" ({', '.join(names)})" if names else "")
+    clips = list(dict.fromkeys(names))
+    more = f" and {len(clips) - 4} more" if len(clips) > 4 else ""
+    return f"batch {number}" + (f" ({', '.join(clips[:4])}{more})" if clips else "")
