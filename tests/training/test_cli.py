@@ -55,8 +55,8 @@ def test_files_and_variants_that_do_not_exist(config, tmp_path):
         cli.main(["train.py", "--config=nowhere.py", "--workdir=w"])
     with pytest.raises(UserError, match="no variant or key 'shrot'"):
         cli.main(["train.py", f"--config={config}:shrot", "--workdir=w"])
-    with pytest.raises(UserError, match="--workdir is missing"):
-        cli.main(["train.py", f"--config={config}"])
+    with pytest.raises(UserError, match="--config is missing"):
+        cli.main(["train.py"])
     with pytest.raises(UserError, match="--config is missing"):
         cli.main(["train.py", f"--workdir={tmp_path}"])
 
@@ -72,6 +72,14 @@ def test_a_work_directory_knows_its_config(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "run", run)
     assert cli.main(["train.py", "--workdir", str(tmp_path)]) == 0
     assert seen == [({"model": "vig"}, str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [(["--config=configs/vig.py:demo"], "runs/vig_demo"), (["--config", "a/b.py"], "runs/b")],
+)
+def test_a_run_without_a_work_directory_is_named_after_its_config(flags, folder):
+    assert cli._default_workdir(["train.py", *flags]) == folder
 
 
 def test_the_command_itself(config):

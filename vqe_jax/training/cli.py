@@ -27,7 +27,7 @@ def _define() -> flags.FlagValues:
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "FILE[:variant]", flag_values=values)
     strings = {
-        "workdir": "where the run is kept; an existing one is resumed",
+        "workdir": "where the run is kept, runs/CONFIG_VARIANT if not given; resumed if it exists",
         "coordinator": "HOST:PORT of the first process (None: from the cluster)",
     }
     for name, text in strings.items():
@@ -48,10 +48,32 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     except KeyError as err:
         raise UserError(f"config has no variant or key {err}; its file says which it has") from None
     except (flags.Error, AttributeError, TypeError, ValueError) as err:
-        raise UserError(str(err).split("\n")[0]) from None
+        raise UserError(_in_one_line(err)) from None
     if len(rest) > 1:
         raise UserError(f"argument {rest[1]!r} is not understood; options begin with --")
     return values
+
+
+def _in_one_line(err: Exception) -> str:
+    """The mistake itself: ml_collections puts a config file's own traceback around it."""
+    text = str(err).strip()
+    if "Traceback" not in text:
+        return text.split("\n")[0]
+    return text.split("\n")[-1].partition(": ")[2]
+
+
+def _default_workdir(argv: Sequence[str]) -> str | None:
+    """``runs/vig_demo`` for ``--config configs/vig.py:demo``."""
+    for before, argument in zip(["", *argv], argv, strict=False):
+        name, _, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            path, _, variant = value.partition(":")
+        elif before in ("--config", "-config"):
+            path, _, variant = argument.partition(":")
+        else:
+            continue
+        return str(Path("runs") / "_".join(filter(None, (Path(path).stem, variant))))
+    return None
 
 
 def _check_file(argument: str) -> None:
@@ -105,9 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         print(values.module_help(sys.modules[__name__]) or values)
         return 0
-    if values.workdir is None:
-        raise UserError("--workdir is missing; name the folder that keeps the run")
-    stored = Path(values.workdir) / "config.json"
+    workdir = values.workdir or _default_workdir(sys.argv if argv is None else argv)
+    if workdir is None:
+        raise UserError("--config is missing; name a file, as configs/vig.py, or the --workdir of "
+                        "a run to go on with")  # fmt: skip
+    stored = Path(workdir) / "config.json"
     if config is None and not stored.is_file():
         raise UserError("--config is missing; name a file, as configs/vig.py, or a --workdir to "
                         "resume")  # fmt: skip
@@ -117,4 +141,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         jax.distributed.initialize(values.coordinator, values.processes, values.process)
     from vqe_jax.training.loop import run
 
-    return run(config or json.loads(stored.read_text()), values.workdir).exit_code
+    return run(config or json.loads(stored.read_text()), workdir).exit_code
