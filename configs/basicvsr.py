@@ -24,7 +24,14 @@ from ml_collections import ConfigDict
 _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 
 FULL = {"features": 64, "blocks": 30}
-SMALL = {"features": 8, "blocks": 2, "flow_levels": 4, "flow_widths": (8, 16, 8)}
+# Few steps are for learning the residual, so it starts from nothing.
+SMALL = {
+    "features": 8,
+    "blocks": 2,
+    "flow_levels": 4,
+    "flow_widths": (8, 16, 8),
+    "zero_output": True,
+}
 
 
 def get_config(variant: str = "default") -> ConfigDict:

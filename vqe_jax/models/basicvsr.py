@@ -57,6 +57,7 @@ class BasicVSR(Network):
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     flow_padding: Literal["zeros", "border"] = "zeros"  # outside the features that are warped
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
+    zero_output: bool = False  # start as the identity: the last layer's weights are zero at first
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool = True  # recompute the trunks in the backward pass
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
@@ -75,7 +76,8 @@ class BasicVSR(Network):
         widths = [self.features] * (doublings - 1) + [_UPSAMPLED_FEATURES]
         self.upsample = [Upsample(widths[k]) for k in range(doublings)]
         self.conv_hr = Conv(_UPSAMPLED_FEATURES if doublings else self.features)
-        self.conv_last = Conv(self.channels)
+        zeros = nn.initializers.zeros if self.zero_output else None
+        self.conv_last = Conv(self.channels, kernel_init=zeros, bias_init=zeros)
 
     @property
     def context(self) -> Context:
