@@ -22,7 +22,7 @@ TINY = {
 }
 VARIANTS = [
     {},
-    {"first_state": "identity", "last_relu": False},
+    {"first_state": "identity", "last_relu": False, "attention": "none"},
     {"reset_every": 2, "attention": "none"},
     {"recursive_fusion": "conv_lstm", "attention": "none"},
 ]
@@ -129,7 +129,7 @@ def test_without_recursion_and_attention_it_is_stdf():
 @pytest.mark.parametrize("fields", VARIANTS, ids=str)
 def test_stream_and_clip_agree(fields):
     network, variables = _tiny(**fields)
-    clip = _clip(5, 15, 18)
+    clip = _clip(3, 15, 18)
     whole = jax.jit(network.apply)(variables, clip)
     streamed, _ = _stream(network, variables, clip)
     np.testing.assert_allclose(streamed, whole, atol=2e-6)
