@@ -173,6 +173,7 @@ class VIG(Network):
     zero_output: bool = False  # start as the identity: the last convolution is zero
     weight_init: Literal["uniform", "high_pass"] = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
+    dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     qp_conditioning: bool = False  # True: one model for several QPs, told which
     qps: tuple[int, ...] = QPS  # those it is trained for
     qp_interpolation: bool = False  # accept QPs between them
@@ -229,7 +230,7 @@ class VIG(Network):
 
     def _features(self, clip: Clip, qp: Int[Array, " b"] | None) -> Clip:
         """F0 of every frame; where the QP is told, it scales the channels."""
-        features = self.pre(clip)
+        features = self.pre(clip.astype(self.dtype))
         if self.qp_conditioning:
             self.check_qp(qp)
             features = self.qp_scale(features, qp)
@@ -247,7 +248,7 @@ class VIG(Network):
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
         form = self._direct if self.form == "direct" else self._factored
         hidden = form(self._features(clip, qp))
-        return self.fusion(hidden) + clip
+        return self.fusion(hidden).astype(clip.dtype) + clip
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
@@ -259,7 +260,7 @@ class VIG(Network):
             state = hidden = self._filter([self._bounded(hidden), *slices])
         else:
             state, hidden = self._filter_stream(state, slices)
-        return state, self.fusion(hidden) + window[:, 0]
+        return state, self.fusion(hidden).astype(window.dtype) + window[:, 0]
 
     def _bounded(self, hidden: Map) -> Map:
         if self.state_bound is None:

@@ -65,8 +65,8 @@ def _in_one_line(err: Exception) -> str:
 def _default_workdir(argv: Sequence[str]) -> str | None:
     """``runs/vig_demo`` for ``--config configs/vig.py:demo``."""
     for before, argument in zip(["", *argv], argv, strict=False):
-        name, _, value = argument.partition("=")
-        if name in ("--config", "-config"):
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config") and equals:
             path, _, variant = value.partition(":")
         elif before in ("--config", "-config"):
             path, _, variant = argument.partition(":")
