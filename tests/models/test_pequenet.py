@@ -7,6 +7,7 @@ import pytest
 
 from vqe_jax import models, weights
 from vqe_jax.errors import UserError
+from vqe_jax.inference import enhance_frames
 from vqe_jax.models.pequenet import DecoderBlock, QPHead
 from vqe_jax.models.shapes import parameter_count, variable_shapes
 from vqe_jax.nn.qp_conditioning import QPS
@@ -215,3 +216,10 @@ def test_missing_vgg_is_said(clip, tiny):
     network, variables = tiny
     with pytest.raises(UserError, match="frozen vgg19 is missing"):
         _run(network, {"params": variables["params"]}, clip, [22, 37])
+
+
+def test_streams_refuse_a_qp_before_they_compile(clip, tiny):
+    frames = np.asarray(clip[0])
+    for qp, said in ((24, "qp is 24"), (None, "qp is missing")):
+        with pytest.raises(UserError, match=said):
+            next(iter(enhance_frames(tiny, frames, qp=qp)))
