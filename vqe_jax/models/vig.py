@@ -173,6 +173,7 @@ class VIG(Network):
     zero_output: bool = False  # start as the identity: the last convolution is zero
     weight_init: Literal["uniform", "high_pass"] = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
+    remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     qp_conditioning: bool = False  # True: one model for several QPs, told which
     qps: tuple[int, ...] = QPS  # those it is trained for
@@ -291,7 +292,9 @@ class VIG(Network):
             hidden = module._filter(slices)
             return hidden, hidden
 
-        return scan_time(self, jnp.zeros_like(features[:, 0]), windows, method=cell)[1]
+        return scan_time(
+            self, jnp.zeros_like(features[:, 0]), windows, method=cell, remat=self.remat
+        )[1]
 
     # The factored form. `below` holds the frames' own features G_l of one level, for all times
     # that are needed; R_l is the slice that carries the hidden state.
@@ -317,7 +320,8 @@ class VIG(Network):
         if not self.recurrent:
             return self._decode_all(below, skips)
         first_state = jnp.zeros_like(features[:, 0])
-        return scan_time(self, first_state, (partial, skips), method=VIG._recur)[1]
+        inputs = (partial, skips)
+        return scan_time(self, first_state, inputs, method=VIG._recur, remat=self.remat)[1]
 
     def _recur(self, hidden: Map, frames: tuple[list[Any], list[Any]]) -> tuple[Map, Map]:
         """The recurrent rest of one frame, given what the frames alone contribute."""
