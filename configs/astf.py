@@ -64,7 +64,7 @@ def get_config(variant: str = "default") -> ConfigDict:
 def _stages(name: str, spynet: str) -> tuple[dict[str, Any], ...]:
     lpips = ("lpips", 1.0, {"net": "alex" if name == "small" else "vgg"})
     fidelity = ("charbonnier", _CHARBONNIER[name], {"eps": 1e-12})
-    later = {"lr_scales": ((r"/spynet/", 0.125),)} if spynet else {}
+    later = {"lr_scales": ((r"/spynet/", 0.125),)}
     first = {
         **_stage(name, "stage1", [("charbonnier", 1.0, {"eps": 1e-12})]),
         **flow_start(spynet, "stage1"),

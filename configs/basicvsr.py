@@ -8,9 +8,9 @@ Variants, after a colon:
   small       8 channels, 2 blocks and a narrow flow network on the demo data; minutes on two cores.
   x4          the super-resolution network of the paper, for its shapes and weights.
   spynet=PATH with a comma behind any of these: official SPyNet weights (.npz, .pth, .safetensors)
-              start the flow network, which is then frozen for 5,000 steps and learns at an eighth
-              of the rate, as published. Without them the flow network learns from scratch, at the
-              full rate and from the first step. The weights are for non-commercial research only.
+              start the flow network, which is then frozen for 5,000 steps, as published. Without
+              them it starts with no motion at all and learns from the first step. Its rate is an
+              eighth of the others' either way. The weights are for non-commercial research only.
 
 Adam (0.9, 0.99), 2e-4, cosine to 1e-7, Charbonnier with eps 1e-12, flips and rotations.
 """
@@ -79,14 +79,15 @@ def parse_variant(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
 
 
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:
-    """Keys of a stage whose flow networks start from official weights; none without a path."""
-    if not path:
-        return {}
+    """Keys of a stage for its flow networks, which start from official weights if given."""
     flows = [f"{tree}/spynet" for tree in subtrees] or ["spynet"]
+    slow = {"lr_scales": tuple((f"^{flow}/", _SPYNET_LR) for flow in flows)}
+    if not path:
+        return slow
     return {
+        **slow,
         "parts": tuple((flow, path) for flow in flows),
         "freeze_steps": tuple((f"^{flow}/", _SPYNET_HELD) for flow in flows),
-        "lr_scales": tuple((f"^{flow}/", _SPYNET_LR) for flow in flows),
     }
 
 

@@ -37,7 +37,10 @@ class FlowLevel(nn.Module):
         """Takes ``ref``, the warped ``supp`` and the flow so far, as channels in this order."""
         for k, width in enumerate(self.widths):
             x = nn.relu(Conv(width, 7, name=f"conv{k}")(x))
-        return Conv(2, 7, name=f"conv{len(self.widths)}")(x)
+        # Without published weights nothing moves at first: random flow points out of the frame,
+        # where features are zero and no gradient leads back.
+        last, zeros = f"conv{len(self.widths)}", nn.initializers.zeros
+        return Conv(2, 7, kernel_init=zeros, bias_init=zeros, name=last)(x)
 
 
 class SPyNet(nn.Module):
