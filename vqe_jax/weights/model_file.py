@@ -114,6 +114,7 @@ def save_model(path: str | os.PathLike[str], file: ModelFile) -> None:
     part = path.with_name(path.name + ".part")
     try:
         save_file(flat, part, metadata=metadata)
+        part.chmod(0o644)  # safetensors leaves it readable by its owner alone
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
