@@ -136,12 +136,12 @@ def command(*arguments: object) -> subprocess.Popen:
 def test_exit_codes_and_an_interrupt(tmp_path, weights):
     """2 for the user's mistake; 130 for Ctrl-C, which leaves nothing half-written behind."""
     missing = command(tmp_path / "no.mp4", tmp_path / "out.mp4", "--model", weights)
-    info = info_of(8, "420", 256, 192)
-    source = lossless(tmp_path / "in.mkv", info, noise(info, 1) * 600)
-    running = command(source, tmp_path / "out.mkv", "--model", weights, "--codec", "ffv1")
     _, said = missing.communicate(timeout=240)
     assert missing.returncode == 2
     assert said == f"error: {tmp_path}/no.mp4: no such file; expected a video\n"
+    info = info_of(8, "420", 256, 192)
+    source = lossless(tmp_path / "in.mkv", info, noise(info, 1) * 900)
+    running = command(source, tmp_path / "out.mkv", "--model", weights, "--codec", "ffv1")
     part = tmp_path / "out.mkv.part"
     for _ in range(4800):
         if part.exists() and part.stat().st_size > 0:

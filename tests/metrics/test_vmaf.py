@@ -41,6 +41,7 @@ def by_files(folder, result, reference):
 
 
 def test_piped_frames_get_the_value_of_files(tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
     reference = clip()
     result = noisy(reference, 0.04)
     found = vmaf(iter(result), iter(reference))
