@@ -121,7 +121,7 @@ def _narrow(dataset: str, stages: tuple[dict, ...], *, every: int, source: str) 
         {"dataset": dataset, "config_name": "qp37", "frames": 5, "crop": 64, "batch": 8}
     )
     config.stages = stages
-    config.eval = ConfigDict({"split": "val", "every": every, "frames": 48})
+    config.eval = ConfigDict({"split": "val", "every": every})
     config.checkpoint = ConfigDict({"every": every, "keep": 2})
     config.source = source
     return config

@@ -205,10 +205,10 @@ def test_options_that_are_refused(options, said):
 
 def test_window_networks_are_judged_where_their_neighbours_are_known(batch):
     network = models.build("vig", **NETWORK)
-    assert adversarial_step._whole_windows(network, batch)[0] == "__call__"
+    assert adversarial_step.whole_windows(network, batch)[0] == "__call__"
     window = models.build("pequenet")
     clip = {k: jnp.zeros((2, 5, 16, 16, 1)) for k in ("raw", "compressed", "weight")}
-    method, cut = adversarial_step._whole_windows(window, clip)
+    method, cut = adversarial_step.whole_windows(window, clip)
     assert method == "inner"
     assert [cut[k].shape[1] for k in ("raw", "compressed", "weight")] == [3, 5, 3]
 

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -141,3 +142,36 @@ def test_mistakes_are_found_before_the_first_step():
         steps.make_place(9)
     with pytest.raises(UserError, match="did you mean 'plain'"):
         steps.kind("plane")
+
+
+class Window(Network):
+    """The mean of three frames, scaled."""
+
+    context = Context(past=1, future=1)
+
+    @nn.compact
+    def __call__(self, clip, *, qp=None, train=False):
+        held = jnp.concatenate([clip[:, :1], clip, clip[:, -1:]], axis=1)
+        mean = (held[:, :-2] + held[:, 1:-1] + held[:, 2:]) / 3
+        return self.param("scale", lambda _: jnp.float32(1.0)) * mean
+
+    def inner(self, clip, *, qp=None, train=False):
+        return self(clip, qp=qp, train=train)[:, 1:-1]
+
+
+def test_window_networks_are_judged_where_their_window_is_whole():
+    stage = parse(config({"name": "s", "steps": 1, "losses": (("l2", 1.0),)})).stages[0]
+    clips = {k: jax.random.uniform(jax.random.key(i), (2, 3, 4, 4, 1))
+             for i, k in enumerate(("compressed", "raw"))}  # fmt: skip
+    network = Window()
+    step = steps.make_step(stage, network, steps.make_place(1))
+    state = step.init_state(network.init(jax.random.key(0), clips["raw"]))
+    _, metrics = step.step_fn(state, clips)
+    middle = clips["compressed"].mean(axis=1) - clips["raw"][:, 1]
+    np.testing.assert_allclose(metrics["loss"], jnp.square(middle).mean(), rtol=1e-5)
+
+
+def test_a_clip_shorter_than_the_window_is_judged_whole():
+    clip = {k: jnp.zeros((1, 2, 4, 4, 1)) for k in ("compressed", "raw")}
+    method, judged = steps.whole_windows(Window(), clip)
+    assert method == "__call__" and judged["raw"].shape[1] == 2

@@ -44,6 +44,7 @@ from vqe_jax.training.step import (
     jit_step,
     loss_weights,
     total_loss,
+    whole_windows,
     without_frozen,
 )
 
@@ -209,20 +210,6 @@ def _frames(clip: Clip) -> Frames:
     return clip.reshape(-1, *clip.shape[2:])
 
 
-def _whole_windows(network: Network, batch: corruption.Batch) -> tuple[str, corruption.Batch]:
-    """The method that enhances the frames to be judged, and the batch cut to them.
-
-    A window network is trained on the frames whose neighbours are all in the clip.
-    """
-    context = network.context
-    length = batch["raw"].shape[1]
-    if context.recurrence != "none" or length <= context.past + context.future:
-        return "__call__", batch
-    inner = slice(context.past, length - context.future)
-    cut = {k: batch[k][:, inner] for k in ("raw", "weight") if k in batch}
-    return "inner", batch | cut
-
-
 class _Trainer:
     """The step's parts, with everything that is static bound."""
 
@@ -268,7 +255,7 @@ class _Trainer:
         noise_key, dropout_key, penalty_key = jax.random.split(key, 3)
         if self.corrupt is not None:
             batch = self.corrupt(noise_key, batch)
-        method, judged = _whole_windows(self.network, batch)
+        method, judged = whole_windows(self.network, batch)
         stage_step = state.step - self.place.first_step
         rate = self.schedule(stage_step)
 

@@ -45,6 +45,7 @@ __all__ = [
     "make_place",
     "make_step",
     "total_loss",
+    "whole_windows",
     "without_frozen",
 ]
 
@@ -195,17 +196,32 @@ def _scalar_metrics(sown: Any) -> Metrics:
     return {name: jnp.mean(jnp.stack(values)) for name, values in found.items()}
 
 
+def whole_windows(network: Network, batch: corruption.Batch) -> tuple[str, corruption.Batch]:
+    """The method that enhances the frames to be judged, and the batch cut to them.
+
+    A window network is trained on the frames whose neighbours are all in the clip, as the official
+    codes do; where there is none, on all frames with the ends repeated.
+    """
+    context = network.context
+    length = batch["raw"].shape[1]
+    if context.recurrence != "none" or length <= context.past + context.future:
+        return "__call__", batch
+    inner = slice(context.past, length - context.future)
+    cut = {k: batch[k][:, inner] for k in ("raw", "weight") if k in batch}
+    return "inner", batch | cut
+
+
 def apply_network(
-    network: Network, variables: Any, batch: corruption.Batch, key: PRNGKeyArray
+    network: Network, variables: Any, batch: corruption.Batch, key: PRNGKeyArray, method: str
 ) -> tuple[Float[Array, "b t h w c"], Any, Metrics]:
-    """Runs a network for training.
+    """Runs a network for training, by the method that :func:`whole_windows` chose.
 
     Returns:
       Its result in float32, its updated other variables, and the metrics that it sowed.
     """
     result, updated = network.apply(
         variables, batch["compressed"], qp=batch.get("qp"), train=True,
-        mutable=["batch_stats", "metrics"], rngs={"dropout": key},
+        mutable=["batch_stats", "metrics"], rngs={"dropout": key}, method=method,
     )  # fmt: skip
     stats = {k: v for k, v in updated.items() if k != "metrics"}
     return result.astype(jnp.float32), stats, _scalar_metrics(updated.get("metrics", {}))
@@ -306,11 +322,12 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
         if corrupt is not None:
             batch = corrupt(noise_key, batch)
         stage_step = state.step - place.first_step
+        method, judged = whole_windows(network, batch)
 
         def loss_fn(params: Any) -> tuple[Array, Any]:
             variables = {"params": without_frozen(stage, params), **state.stats}
-            result, stats, sown = apply_network(network, variables, batch, dropout_key)
-            loss, values = total_loss(terms, result, batch["raw"], batch, weights)
+            result, stats, sown = apply_network(network, variables, batch, dropout_key, method)
+            loss, values = total_loss(terms, result, judged["raw"], judged, weights)
             return loss, (stats, values | sown)
 
         (loss, (stats, values)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
