@@ -1,6 +1,7 @@
 """The suite's strictness: dtype and rank promotion, typed shapes, eight fake devices."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "vqe_jax" / "jit"))
@@ -20,6 +21,10 @@ install_import_hook("vqe_jax", "beartype.beartype")
 # Compiling takes as long as it takes; a property is not about time.
 hypothesis.settings.register_profile("vqe_jax", deadline=None)
 hypothesis.settings.load_profile("vqe_jax")
+
+# Started in the background, a suite ignores Ctrl-C, and so would the programs that it interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("VQE_SHARED", Path(__file__).parents[2] / "shared"))
 
