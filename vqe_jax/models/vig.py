@@ -196,7 +196,6 @@ class VIG(Network):
 
         ``weight_init="uniform"`` is PyTorch's default, which shrinks the signal at every layer;
         ``"high_pass"`` keeps its variance and begins with kernels that do not see brightness.
-        A narrow network gains from its first thousand steps with the latter, not with the former.
         """
         lost = sum(k - 1 for k in self.temporal_kernels)
         if lost != self._slices - 1:
