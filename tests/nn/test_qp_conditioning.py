@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 
 from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.models.pequenet import QPHead
 from vqe_jax.models.shapes import variable_shapes
 from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, QPScale, check_qp, qp_weights
 
@@ -73,14 +76,15 @@ def test_scale_acts_by_channel_and_clip():
         module.apply(variables, x, jnp.array([30, 37]))
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("vig", {"width": 4, "down_widths": (4, 4, 4)}),
-        ("stdf", {"radius": 1, "features": 4, "qe_features": 4, "qe_depth": 3, "depth": 1}),
-    ],
-)
-def test_other_networks_take_the_qp(name, options):
+SMALL = {
+    "vig": {"width": 4, "down_widths": (4, 4, 4)},
+    "stdf": {"radius": 1, "features": 4, "qe_features": 4, "qe_depth": 3, "depth": 1},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_other_networks_take_the_qp(name):
+    options = SMALL[name]
     network = models.build(name, qp_conditioning=True, **options)
     with pytest.raises(UserError, match="qp is 30"):
         network.check_qp(30)
@@ -90,3 +94,37 @@ def test_other_networks_take_the_qp(name, options):
     clip = jnp.zeros((2, 3, 8, 8, 1))
     with pytest.raises(UserError, match="qp is missing"):
         jax.eval_shape(lambda key: network.init(key, clip), jax.random.key(0))
+
+
+def _between(low, middle, high):
+    """How far along the way from one result to another a third one is."""
+    way = np.asarray(high - low, np.float64).ravel()
+    return float(np.asarray(middle - low, np.float64).ravel() @ way / (way @ way))
+
+
+def _head_results(key):
+    """PeQuENet's head on the same features at three QPs."""
+    x = jax.random.normal(jax.random.key(7), (1, 6, 8, 8))
+    head = QPHead(8, interpolate=True)
+    qps = jnp.array([32, 34, 37])
+    return head.init_with_output(key, jnp.repeat(x, 3, axis=0), qps)[0]
+
+
+def _network_results(name, key):
+    """What one network, conditioned on the QP, adds to the same clip at three QPs."""
+    network = models.build(name, qp_conditioning=True, qp_interpolation=True, **SMALL[name])
+    clip = jnp.repeat(jax.random.uniform(jax.random.key(7), (1, 3, 8, 8, 1)), 3, axis=0)
+    return network.init_with_output(key, clip, qp=jnp.array([32, 34, 37]))[0] - clip
+
+
+@pytest.mark.parametrize("name", ["pequenet", *SMALL])
+def test_an_in_between_qp_gives_an_in_between_result_on_average(name):
+    """The factors are monotone between two trained QPs; what follows them bends the way a little.
+
+    Taking the nearest QP in place of interpolating gives 0, extrapolating more than 1; a share by
+    the distance in QP, (34 - 32) / (37 - 32), is what a network without nonlinearities would give.
+    """
+    results = jax.jit(_head_results if name == "pequenet" else partial(_network_results, name))
+    places = [_between(*results(jax.random.key(seed))) for seed in range(5)]
+    assert all(0 < place < 1 for place in places)
+    assert np.mean(places) == pytest.approx(0.4, abs=0.1)

@@ -209,6 +209,7 @@ def test_a_changed_config_is_said(tiny, tmp_path):
         ({"dtype": "bfloat16"}, "computes in float32 only"),
         ({"model_kwargs": {"channels": 3}}, "channels=3, but data.color='luma'"),
         ({"eval": {"clips": ("wave",)}}, "no clip 'wave'.*'waves'"),
+        ({"eval": {"protocol": "psnr"}}, "eval.protocol='psnr' does not exist.*'psnr_y'"),
         (
             {"devices": 2, "data": {"frames": 2, "crop": 8, "batch": 3}},
             "batch of 3 does not divide",

@@ -30,7 +30,16 @@ def test_a_line_a_record_and_one_for_people(tmp_path):
     }  # fmt: skip
     first, second = output.getvalue().splitlines()
     assert first == " 100/1000 main loss 0.5 lr 0.0001 steps/s 2 left 0:07:30"
-    assert "mean +0.2500 dB, worst -0.5000 dB (x), best so far" in second
+    assert "delta PSNR mean +0.2500 dB, worst -0.5000 dB (x), best so far" in second
+
+
+def test_a_validation_by_another_metric_has_its_name_and_no_decibels(tmp_path):
+    output = io.StringIO()
+    record = {"gain_lpips_mean": 0.25, "gain_lpips_worst": 0.125, "worst_clip": "x"}
+    with MetricsWriter(tmp_path, first_step=0, total_steps=10, output=output) as writer:
+        writer.validation(5, "main", record, key="gain_lpips")
+    assert "gain LPIPS mean +0.2500, worst +0.1250 (x)" in output.getvalue()
+    assert records(tmp_path)[0]["gain_lpips_mean"] == 0.25
 
 
 def test_steps_that_are_done_again_are_not_told_twice(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.synthetic import Batches, Tiny, config
+from vqe_jax import losses
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Network
 from vqe_jax.nn.recurrence import scan_time
@@ -69,6 +70,29 @@ def test_a_step_says_what_it_did():
     assert metrics["loss"] == pytest.approx(total, rel=1e-6)
     assert metrics["grad_norm"] > 0 and metrics["param_norm"] > 0 and metrics["state_norm"] > 0
     assert metrics["learning_rate"] == pytest.approx(1e-2)
+
+
+def test_a_loss_may_be_taken_twice_each_with_its_own_weights(monkeypatch):
+    """Distances that only multiply by what they are given, in place of two networks."""
+
+    def lpips(pred, target, *, variables, net="alex"):
+        return variables * jnp.mean(jnp.abs(pred - target))
+
+    known = {"lpips_alex": 2.0, "lpips_vgg": 3.0}
+
+    class Found:
+        def __init__(self, name):
+            self.variables = np.float32(known[name])
+
+    monkeypatch.setattr(losses.perceptual, "lpips", lpips)
+    monkeypatch.setattr(steps, "load_perceptual", Found)
+    step, state = start(
+        losses=(("lpips", 1.0), ("l1", 0.5), ("lpips", 10.0, {"net": "vgg"}))
+    )  # fmt: skip
+    _, metrics = run(step, state, 1)
+    alex, vgg, l1 = (metrics[f"loss/{k}"] for k in ("lpips_1", "lpips_2", "l1"))
+    np.testing.assert_allclose([alex, vgg], [2 * l1, 3 * l1], rtol=1e-6)
+    assert metrics["loss"] == pytest.approx(alex + 0.5 * l1 + 10 * vgg, rel=1e-6)
 
 
 def test_batch_statistics_and_the_average_move():

@@ -77,8 +77,7 @@ def enhance_frames(
         contradict the network.
     """
     ready = resolve(model, variables)
-    if check_qp := getattr(ready.network, "check_qp", None):
-        check_qp(qp)  # a compiled network could not say it
+    ready.network.check_qp(qp)  # a compiled network could not say it
     if chunk is not None and chunk < 1:
         raise UserError(f"chunk={chunk} must be at least 1 frame")
     if guard and guard.limit is None:

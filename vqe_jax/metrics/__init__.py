@@ -7,6 +7,7 @@ from vqe_jax.metrics.fluctuation import peak_valley_difference, standard_deviati
 from vqe_jax.metrics.kid import KID, kid
 from vqe_jax.metrics.lpips import lpips, lpips_map
 from vqe_jax.metrics.ms_ssim import ms_ssim
+from vqe_jax.metrics.perceptual import PERCEPTUAL_PROTOCOLS, perceptual_protocol
 from vqe_jax.metrics.pooling import Mean, pool
 from vqe_jax.metrics.protocols import PROTOCOLS, Protocol, protocol
 from vqe_jax.metrics.psnr import mse, psnr, quantise
@@ -15,6 +16,7 @@ from vqe_jax.metrics.vmaf import VMAF, vmaf
 
 __all__ = [
     "KID",
+    "PERCEPTUAL_PROTOCOLS",
     "PROTOCOLS",
     "VMAF",
     "Mean",
@@ -31,6 +33,7 @@ __all__ = [
     "ms_ssim",
     "mse",
     "peak_valley_difference",
+    "perceptual_protocol",
     "pool",
     "protocol",
     "psnr",

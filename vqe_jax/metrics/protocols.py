@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.metrics.ms_ssim import ms_ssim
 from vqe_jax.metrics.psnr import psnr, quantise
 from vqe_jax.metrics.ssim import ssim
 
@@ -98,6 +99,9 @@ def _protocols() -> dict[str, Protocol]:
         ("ssim_rgb_gaussian", "ssim", "rgb", "uint8",
          "SSIM of RGB, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits, mean of the "
          "channels (BasicSR, mmediting, NTIRE)", gaussian),
+        ("ms_ssim_y", "ms-ssim", "luma", "uint8", "MS-SSIM of Y, five scales, 8 bits", ms_ssim),
+        ("ms_ssim_rgb", "ms-ssim", "rgb", "uint8",
+         "MS-SSIM of RGB, mean of the channels, five scales, 8 bits (NTIRE)", ms_ssim),
     ]  # fmt: skip
     return {row[0]: Protocol(*row) for row in rows}  # type: ignore[arg-type]
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 import flax.linen as nn
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.ops.pad import crop_to_size, pad_to_multiple
@@ -61,6 +62,18 @@ class Network(nn.Module):
     ) -> Float[Array, "b t h2 w2 c"]:
         """The network itself, on frames of a size that suits it."""
         raise NotImplementedError
+
+    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
+        """Refuses a QP that the network cannot be told; the default takes any.
+
+        Compiled functions cannot say it, so whoever feeds a network asks before.
+
+        Args:
+          qp: quantisation parameters, or None where none is known.
+
+        Raises:
+          UserError: in a network conditioned on the QP, one that it was not trained for.
+        """
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None

@@ -49,7 +49,7 @@ class Feed:
         seed: int,
         start: int,
         sharding: NamedSharding,
-        check_qp: Callable[[Any], None] | None = None,
+        check_qp: Callable[[Any], None] = lambda _: None,
     ) -> None:
         """Opens the pipeline at batch ``start``.
 
@@ -82,7 +82,7 @@ class Feed:
         if self._ahead is None:
             self._before = self._iterator.get_state()
             batch = next(self._iterator)
-            if self._check_qp is not None and "qp" in batch:
+            if "qp" in batch:
                 self._check_qp(batch["qp"])
             names = [str(n) for n in np.ravel(batch.get("name", []))]
             arrays = {k: v for k, v in batch.items() if np.asarray(v).dtype.kind in "fiu"}

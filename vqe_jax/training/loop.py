@@ -217,8 +217,9 @@ class StageRun:
         self.feed = Feed(
             data_config(plan.data, self.stage.data, "config.data"),
             seed=plan.seed, start=first, sharding=place.split,
-            check_qp=getattr(self.network, "check_qp", None),
+            check_qp=self.network.check_qp,
         )  # fmt: skip
+        self.judge = plan.eval and validation.find_judge(plan.eval.protocol, self.network)
         self.meter = Meter()
         self._skips: list[str] = []
         self.state = self._first_state(previous) if arrays is None else self._restored(arrays)
@@ -326,8 +327,8 @@ class StageRun:
         if session.primary:
             variables = jax.device_get(exported_variables(self.state))
             gains = validation.validate(
-                self.network, variables, session.clips, session.plan.eval
-            )  # fmt: skip
+                self.network, variables, session.clips, session.plan.eval, self.judge
+            )
             self._judge(gains, variables)
         barrier(f"validated {session.progress.step}")
 
@@ -335,14 +336,16 @@ class StageRun:
         session, progress = self.session, self.session.progress
         better = gains.score > (-math.inf if progress.best_score is None else progress.best_score)
         record = {
-            "delta_psnr_mean": gains.mean,
-            "delta_psnr_worst": gains.worst,
+            f"{gains.key}_mean": gains.mean,
+            f"{gains.key}_worst": gains.worst,
             "worst_clip": gains.worst_clip,
             "score": gains.score,
             "by_clip": gains.by_clip,
         }
         note = ", best so far" if better else ""
-        session.writer.validation(progress.step, self.stage.name, record, note=note)
+        session.writer.validation(
+            progress.step, self.stage.name, record, key=gains.key, note=note
+        )  # fmt: skip
         if better:
             progress.best_score, progress.best_step = gains.score, progress.step
             self._export(session.workdir / "best.safetensors", variables, record)

@@ -93,13 +93,29 @@ class MetricsWriter:
         self.say(f"{step:>{self._width}}/{self._total} {stage} {shown}{skipped}{left}")
 
     def validation(
-        self, step: int, stage: str, values: Mapping[str, Any], *, note: str = ""
+        self,
+        step: int,
+        stage: str,
+        values: Mapping[str, Any],
+        *,
+        key: str = "delta_psnr",
+        note: str = "",
     ) -> None:
-        """Records a validation: ``delta_psnr_mean``, ``_worst``, ``by_clip``, ``score``."""
+        """Records a validation: ``KEY_mean``, ``KEY_worst``, ``worst_clip`` and what else it has.
+
+        Args:
+          step: steps taken.
+          stage: under way.
+          values: the record.
+          key: what was gained: "delta_psnr", in dB, or "gain_lpips" etc.
+          note: ends the printed line.
+        """
+        kind, _, quantity = key.partition("_")
+        unit = " dB" if quantity == "psnr" else ""
         self._record({"step": step, "kind": "validation", "stage": stage, **values})
         self.say(
-            f"{step:>{self._width}}/{self._total} {stage} validation: delta PSNR mean "
-            f"{values['delta_psnr_mean']:+.4f} dB, worst {values['delta_psnr_worst']:+.4f} dB "
+            f"{step:>{self._width}}/{self._total} {stage} validation: {kind} {quantity.upper()} "
+            f"mean {values[f'{key}_mean']:+.4f}{unit}, worst {values[f'{key}_worst']:+.4f}{unit} "
             f"({values['worst_clip']}){note}"
         )
 

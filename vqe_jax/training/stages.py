@@ -153,8 +153,9 @@ class Evaluation:
       config_name: its variant, or several; None: that of ``data``.
       inputs_dir: folder of another network's results in place of the compressed clips, as in
         ``data``; None: the compressed clips.
-      protocol: a name of :mod:`vqe_jax.metrics`; None: "psnr_y", or "psnr_rgb_uint8" for a network
-        on RGB.
+      protocol: what the best model is chosen by: a name of :mod:`vqe_jax.metrics` ("ssim_y",
+        "lpips_alex" on RGB, "lpips_alex_y" on luma, ...); None: "psnr_y", or "psnr_rgb_uint8" for
+        a network on RGB. Where smaller is better, the gain is what it falls by.
       clips: names of the clips; empty: all.
       frames: at most so many of each clip, from the start; None: all.
       every: steps between validations; 0: at the end of a stage only.

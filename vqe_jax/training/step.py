@@ -129,7 +129,7 @@ def total_loss(
     batch: corruption.Batch,
     weights: dict[str, Any] | None = None,
 ) -> tuple[Float[Array, ""], Metrics]:
-    """The weighted sum of a stage's losses, and each by its name.
+    """The weighted sum of a stage's losses, and each by its name (numbered where one is repeated).
 
     A loss that has a keyword of the name of a batch's entry (``weight``, ``qp``) is given it.
 
@@ -142,14 +142,14 @@ def total_loss(
     """
     values = {}
     total = jnp.zeros(())
-    for term, loss in terms:
+    for label, (term, loss) in zip(_labels(terms), terms, strict=True):
         extras: dict[str, Any] = {
             k: batch[k] for k in ("weight", "qp") if k in batch and k in losses.keywords(loss)
         }
-        if weights and term.name in weights:
-            extras["variables"] = weights[term.name]
+        if weights and (name := _weights_of(term, loss)):
+            extras["variables"] = weights[name]
         value = loss(prediction, target, **extras)
-        values[f"loss/{term.name}"] = value
+        values[f"loss/{label}"] = value
         total = total + term.weight * value
     return total, values
 
@@ -172,19 +172,33 @@ def build_terms(stage: Stage) -> list[tuple[Term, losses.Loss]]:
 
 
 def loss_weights(terms: list[tuple[Term, losses.Loss]], place: Place) -> dict[str, Any]:
-    """Variables of the frozen networks that losses look through, by loss, on the devices.
+    """Variables of the frozen networks that losses look through, by network, on the devices.
 
     They enter the step as arguments: constants of that size are slow to compile.
 
     Raises:
       UserError: weights that are not at hand; says how to get them.
     """
-    found = {}
-    for term, loss in terms:
-        if "variables" in losses.keywords(loss):
-            named = {k: v for k, v in term.options.items() if k in ("net", "depth")}
-            found[term.name] = load_perceptual(weights_name(term.name, **named)).variables
+    names = [name for term, loss in terms if (name := _weights_of(term, loss))]
+    found = {name: load_perceptual(name).variables for name in dict.fromkeys(names)}
     return jax.device_put(found, place.replicated)
+
+
+def _weights_of(term: Term, loss: losses.Loss) -> str | None:
+    """Name of the perceptual weights that a loss takes; None if it takes none."""
+    if "variables" not in losses.keywords(loss):
+        return None
+    named = {k: v for k, v in term.options.items() if k in ("net", "depth")}
+    return weights_name(term.name, **named)
+
+
+def _labels(terms: list[tuple[Term, losses.Loss]]) -> list[str]:
+    """A name for each term in the metrics; terms of one loss are told apart by number."""
+    names = [term.name for term, _ in terms]
+    return [
+        name if names.count(name) == 1 else f"{name}_{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]
 
 
 def _scalar_metrics(sown: Any) -> Metrics:

@@ -1,7 +1,8 @@
 """Validation on whole clips, through the same streaming engine that enhances files.
 
-A clip's gain is the mean over its frames of the metric after minus before, by a named protocol of
-:mod:`vqe_jax.metrics` (PSNR of unrounded luma, or of 8-bit RGB, unless the config names another).
+A clip's gain is the mean over its frames of the metric after minus before (before minus after
+where smaller is better), by a named protocol of :mod:`vqe_jax.metrics`: PSNR of unrounded luma, or
+of 8-bit RGB, unless the config names another.
 Nothing guards the recurrent state here: a run-away must show in the worst clip.
 """
 
@@ -18,24 +19,28 @@ from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.pipeline import to_float
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.inference.stream import enhance_frames
-from vqe_jax.metrics import protocol
+from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol, protocol
+from vqe_jax.metrics.perceptual import weights_of
 from vqe_jax.models import Network
 from vqe_jax.training.stages import Evaluation
+from vqe_jax.weights import load_perceptual
 
-__all__ = ["Gains", "open_clips", "validate"]
+__all__ = ["Gains", "find_judge", "open_clips", "validate"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Gains:
-    """Delta PSNR in dB of each clip.
+    """What each clip gained: delta PSNR in dB, say. More is better, whatever the metric.
 
     Attributes:
       by_clip: clip name -> gain.
       worst_weight: share of the worst clip in the score.
+      quantity: of the protocol: "psnr", "lpips", ...
     """
 
     by_clip: dict[str, float]
     worst_weight: float = 0.5
+    quantity: str = "psnr"
 
     @property
     def mean(self) -> float:
@@ -52,6 +57,11 @@ class Gains:
         """What the best model is chosen by."""
         value = (1 - self.worst_weight) * self.mean + self.worst_weight * self.worst
         return value if np.isfinite(value) else -np.inf
+
+    @property
+    def key(self) -> str:
+        """How records call it: "delta_psnr", or "gain_lpips" etc."""
+        return "delta_psnr" if self.quantity == "psnr" else f"gain_{self.quantity}"
 
     @property
     def worst_clip(self) -> str:
@@ -92,7 +102,45 @@ def _frames(pair: Pair, side: str, count: int, channels: int) -> Iterator[np.nda
         yield frame[..., None] if channels == 1 else frame
 
 
-def validate(network: Network, variables: Any, clips: Sequence[Pair], section: Evaluation) -> Gains:
+def find_judge(name: str | None, network: Network) -> Protocol:
+    """The protocol that the best model is chosen by.
+
+    Args:
+      name: the config's ``eval.protocol``; None: PSNR.
+      network: decides between luma and RGB.
+
+    Raises:
+      UserError: no such protocol, one of the other colour, or weights that are not at hand.
+    """
+    colour = "luma" if getattr(network, "channels", 1) == 1 else "rgb"
+    name = name or {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"}[colour]
+    known = [*PROTOCOLS, *PERCEPTUAL_PROTOCOLS]
+    if name not in known:
+        raise UserError(f"eval.protocol={name!r} does not exist{near_misses(name, known)}")
+    if (fitting := _colour_of(name)) != colour:
+        there = ", ".join(n for n in known if _colour_of(n) == colour)
+        raise UserError(
+            f"eval.protocol={name!r} is defined on {fitting} and the model works on {colour}; "
+            f"choose one of {there}"
+        )
+    if name in PROTOCOLS:
+        return protocol(name)
+    return perceptual_protocol(name, load_perceptual(weights_of(name)).variables)
+
+
+def _colour_of(name: str) -> str:
+    if name in PROTOCOLS:
+        return PROTOCOLS[name].colour
+    return "luma" if name.endswith("_y") else "rgb"
+
+
+def validate(
+    network: Network,
+    variables: Any,
+    clips: Sequence[Pair],
+    section: Evaluation,
+    judge: Protocol | None = None,
+) -> Gains:
     """Enhances the clips and measures what was gained.
 
     Args:
@@ -100,13 +148,14 @@ def validate(network: Network, variables: Any, clips: Sequence[Pair], section: E
       variables: its variables.
       clips: from :func:`open_clips`.
       section: the config's ``eval``.
+      judge: of :func:`find_judge`; None finds it anew.
 
     Returns:
       The gain of each clip; clips of one name at several QPs are told apart by ``@qp``.
     """
     channels = getattr(network, "channels", 1)
-    default = "psnr_y" if channels == 1 else "psnr_rgb_uint8"
-    judge = protocol(section.protocol or default)
+    judge = judge or find_judge(section.protocol, network)
+    sign = 1 if judge.higher_is_better else -1
     gains: dict[str, float] = {}
     for pair in clips:
         count = min(len(pair), section.frames or len(pair))
@@ -115,9 +164,9 @@ def validate(network: Network, variables: Any, clips: Sequence[Pair], section: E
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
         deltas = [
-            float(judge(after, truth) - judge(source, truth))
+            sign * float(judge(after, truth) - judge(source, truth))
             for after, source, truth in zip(enhanced, before, raw, strict=True)
         ]
         name = pair.name if pair.name not in gains else f"{pair.name}@{pair.qp}"
         gains[name] = float(np.mean(deltas))
-    return Gains(gains, section.worst_weight)
+    return Gains(gains, section.worst_weight, judge.quantity)
