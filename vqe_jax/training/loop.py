@@ -219,7 +219,7 @@ class StageRun:
             seed=plan.seed, start=first, sharding=place.split,
             check_qp=self.network.check_qp,
         )  # fmt: skip
-        self.judge = plan.eval and validation.find_judge(plan.eval.protocol, self.network)
+        self.judge = validation.find_judge(plan.eval.protocol, self.network) if plan.eval else None
         self.meter = Meter()
         self._skips: list[str] = []
         self.state = self._first_state(previous) if arrays is None else self._restored(arrays)
