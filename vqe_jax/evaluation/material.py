@@ -5,16 +5,29 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vqe_jax.data import Pair
+from vqe_jax.data.planes import frame_at
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.classes import class_of, plain_name
-from vqe_jax.video import FrameQP, frame_qps, luma, mean_p_offset, mean_p_qp, open_reader, to_rgb
+from vqe_jax.video import (
+    Frame,
+    FrameQP,
+    VideoInfo,
+    frame_qps,
+    from_rgb,
+    luma,
+    mean_p_offset,
+    mean_p_qp,
+    open_reader,
+    to_rgb,
+    with_luma,
+)
 
 __all__ = ["Clip", "clip_from_files", "clips_from_pairs"]
 
@@ -34,6 +47,8 @@ class Clip:
       frame_types: a letter a frame, ``"?"`` where unknown.
       frame_qps: QP of each frame; -1 where unknown.
       reader: ``(side, colour) -> frames``; see :meth:`frames`.
+      originals: ``side -> decoded frames``, which lend what a conversion between colours needs
+        beside the pictures; None where there are none. With their description.
     """
 
     name: str
@@ -46,6 +61,7 @@ class Clip:
     frame_types: str
     frame_qps: tuple[int, ...]
     reader: Callable[[str, str], Iterator[np.ndarray]]
+    originals: Callable[[str], Iterator[tuple[Frame, VideoInfo]]] | None = None
 
     @property
     def group(self) -> str:
@@ -79,6 +95,31 @@ class Clip:
                 f"{self.name}: the {side} clip ends after {done} frames, expected {self.count}"
             )
 
+    def converted(
+        self, frames: Iterable[np.ndarray], colour: str, *, chroma: str = "compressed"
+    ) -> Iterator[np.ndarray]:
+        """Versions of this clip's frames in the other colour.
+
+        Args:
+          frames: ``[h, w, 1]`` or ``[h, w, 3]``, all of the clip in order.
+          colour: what to make of them: ``"rgb"`` of luma, ``"luma"`` of RGB.
+          chroma: whose chroma luma is joined with: that of the ``"compressed"`` clip, or of the
+            ``"raw"`` one (PeQuENet's protocol, which sees the damage of luma alone).
+
+        Yields:
+          float32 ``[h, w, c]`` in [0, 1], from code values of the file's bits.
+
+        Raises:
+          UserError: a clip without chroma.
+        """
+        if self.originals is None:
+            raise UserError(f"{self.name} has no chroma; choose metrics of luma (psnr_y, ssim_y)")
+        for values, (frame, info) in zip(frames, self.originals(chroma), strict=False):
+            if colour == "rgb":
+                yield to_rgb(with_luma(frame, values[..., 0]), info)
+            else:
+                yield luma(from_rgb(values, info, like=frame), info)[..., None]
+
 
 def clips_from_pairs(pairs: Sequence[Pair], *, limit: int | None = None) -> list[Clip]:
     """The pairs of a data set.
@@ -99,6 +140,11 @@ def _from_pair(pair: Pair, limit: int | None) -> Clip:
             yield frame[..., None] if colour == "luma" else frame
 
     height, width = pair.size
+
+    def originals(side: str) -> Iterator[tuple[Frame, VideoInfo]]:
+        planes = pair.planes(side)
+        return ((frame_at(planes, i, width, height), pair.info.video) for i in range(len(pair)))
+
     return Clip(
         name=pair.name,
         qp=pair.qp,
@@ -110,6 +156,7 @@ def _from_pair(pair: Pair, limit: int | None) -> Clip:
         frame_types=pair.frame_types,
         frame_qps=pair.frame_qps,
         reader=read,
+        originals=originals,
     )
 
 
@@ -171,6 +218,7 @@ def clip_from_files(
         frame_types="".join(q.frame_type or "?" for q in qps) or "?" * total,
         frame_qps=tuple(-1 if q.qp is None else q.qp for q in qps) or (-1,) * total,
         reader=read,
+        originals=lambda side: ((frame, readers[side].info) for frame in readers[side]),
     )
 
 

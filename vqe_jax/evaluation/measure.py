@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import tempfile
@@ -36,10 +37,12 @@ class Options:
     Attributes:
       self_ensemble: average over the eight flips and quarter turns.
       stream: keyword arguments of :func:`vqe_jax.inference.enhance_frames`.
+      chroma: whose chroma luma is joined with for metrics of RGB: "compressed" or "raw".
     """
 
     self_ensemble: bool = False
     stream: dict[str, Any] = dataclasses.field(default_factory=dict)
+    chroma: str = "compressed"
 
     def enhance(
         self, ready: Ready, frames: Iterable[np.ndarray], qp: int | None, **more: Any
@@ -57,11 +60,13 @@ class ClipResult:
 
     Attributes:
       clip: the clip.
-      values: protocol -> column (``"compressed"`` or a model's label) -> one value a frame.
+      values: protocol -> column (``"compressed"`` or a model's label) -> one value a frame;
+        without the protocols that this clip has no value for.
       speed: label -> frames per second of the enhancement alone, compilation excluded.
       events: label -> what the guard of the recurrent state had to do.
       crops: column (``"raw"`` too) -> the same small part of the middle frame, ``[h, w, c]``.
-      totals: metric of whole clips -> column -> its value.
+      totals: metric of whole clips -> column -> its value; without those that have none.
+      left_out: metric -> why this clip has no value for it.
     """
 
     clip: Clip
@@ -70,6 +75,7 @@ class ClipResult:
     events: dict[str, tuple[str, ...]]
     crops: dict[str, np.ndarray]
     totals: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    left_out: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def gain(self, protocol: str, label: str) -> np.ndarray:
         """Model minus compressed, frame by frame."""
@@ -91,13 +97,16 @@ def measure(
     Args:
       clip: what to enhance.
       subjects: the models; all of one colour.
-      protocols: the metrics; of that colour.
+      protocols: the metrics.
       options: how to enhance.
       on_frame: called after every frame of every column.
       clip_metrics: metrics of whole clips. Enhanced frames are kept for them in a temporary file,
         as 8-bit integers.
     """
     colour = subjects[0].colour
+    left_out = _unfit(clip, protocols, clip_metrics)
+    protocols = [p for p in protocols if p.name not in left_out]
+    clip_metrics = [m for m in clip_metrics if m.name not in left_out]
     values: dict[str, dict[str, np.ndarray]] = {p.name: {} for p in protocols}
     speed, events = {}, {}
     totals: dict[str, dict[str, float]] = {m.name: {} for m in clip_metrics}
@@ -111,10 +120,12 @@ def measure(
 
     def judge(column: str, frames: Iterable[np.ndarray]) -> None:
         with contextlib.closing(_Spool(frames, kept=bool(clip_metrics))) as spool:
-            _judge(clip, colour, spool, protocols, values, column, on_frame)
+            view = functools.partial(_view, clip, own=colour, chroma=options.chroma)
+            _judge(clip, view, spool, protocols, values, column, on_frame)
             for metric in clip_metrics:
-                truth = clip.frames("raw", colour)
-                totals[metric.name][column] = float(metric.metric(spool.again(), truth))
+                wanted = metric.colour or colour
+                seen, truth = view(spool.again(), wanted), clip.frames("raw", wanted)
+                totals[metric.name][column] = float(metric.metric(seen, truth))
 
     judge(COMPRESSED, clip.frames(COMPRESSED, colour))
     for subject in subjects:
@@ -124,7 +135,32 @@ def measure(
         speed[subject.label] = _speed(clip, subject, options)
         events[subject.label] = tuple(map(str, noted))
         crops[subject.label] = np.clip(seen.kept[part], 0, 1)
-    return ClipResult(clip, values, speed, events, crops, totals)
+    return ClipResult(clip, values, speed, events, crops, totals, left_out)
+
+
+def _unfit(
+    clip: Clip, protocols: Sequence[Protocol], clip_metrics: Sequence[ClipMetric]
+) -> dict[str, str]:
+    """The metrics that a clip is too small or too short for, and why."""
+    side = min(clip.width, clip.height)
+    small = {
+        p.name: f"it needs {p.min_side} pixels a side, the clip is {clip.width}x{clip.height}"
+        for p in protocols
+        if side < p.min_side
+    }
+    short = {
+        m.name: f"it needs {m.min_frames} frames, the clip has {clip.count}"
+        for m in clip_metrics
+        if clip.count < m.min_frames
+    }
+    return small | short
+
+
+def _view(
+    clip: Clip, frames: Iterable[np.ndarray], wanted: str, *, own: str, chroma: str
+) -> Iterator[np.ndarray]:
+    """Frames in the colour that a metric wants."""
+    return iter(frames) if wanted == own else clip.converted(frames, wanted, chroma=chroma)
 
 
 def _enhanced(
@@ -137,16 +173,23 @@ def _enhanced(
 
 def _judge(
     clip: Clip,
-    colour: str,
+    view: Callable[..., Iterator[np.ndarray]],
     frames: Iterable[np.ndarray],
     protocols: Sequence[Protocol],
     values: dict[str, dict[str, np.ndarray]],
     column: str,
     on_frame: Callable[[], None],
 ) -> None:
+    colours = sorted({p.colour for p in protocols})
+    copies = itertools.tee(frames, max(len(colours), 1))
+    pairs = [
+        zip(view(copy, c), clip.frames("raw", c), strict=True)
+        for copy, c in zip(copies, colours, strict=False)
+    ]
     rows = []
-    for frame, truth in zip(frames, clip.frames("raw", colour), strict=True):
-        rows.append([float(p(frame, truth)) for p in protocols])
+    for found in zip(*pairs, strict=True) if pairs else zip(copies[0]):
+        seen = dict(zip(colours, found, strict=False))
+        rows.append([float(p(*seen[p.colour])) for p in protocols])
         on_frame()
     for protocol, row in zip(protocols, zip(*rows, strict=True), strict=True):
         values[protocol.name][column] = np.array(row, np.float32)

@@ -58,6 +58,7 @@ def draw(
 
     protocol = next((p for p in protocols if p.quantity == "psnr"), protocols[0])
     labels = [s.label for s in subjects]
+    results = [r for r in results if protocol.name in r.values]
     for r in sorted_results(results)[:_MOST]:
         known = "" if r.clip.qp is None else f"_qp{r.clip.qp}"
         stem = re.sub(r"[^\w.-]+", "_", r.clip.name + known)

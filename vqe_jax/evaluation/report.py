@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import os
 import platform
@@ -17,6 +18,7 @@ import numpy as np
 
 import vqe_jax
 from vqe_jax.evaluation import plots
+from vqe_jax.evaluation.comparisons import comparison_tables
 from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
@@ -38,6 +40,7 @@ class Report:
       command: how to have it again.
       date: when it was made.
       clip_metrics: the metrics of whole clips.
+      missing: metrics that were asked for and cannot be measured here -> why.
     """
 
     results: Sequence[ClipResult]
@@ -46,11 +49,19 @@ class Report:
     command: str
     date: str
     clip_metrics: Sequence[ClipMetric] = ()
+    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def tables(self) -> list[Table]:
         """All that the results allow."""
-        return all_tables(self.results, self.subjects, self.protocols, self.clip_metrics)
+        labels = [s.label for s in self.subjects]
+        tables = all_tables(self.results, self.subjects, self.protocols, self.clip_metrics)
+        ordered = sorted_results(self.results)
+        for qp, group in itertools.groupby(ordered, key=lambda r: r.clip.qp):
+            tables += comparison_tables(
+                list(group), labels, self.protocols, self.clip_metrics, self.missing, qp
+            )  # fmt: skip
+        return tables
 
     @property
     def descriptions(self) -> dict[str, str]:
@@ -60,11 +71,16 @@ class Report:
 
     @property
     def remarks(self) -> list[str]:
-        """One line a model and metric: mean, worst clip, and what the guard had to do."""
-        lines = []
+        """What is missing; then of each model and metric mean and worst clip, and of the guard."""
+        lines = [f"{name} is missing: {why}" for name, why in self.missing.items()]
+        for r in self.results:
+            lines += [f"{m} is not measured on {_name(r)}: {why}" for m, why in r.left_out.items()]
         for s in self.subjects:
             for p in self.protocols:
-                gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in self.results}
+                measured = [r for r in self.results if p.name in r.values]
+                gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in measured}
+                if not gains:
+                    continue
                 worst = (min if p.higher_is_better else max)(gains, key=lambda n: gains[n])
                 lines.append(
                     f"{s.label}: {p.name} {np.mean(list(gains.values())):+.4f} in the mean over "
@@ -194,9 +210,10 @@ def _as_json(report: Report) -> dict[str, Any]:
             "name": c.name, "class": c.group, "qp": c.qp, "width": c.width, "height": c.height,
             "frames": c.count, "kbps": c.kbps, "means": means,
             "gain": {p.name: {k: _finite(r.gain(p.name, k).mean()) for k in labels}
-                     for p in report.protocols},
+                     for p in report.protocols if p.name in r.values},
             "totals": {name: {k: _finite(v) for k, v in columns.items()}
                        for name, columns in r.totals.items()},
+            "left_out": r.left_out,
             "fps": r.speed, "guard": {k: list(v) for k, v in r.events.items()},
         })  # fmt: skip
     return {
@@ -204,6 +221,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "date": report.date,
         "environment": environment(),
         "protocols": report.descriptions,
+        "missing": dict(report.missing),
         "pooling": "mean over the frames of each clip, then mean over the clips",
         "models": [s.to_json() for s in report.subjects],
         "clips": clips,
@@ -222,10 +240,10 @@ def _write_csv(report: Report, path: Path) -> None:
     writer.writerow([*header, *(f"{c} {p.name}" for p in report.protocols for c in columns)])
     for r in sorted_results(report.results):
         c = r.clip
-        series = [r.values[p.name][k] for p in report.protocols for k in columns]
+        series = [r.values.get(p.name, {}).get(k) for p in report.protocols for k in columns]
         for i in range(c.count):
             qp = c.frame_qps[i] if i < len(c.frame_qps) and c.frame_qps[i] >= 0 else ""
             kind = c.frame_types[i] if i < len(c.frame_types) else "?"
-            numbers = (f"{s[i]:.6g}" for s in series)
+            numbers = ("" if s is None else f"{s[i]:.6g}" for s in series)
             writer.writerow([c.name, "" if c.qp is None else c.qp, i, kind, qp, *numbers])
     _write(path, text.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -62,6 +62,7 @@ def evaluate(
     protocols: Sequence[Protocol],
     *,
     clip_metrics: Sequence[ClipMetric] = (),
+    missing: Mapping[str, str] | None = None,
     options: Options | None = None,
     command: str = "",
     console: Console | None = None,
@@ -73,6 +74,7 @@ def evaluate(
       clips: what to evaluate on.
       protocols: the metrics of frames.
       clip_metrics: the metrics of whole clips.
+      missing: what the report says cannot be measured, and why.
       options: how to enhance.
       command: what the report says about how it was made.
       console: where progress is drawn; None: nowhere.
@@ -97,7 +99,7 @@ def evaluate(
                 )
             )  # fmt: skip
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(results, subjects, protocols, command, date, clip_metrics)
+    return Report(results, subjects, protocols, command, date, clip_metrics, missing or {})
 
 
 def evaluate_long(

@@ -18,48 +18,89 @@ from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, standard_deviation
 
 __all__ = [
+    "Column",
     "Table",
+    "Value",
     "all_tables",
+    "at_qp",
     "clip_metric_table",
     "fluctuation_table",
     "gain_table",
+    "level",
+    "mean_text",
     "model_table",
     "rate_table",
     "sorted_results",
+    "total",
+    "with_means",
 ]
 
 
-_Value = Callable[[ClipResult], float]
+# A clip's value; None where it has none (too small or too short for the metric).
+Value = Callable[[ClipResult], float | None]
+
+
+_NONE = "-"
+
+
+def mean_text(values: Sequence[float | None], form: str) -> str:
+    """The mean of the clips that have a value, printed; a dash where none has.
+
+    Args:
+      values: one a clip.
+      form: of ``str.format``.
+
+    Example:
+      >>> mean_text([1.0, None, 3.0], "{:.2f}"), mean_text([None], "{:.2f}")
+      ('2.00', '-')
+    """
+    known = [v for v in values if v is not None]
+    return form.format(float(np.mean(known))) if known else _NONE
 
 
 @dataclasses.dataclass(frozen=True)
-class _Column:
-    """Values that stand in one cell behind each other, as the papers print PSNR / SSIM."""
+class Column:
+    """Values that stand in one cell behind each other, as the papers print PSNR / SSIM.
+
+    Attributes:
+      header: its name.
+      values: of a clip.
+      forms: how each is printed.
+    """
 
     header: str
-    values: tuple[_Value, ...]
+    values: tuple[Value, ...]
     forms: tuple[str, ...]
 
-    def cell(self, numbers: Sequence[float]) -> str:
-        return " / ".join(f.format(n) for f, n in zip(self.forms, numbers, strict=True))
+    def cell(self, rows: Sequence[Sequence[float | None]]) -> str:
+        """The means over some clips, each given as a row of values."""
+        columns = zip(self.forms, zip(*rows, strict=True), strict=True)
+        return " / ".join(mean_text(values, form) for form, values in columns)
 
 
-def _level(protocol: str, label: str, result: ClipResult) -> float:
-    return float(result.values[protocol][label].mean(dtype=np.float64))
+def level(protocol: str, label: str, result: ClipResult) -> float | None:
+    """A protocol's mean over a clip's frames; None where it is not measured."""
+    columns = result.values.get(protocol)
+    return None if columns is None else float(columns[label].mean(dtype=np.float64))
 
 
-def _gain(protocol: str, label: str, factor: float, result: ClipResult) -> float:
+def _gain(protocol: str, label: str, factor: float, result: ClipResult) -> float | None:
+    if protocol not in result.values:
+        return None
     return factor * float(result.gain(protocol, label).mean())
 
 
 def _fluctuation(
     protocol: str, label: str, of: Callable[[np.ndarray], float], result: ClipResult
-) -> float:
+) -> float | None:
+    if protocol not in result.values:
+        return None
     return of(result.values[protocol][label].astype(np.float64))
 
 
-def _total(metric: str, label: str, result: ClipResult) -> float:
-    return result.totals[metric][label]
+def total(metric: str, label: str, result: ClipResult) -> float | None:
+    """A metric of a whole clip; None where it is not measured."""
+    return result.totals.get(metric, {}).get(label)
 
 
 def _entry(values: dict[int, list[float]], index: int, result: ClipResult) -> float:
@@ -110,7 +151,7 @@ def all_tables(
     protocols: Sequence[Protocol],
     clip_metrics: Sequence[ClipMetric] = (),
 ) -> list[Table]:
-    """Every table that the results allow: gains and fluctuation for each QP, models, rates."""
+    """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates."""
     labels = [s.label for s in subjects]
     tables = []
     for qp, group in itertools.groupby(sorted_results(results), key=lambda r: r.clip.qp):
@@ -135,30 +176,39 @@ def _unit(protocol: Protocol) -> tuple[float, str]:
     )
 
 
-def _at(qp: int | None) -> str:
+def at_qp(qp: int | None) -> str:
+    """How a title ends that names a QP."""
     return "" if qp is None else f", QP {qp}"
 
 
-def _with_means(
-    title: str, note: str, results: Sequence[ClipResult], columns: Sequence[_Column]
+def with_means(
+    title: str, note: str, results: Sequence[ClipResult], columns: Sequence[Column]
 ) -> Table:
-    """A row a clip, a mean a class, and the mean of all; means are those of the clips' values."""
+    """A row a clip, a mean a class, and the mean of all; means are those of the clips' values.
+
+    Args:
+      title: of the table.
+      note: what its numbers are.
+      results: in the order to print.
+      columns: what to print of each.
+    """
     rows: list[tuple[str, ...]] = []
     strong = set()
     numbers = [[[value(r) for value in c.values] for c in columns] for r in results]
 
-    def add(group: str, name: str, row: Sequence[Sequence[float]]) -> None:
-        rows.append((group, name, *(c.cell(n) for c, n in zip(columns, row, strict=True))))
+    def add(group: str, name: str, chosen: list[list[list[float | None]]]) -> None:
+        cells = zip(columns, zip(*chosen, strict=True), strict=True)
+        rows.append((group, name, *(column.cell(values) for column, values in cells)))
 
-    def add_mean(group: str, name: str, chosen: list[list[list[float]]]) -> None:
+    def add_mean(group: str, name: str, chosen: list[list[list[float | None]]]) -> None:
         strong.add(len(rows))
-        add(group, name, [np.mean(cell, axis=0).tolist() for cell in zip(*chosen, strict=True)])
+        add(group, name, chosen)
 
     pairs = zip(results, numbers, strict=True)
     for letter, group in itertools.groupby(pairs, key=lambda pair: pair[0].clip.group):
         clips = list(group)
         for r, row in clips:
-            add(letter, r.clip.title, row)
+            add(letter, r.clip.title, [row])
         if letter and len(clips) > 1:
             add_mean(letter, "mean", [row for _, row in clips])
     add_mean("", f"average of {len(results)}", numbers)
@@ -182,10 +232,10 @@ def gain_table(
       protocols: in the order to print.
       qp: for the title.
     """
-    levels = tuple(functools.partial(_level, p.name, COMPRESSED) for p in protocols)
+    levels = tuple(functools.partial(level, p.name, COMPRESSED) for p in protocols)
     forms = tuple("{:.2f}" if p.quantity == "psnr" else "{:.4f}" for p in protocols)
     names = " / ".join(p.name for p in protocols)
-    columns = [_Column(f"{COMPRESSED} {names}", levels, forms)]
+    columns = [Column(f"{COMPRESSED} {names}", levels, forms)]
     units = [_unit(p) for p in protocols]
     signed = tuple("{:+.3f}" if p.quantity == "psnr" else "{:+.2f}" if unit else "{:+.4f}"
                    for p, (_, unit) in zip(protocols, units, strict=True))  # fmt: skip
@@ -194,11 +244,11 @@ def gain_table(
     for label in labels:
         gains = tuple(functools.partial(_gain, p.name, label, factor)
                       for p, (factor, _) in zip(protocols, units, strict=True))  # fmt: skip
-        columns.append(_Column(f"{label} {deltas}", gains, signed))
+        columns.append(Column(f"{label} {deltas}", gains, signed))
     note = "Means over all frames of a clip; averages are means of the clips' means. " + " ".join(
         f"{p.name}: {p.description}." for p in protocols
     )
-    return _with_means(f"Gain{_at(qp)}", note, results, columns)
+    return with_means(f"Gain{at_qp(qp)}", note, results, columns)
 
 
 def fluctuation_table(
@@ -209,12 +259,12 @@ def fluctuation_table(
     for label in (COMPRESSED, *labels):
         values = tuple(functools.partial(_fluctuation, protocol.name, label, of)
                        for of in (peak_valley_difference, standard_deviation))  # fmt: skip
-        columns.append(_Column(f"{label} PVD / SD", values, ("{:.2f}", "{:.2f}")))
+        columns.append(Column(f"{label} PVD / SD", values, ("{:.2f}", "{:.2f}")))
     note = (
         f"Peak-valley difference and standard deviation of {protocol.name} over the frames of a "
         "clip, in dB; smaller is steadier."
     )
-    return _with_means(f"Fluctuation{_at(qp)}", note, results, columns)
+    return with_means(f"Fluctuation{at_qp(qp)}", note, results, columns)
 
 
 def clip_metric_table(
@@ -226,15 +276,15 @@ def clip_metric_table(
     """Metrics that judge a clip as a whole; absolute values, as papers print them."""
     names = " / ".join(m.name for m in metrics)
     columns = [
-        _Column(
+        Column(
             f"{label} {names}",
-            tuple(functools.partial(_total, m.name, label) for m in metrics),
+            tuple(functools.partial(total, m.name, label) for m in metrics),
             ("{:.4g}",) * len(metrics),
         )
         for label in (COMPRESSED, *labels)
     ]
     note = " ".join(f"{m.name}: {m.description}." for m in metrics)
-    return _with_means(f"Whole clips{_at(qp)}", note, results, columns)
+    return with_means(f"Whole clips{at_qp(qp)}", note, results, columns)
 
 
 def model_table(results: Sequence[ClipResult], subjects: Sequence[Subject]) -> Table:
@@ -270,7 +320,7 @@ def rate_table(
         return None
     deltas = {id(clips[0]): _deltas(clips, labels, protocol) for clips in full}
     columns = [
-        _Column(
+        Column(
             f"{label} BD-rate % / BD-PSNR dB",
             (
                 functools.partial(_entry, deltas, 2 * i),
@@ -285,14 +335,15 @@ def rate_table(
         f"Bjontegaard deltas of {protocol.name} against the compressed clip, cubic fit over "
         f"log10(rate), QPs {', '.join(map(str, qps))}; a negative rate is a saving."
     )
-    return _with_means("Rate-distortion", note, [clips[0] for clips in full], columns)
+    return with_means("Rate-distortion", note, [clips[0] for clips in full], columns)
 
 
 def _deltas(clips: list[ClipResult], labels: Sequence[str], protocol: Protocol) -> list[float]:
     rates = [r.clip.kbps for r in clips]
 
     def curve(column: str) -> list[float]:
-        return [_level(protocol.name, column, r) for r in clips]
+        found = (level(protocol.name, column, r) for r in clips)
+        return [value for value in found if value is not None]
 
     anchor = curve(COMPRESSED)
     found = []

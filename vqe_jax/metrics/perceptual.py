@@ -15,15 +15,22 @@ from vqe_jax.errors import UserError, near_misses
 from vqe_jax.metrics.dists import dists
 from vqe_jax.metrics.lpips import lpips
 from vqe_jax.metrics.protocols import Protocol
+from vqe_jax.perceptual import LPIPS_NETS
+from vqe_jax.perceptual.dists import DISTS_MIN_SIDE
 
 __all__ = ["PERCEPTUAL_PROTOCOLS", "perceptual_protocol", "weights_of"]
 
-_DISTANCES: dict[str, tuple[str, Callable[..., Any]]] = {
+# Title, function, and the smallest side it takes.
+_DISTANCES: dict[str, tuple[str, Callable[..., Any], int]] = {
     **{
-        f"lpips_{net}": (f"LPIPS v0.1 with {net}", functools.partial(lpips, net=net))
-        for net in ("alex", "vgg", "squeeze")
+        f"lpips_{net}": (
+            f"LPIPS v0.1 with {net}",
+            functools.partial(lpips, net=net),
+            kind.min_side,
+        )
+        for net, kind in LPIPS_NETS.items()
     },
-    "dists": ("DISTS, frames not shrunk", dists),
+    "dists": ("DISTS, frames not shrunk", dists, DISTS_MIN_SIDE),
 }
 PERCEPTUAL_PROTOCOLS = tuple(f"{name}{end}" for name in _DISTANCES for end in ("", "_y"))
 
@@ -57,7 +64,7 @@ def perceptual_protocol(name: str, variables: Mapping[str, Any], *, divisor: int
       UserError: no such protocol; names the near misses.
     """
     network = weights_of(name)
-    title, distance = _DISTANCES[network]
+    title, distance, least = _DISTANCES[network]
     of_luma = name != network
     seen = "Y copied to three channels" if of_luma else "RGB"
     return Protocol(
@@ -68,4 +75,5 @@ def perceptual_protocol(name: str, variables: Mapping[str, Any], *, divisor: int
         f"{title}, {seen}, clipped and rounded to 8 bits; smaller is better",
         functools.partial(distance, variables=variables, divisor=divisor),
         higher_is_better=False,
+        min_side=least,
     )

@@ -18,11 +18,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.metrics.ms_ssim import ms_ssim
+from vqe_jax.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim
 from vqe_jax.metrics.psnr import psnr, quantise
 from vqe_jax.metrics.ssim import ssim
 
 __all__ = ["PROTOCOLS", "Protocol", "protocol"]
+
+_MIN_SIDES = {"psnr": 1, "ssim": 11, "ms-ssim": MS_SSIM_MIN_SIDE}
 
 _Frames = Float[Array, "..."] | Float[np.ndarray, "..."]  # [..., h, w, c]
 
@@ -40,6 +42,7 @@ class Protocol:
       description: for reports: the rule and who uses it.
       metric: ``(result, reference) -> one value a frame``.
       higher_is_better: False for distances.
+      min_side: the smallest height and width it is defined on, pixels.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Protocol:
     description: str
     metric: Callable[..., Float[Array, "*b"] | Float[np.ndarray, "*b"]]
     higher_is_better: bool = True
+    min_side: int = 1
 
     def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, ...]:
         """Judges frames against the true ones.
@@ -103,7 +107,10 @@ def _protocols() -> dict[str, Protocol]:
         ("ms_ssim_rgb", "ms-ssim", "rgb", "uint8",
          "MS-SSIM of RGB, mean of the channels, five scales, 8 bits (NTIRE)", ms_ssim),
     ]  # fmt: skip
-    return {row[0]: Protocol(*row) for row in rows}  # type: ignore[arg-type]
+    return {
+        row[0]: Protocol(*row, min_side=_MIN_SIDES[row[1]])  # type: ignore[arg-type]
+        for row in rows
+    }
 
 
 PROTOCOLS = _protocols()

@@ -46,13 +46,12 @@ def ffmpeg_with_vmaf() -> str:
     """The path of imageio-ffmpeg's binary.
 
     Raises:
-      UserError: the extra is not installed.
-      EnvironmentFailure: there is no binary for this machine.
+      EnvironmentFailure: the extra is not installed, or has no binary for this machine.
     """
     try:
         import imageio_ffmpeg
     except ImportError:
-        raise UserError(
+        raise EnvironmentFailure(
             "VMAF needs the package imageio-ffmpeg: pip install 'vqe-jax[vmaf]', "
             "or leave vmaf out of --metrics"
         ) from None
