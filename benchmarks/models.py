@@ -1,28 +1,41 @@
-"""STDF and RFDA: milliseconds a frame, peak memory, and training steps.
+"""STDF and RFDA: milliseconds a frame, peak memory, and training steps, beside PyTorch.
 
-    python -m benchmarks.models [--sizes 480p 720p] [--dtype float32] [--repeats 5] [--train]
-    python -m benchmarks.models --memory          # compiles only: any machine will do
-    python -m benchmarks.models --windows         # all windows in one call, and one by one
+    python -m benchmarks.models [--sizes 480p 720p] [--dtype float32 bfloat16] [--repeats 5]
+    python -m benchmarks.models --train [--shape 2 7 48]   # batch, frames, crop; default: below
+    python -m benchmarks.models --memory [--train]         # compiles only: any machine will do
+    python -m benchmarks.models --windows                  # all windows in one call, and one by one
 
-Frames are random. A frame is one call of STDF on its window, or one step of RFDA's stream. Beside
-ours stand the official PyTorch networks (eager, float32 with TF32, torchvision's deformable
-convolution) as measured on an NVIDIA H200; on another device only our own columns mean something.
-Memory is XLA's analysis of the compiled program: temporary buffers, arguments and results.
+A frame is one call of STDF on its window, or one step of RFDA's stream; a training step is STDF's
+on 7-frame windows or RFDA's through all frames of a clip, with Charbonnier loss and Adam. Frames
+are random. Where PyTorch is installed, the same networks with the same weights (benchmarks/
+torch_stdf.py, eager, float32 with TF32) take turns with ours after a check that both give the same
+frames; the row says whose deformable convolution it is. The last rows are the official PyTorch
+networks as measured on an NVIDIA H200, which mean something beside a GPU only. Times are medians.
+Memory is XLA's analysis of the compiled program (temporary buffers, arguments and results), and
+PyTorch's own peak on a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib.util
+import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
+
+# Whoever waits must leave the cores and the memory to the other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from vqe_jax import models
+from vqe_jax import models, weights
 from vqe_jax.models.shapes import initial_variables
 
 SIZES = {
@@ -38,15 +51,31 @@ OFFICIAL_MS = {
     "rfda": {"480p": 14.2, "720p": 29.8, "1080p": 63.3, "1600p": 121.0},
 }
 OFFICIAL_GIB = {"stdf": {"1080p": 5.2}, "rfda": {"1080p": 9.3}}
-# Batch, frames, crop of a training step, and what the official code takes: ms, GiB.
-TRAINING = {"stdf": (32, 7, 112, 19.0, 2.9), "rfda": (8, 15, 112, 380.0, 20.0)}
+# Batch, frames, crop of a training step, and what the official code takes on an H200: ms, GiB.
+TRAINING = {"stdf": (32, 7, 112), "rfda": (8, 15, 112)}
+OFFICIAL_TRAINING = {"stdf": (19.0, 2.9), "rfda": (380.0, 20.0)}
+
+HAVE_TORCH = importlib.util.find_spec("torch") is not None
 
 _GIB = 2**30
 
 
-def _network(name: str) -> tuple[models.Network, Any]:
-    network = models.build(name)
+class Contender(NamedTuple):
+    """One row of a table."""
+
+    name: str
+    run: Callable[[], Any]
+    gib: Callable[[], float | None]  # asked after the run
+
+
+def _network(name: str, dtype: str = "float32") -> tuple[models.Network, Any]:
+    network = models.build(name, dtype=dtype)
     return network, jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+
+
+@functools.cache
+def _variables(name: str) -> Any:
+    return initial_variables(models.build(name), jax.random.key(0))
 
 
 def _frame(network: models.Network) -> Callable[..., Any]:
@@ -56,71 +85,162 @@ def _frame(network: models.Network) -> Callable[..., Any]:
     return lambda v, state, w: network.apply(v, state, w, method="step")
 
 
-def _compile_frame(name: str, size: str, dtype: str) -> tuple[Any, Any, Any]:
-    """The compiled program of a frame amid a stream, with the shapes of its arguments."""
-    network, variables = _network(name)
-    window = jax.ShapeDtypeStruct((1, 7, *SIZES[size], 1), jnp.dtype(dtype))
-    frame = _frame(network)
-    state = jax.eval_shape(lambda v, w: frame(v, None, w), variables, window)[0]
-    program = jax.jit(frame, donate_argnums=1).lower(variables, state, window).compile()
-    return program, (variables, state, window), _gib(program)
-
-
 def _gib(program: Any) -> float:
     found = program.memory_analysis()
     total = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes
     return (total - found.alias_size_in_bytes) / _GIB
 
 
-def _fill(shapes: Any) -> Any:
-    """Small random numbers of the shapes given."""
-    leaves, tree = jax.tree.flatten(shapes)
-    keys = jax.random.split(jax.random.key(0), len(leaves))
-    return jax.tree.unflatten(
-        tree,
-        [
-            (0.1 * jax.random.normal(k, s.shape)).astype(s.dtype)
-            for k, s in zip(keys, leaves, strict=True)
-        ],
+def _zeros(shapes: Any) -> Any:
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+
+
+def _frame_program(name: str, size: tuple[int, int], dtype: str) -> tuple[Any, Any]:
+    """The compiled program of a frame amid a stream, and the shape of its state."""
+    network, variables = _network(name, dtype)
+    window = jax.ShapeDtypeStruct((1, 7, *size, 1), jnp.float32)
+    frame = _frame(network)
+    state = jax.eval_shape(lambda v, w: frame(v, None, w), variables, window)[0]
+    program = jax.jit(frame, donate_argnums=1).lower(variables, state, window).compile()
+    return program, state
+
+
+def _our_frame(name: str, size: tuple[int, int], dtype: str) -> Contender:
+    program, shape = _frame_program(name, size, dtype)
+    held = [_zeros(shape)]
+    window = jax.random.uniform(jax.random.key(1), (1, 7, *size, 1))
+
+    def run() -> Any:
+        held[0], frame = program(_variables(name), held[0], window)
+        return jax.block_until_ready(frame)
+
+    return Contender(f"ours, {dtype}", run, lambda: _gib(program))
+
+
+def _torch_network(name: str, variables: Any) -> Any:
+    """The PyTorch network with our weights, on the GPU if there is one."""
+    import torch
+
+    from benchmarks.torch_stdf import TorchRFDA, TorchSTDF
+
+    torch.set_float32_matmul_precision("high")
+    network = {"stdf": TorchSTDF, "rfda": TorchRFDA}[name]()
+    official = weights.to_torch(name, variables)
+    network.load_state_dict({k: torch.tensor(v) for k, v in official.items()})
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _torch_contender(network: Any, work: Callable[[], Any]) -> Contender:
+    import torch
+
+    from benchmarks.torch_stdf import DEFORMABLE
+
+    on_gpu = next(network.parameters()).is_cuda
+
+    def run() -> None:
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        work()
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    def gib() -> float | None:
+        return torch.cuda.max_memory_allocated() / _GIB if on_gpu else None
+
+    return Contender(f"PyTorch {torch.__version__} ({DEFORMABLE})", run, gib)
+
+
+def _torch_frame(name: str, size: tuple[int, int]) -> Contender:
+    import torch
+
+    network = _torch_network(name, _variables(name))
+    stack = torch.rand(1, 7, *size, device=next(network.parameters()).device)
+    held: list[Any] = [None]
+
+    def work() -> None:
+        with torch.no_grad():
+            held[0], _ = network(stack, held[0])
+
+    return _torch_contender(network, work)
+
+
+def check(name: str) -> float:
+    """The largest difference of the frames of a small clip; offsets of several pixels."""
+    import torch
+
+    from benchmarks.torch_stdf import through_time
+
+    moved = jax.tree_util.tree_map_with_path(
+        lambda path, x: 30 * x if "offset_mask" in jax.tree_util.keystr(path) else x,
+        _variables(name),
     )
+    clip = np.random.default_rng(0).random((1, 3, 40, 48, 1), np.float32)
+    network = _torch_network(name, moved)
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        theirs = through_time(network, torch.from_numpy(clip[..., 0]).to(device)).cpu().numpy()
+    ours = jax.jit(models.build(name).apply)(moved, clip)
+    return float(np.abs(np.asarray(ours)[..., 0] - theirs).max())
 
 
-def _median(run: Callable[[], Any], repeats: int) -> float:
-    jax.block_until_ready(run())
-    taken = []
+def _compare(names: list[str]) -> bool:
+    """Whether PyTorch can take part; says how well the networks agree."""
+    if not HAVE_TORCH:
+        return False
+    on_cpu = jax.default_backend() == "cpu"
+    for name in names:
+        difference = check(name)
+        print(f"{name}: frames of ours and PyTorch's differ by {difference:.1e} at most")
+        if difference > (1e-5 if on_cpu else 1e-2):  # TF32 has ten bits
+            raise SystemExit("they are not the same network; no times")
+    print()
+    return True
+
+
+def _medians(contenders: list[Contender], repeats: int) -> list[float]:
+    """Milliseconds of each; they take turns."""
+    taken: list[list[float]] = [[] for _ in contenders]
+    for contender in contenders:
+        contender.run()
     for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(run())
-        taken.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(taken)
+        for contender, mine in zip(contenders, taken, strict=True):
+            start = time.perf_counter()
+            contender.run()
+            mine.append(1e3 * (time.perf_counter() - start))
+    return [statistics.median(mine) for mine in taken]
 
 
-def frames(sizes: list[str], dtype: str, repeats: int, *, timed: bool) -> None:
-    print("| network | size | ms | GiB | official on an H200: ms | GiB |")
-    print("|---|---|---|---|---|---|")
-    for name in TRAINING:
+def _row(*cells: Any) -> None:
+    texts = ("-" if c is None else f"{c:.2f}" if isinstance(c, float) else str(c) for c in cells)
+    print("| " + " | ".join(texts) + " |", flush=True)
+
+
+def _rows(lead: tuple[str, ...], contenders: list[Contender], repeats: int | None) -> None:
+    """One row a contender; without ``repeats`` nothing runs."""
+    times: list[Any] = [None] * len(contenders)
+    if repeats:
+        times = _medians(contenders, repeats)
+    for contender, ms in zip(contenders, times, strict=True):
+        _row(*lead, contender.name, ms, contender.gib())
+
+
+def frames(names: list[str], sizes: list[str], dtypes: list[str], repeats: int | None) -> None:
+    with_torch = bool(repeats) and _compare(names)
+    print("| network | size | program | ms | GiB |")
+    print("|---|---|---|---|---|")
+    for name in names:
         for size in sizes:
-            program, shapes, gib = _compile_frame(name, size, dtype)
-            ms = "-"
-            if timed:
-                variables, state, window = _fill(shapes)
-
-                def run(
-                    p: Any = program, v: Any = variables, s: Any = state, w: Any = window
-                ) -> Any:
-                    return p(v, jax.tree.map(jnp.copy, s), w)
-
-                ms = f"{_median(run, repeats):.1f}"
-            figures = [OFFICIAL_MS[name].get(size, "-"), OFFICIAL_GIB[name].get(size, "-")]
-            print(
-                f"| {name} | {size} | {ms} | {gib:.2f} | {figures[0]} | {figures[1]} |", flush=True
-            )
+            contenders = [_our_frame(name, SIZES[size], dtype) for dtype in dtypes]
+            if with_torch:
+                contenders.append(_torch_frame(name, SIZES[size]))
+            _rows((name, size), contenders, repeats)
+            official = OFFICIAL_MS[name].get(size), OFFICIAL_GIB[name].get(size)
+            _row(name, size, "official, H200", *official)
 
 
-def _training_program(name: str) -> tuple[Any, Any]:
-    network, variables = _network(name)
-    batch, length, crop, _, _ = TRAINING[name]
-    params = variables["params"]
+def _our_training(name: str, shape: tuple[int, int, int], dtype: str) -> Contender:
+    network, variables = _network(name, dtype)
+    batch, length, crop = shape
     optimizer = optax.adam(1e-4)
     clip = jax.ShapeDtypeStruct((batch, length, crop, crop, 1), jnp.float32)
     method = "inner" if network.context.recurrence == "none" else "__call__"
@@ -134,56 +254,102 @@ def _training_program(name: str) -> tuple[Any, Any]:
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(params, updates), state, value
 
-    state = jax.eval_shape(optimizer.init, params)
-    shapes = (params, state, clip, clip)
-    return jax.jit(step).lower(*shapes).compile(), shapes
+    shapes = jax.eval_shape(optimizer.init, variables["params"])
+    program = jax.jit(step).lower(variables["params"], shapes, clip, clip).compile()
+
+    @functools.cache
+    def start() -> list[Any]:
+        params = _variables(name)["params"]
+        return [params, optimizer.init(params), *(jax.random.uniform(jax.random.key(k), clip.shape)
+                                                  for k in (1, 2))]  # fmt: skip
+
+    def run() -> Any:
+        held = start()
+        held[0], held[1], value = program(*held)
+        return jax.block_until_ready(value)
+
+    return Contender(f"ours, {dtype}", run, lambda: _gib(program))
 
 
-def training(names: list[str], repeats: int, *, timed: bool) -> None:
-    print("| network | batch, frames, crop | ms | GiB | official on an H200: ms | GiB |")
-    print("|---|---|---|---|---|---|")
+def _torch_training(name: str, shape: tuple[int, int, int]) -> Contender:
+    import torch
+
+    from benchmarks.torch_stdf import RADIUS, through_time
+
+    network = _torch_network(name, _variables(name))
+    device = next(network.parameters()).device
+    batch, length, crop = shape
+    compressed, raw = (torch.rand(batch, length, crop, crop, device=device) for _ in range(2))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4)
+
+    def work() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        if name == "stdf":
+            error = network(compressed)[1] - raw[:, RADIUS : RADIUS + 1]
+        else:
+            error = through_time(network, compressed) - raw
+        torch.sqrt(error**2 + 1e-6).mean().backward()
+        optimizer.step()
+
+    return _torch_contender(network, work)
+
+
+def training(
+    names: list[str], shape: tuple[int, int, int] | None, dtypes: list[str], repeats: int | None
+) -> None:
+    with_torch = bool(repeats) and _compare(names)
+    print("| network | batch, frames, crop | program | ms | GiB |")
+    print("|---|---|---|---|---|")
     for name in names:
-        program, shapes = _training_program(name)
-        ms = "-"
-        if timed:
-            arrays = _fill(shapes)
-            ms = f"{_median(lambda p=program, a=arrays: p(*a), repeats):.1f}"
-        batch, length, crop, official, gib = TRAINING[name]
-        figures = f"{ms} | {_gib(program):.2f} | {official} | {gib}"
-        print(f"| {name} | {batch}, {length}, {crop} | {figures} |", flush=True)
+        chosen = shape or TRAINING[name]
+        if name == "stdf":
+            chosen = (chosen[0], 7, chosen[2])
+        lead = (name, ", ".join(map(str, chosen)))
+        contenders = [_our_training(name, chosen, dtype) for dtype in dtypes]
+        if with_torch:
+            contenders.append(_torch_training(name, chosen))
+        _rows(lead, contenders, repeats)
+        if chosen == TRAINING[name]:
+            _row(*lead, "official, H200", *OFFICIAL_TRAINING[name])
 
 
 def windows(repeats: int, count: int = 8, size: tuple[int, int] = (64, 96)) -> None:
     """STDF-R3 on the windows of a clip: one call of them all against one call a window."""
-    network, shapes = _network("stdf")
-    variables = _fill(shapes)
+    network, variables = models.build("stdf"), _variables("stdf")
     clip = jax.random.uniform(jax.random.key(1), (1, count + 6, *size, 1))
     whole = jax.jit(lambda v, c: network.apply(v, c, method="inner"))
 
-    def one_by_one() -> list[jax.Array]:
-        return [whole(variables, clip[:, i : i + 7]) for i in range(count)]
+    def one_by_one() -> Any:
+        return [jax.block_until_ready(whole(variables, clip[:, i : i + 7])) for i in range(count)]
 
-    together = _median(lambda: whole(variables, clip), repeats)
-    apart = _median(one_by_one, repeats)
-    print(f"{count} windows of {size[0]}x{size[1]}: {together:.1f} ms together, {apart:.1f} apart")
+    def together() -> Any:
+        return jax.block_until_ready(whole(variables, clip))
+
+    both = [Contender(run.__name__, run, lambda: None) for run in (together, one_by_one)]
+    joint, apart = _medians(both, repeats)
+    print(f"{count} windows of {size[0]}x{size[1]}: {joint:.1f} ms together, {apart:.1f} apart")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["480p", "720p", "1080p"])
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--networks", nargs="+", choices=TRAINING, default=list(TRAINING))
+    parser.add_argument("--shape", type=int, nargs=3, help="batch, frames, crop of a training step")
     for flag in ("train", "memory", "windows"):
         parser.add_argument(f"--{flag}", action="store_true")
     args = parser.parse_args()
-    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, {args.dtype}\n")
+    print(f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {jax.__version__}\n")
+    repeats = None if args.memory else args.repeats
     if args.windows:
         windows(args.repeats)
     elif args.train:
-        training(args.networks, args.repeats, timed=not args.memory)
+        training(args.networks, args.shape and tuple(args.shape), args.dtype, repeats)
     else:
-        frames(args.sizes, args.dtype, args.repeats, timed=not args.memory)
+        frames(args.networks, args.sizes, args.dtype, repeats)
 
 
 if __name__ == "__main__":
