@@ -250,6 +250,19 @@ def test_metrics_of_rgb_see_enhanced_luma_with_the_chroma_that_is_asked_for(file
         20 * np.log10(255 / step), abs=1e-3
     )
     assert found["compressed"]["psnr_rgb_uint8"]["same"] < 20
+    note = "psnr_rgb_uint8: enhanced luma with the chroma of the compressed clip"
+    assert any(line.startswith(note) for line in data["notes"])
+    assert note in (files / "out" / "report.md").read_text()
+
+
+def test_the_report_says_whose_weights_a_distance_was_taken_with(files, shared, monkeypatch):
+    path = shared / "weights" / "lpips_alexnet_v0.1.npz"
+    monkeypatch.setenv("VQE_LPIPS_ALEX", str(path))
+    assert run(files, "--metrics", "psnr,lpips", "--frames", "1") == 0
+    data = json.loads((files / "out" / "report.json").read_text())
+    assert any("lpips_alex is measured with" in n and str(path) in n for n in data["notes"])
+    # Frames of 16 pixels are too small for it, and that is said.
+    assert "31 pixels a side, the clip is 32x16" in (files / "out" / "report.md").read_text()
 
 
 def test_metrics_of_whole_clips_see_8_bit_frames_and_have_a_table():

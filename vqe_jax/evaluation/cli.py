@@ -115,6 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _long_run(given.long_run, subjects, clips, protocol, out, command, console)
     report = evaluate(
         subjects, clips, metrics.frames, clip_metrics=metrics.clips, missing=metrics.missing,
+        sources=metrics.sources,
         options=Options(given.self_ensemble, _stream_options(given), given.chroma),
         command=command, console=console,
     )  # fmt: skip

@@ -111,5 +111,6 @@ def average_table(
     arrows = [_headed(p.name, p.higher_is_better) for p in protocols]
     arrows += [_headed(m.name, m.higher_is_better) for m in clip_metrics]
     note = f"Means of the clips' values, {len(results)} clips; ↑ larger is better, ↓ smaller."
-    note += "".join(f" {name} is missing: {why}." for name, why in missing.items())
+    if missing:
+        note += f" Missing: {', '.join(missing)}, which cannot be measured here; why is said above."
     return Table(f"All metrics{at_qp(qp)}", note, ("model", *arrows, *missing), tuple(rows))

@@ -66,57 +66,63 @@ class Metrics:
       frames: the metrics of frames.
       clips: the metrics of whole clips.
       missing: name -> why it was asked for and cannot be measured here; one line each.
+      sources: name -> where its weights or its program come from.
     """
 
     frames: tuple[Protocol, ...]
     clips: tuple[ClipMetric, ...] = ()
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def _perceptual(name: str) -> Protocol:
+def _perceptual(name: str, sources: dict[str, str]) -> Protocol:
     from vqe_jax.metrics.perceptual import weights_of
     from vqe_jax.weights import load_perceptual
 
-    return perceptual_protocol(name, load_perceptual(weights_of(name)).variables)
+    weights = load_perceptual(weights_of(name))
+    sources[name] = weights.source
+    return perceptual_protocol(name, weights.variables)
 
 
-def _fid() -> ClipMetric:
+def _fid(sources: dict[str, str]) -> ClipMetric:
     from vqe_jax.metrics.fid import fid
     from vqe_jax.weights import load_perceptual
 
-    variables = load_perceptual("inception").variables
+    weights = load_perceptual("inception")
+    sources["fid"] = weights.source
     text = (
         "FID (Inception 2015-12-05) of a clip's frames, RGB; smaller is better; it depends on the "
         "number of frames"
     )
     return ClipMetric(
-        "fid", "rgb", text, functools.partial(fid, variables=variables), min_frames=2
+        "fid", "rgb", text, functools.partial(fid, variables=weights.variables), min_frames=2
     )  # fmt: skip
 
 
-def _kid() -> ClipMetric:
+def _kid(sources: dict[str, str]) -> ClipMetric:
     from vqe_jax.metrics.kid import kid
     from vqe_jax.weights import load_perceptual
 
-    variables = load_perceptual("inception").variables
+    weights = load_perceptual("inception")
+    sources["kid"] = weights.source
     text = (
         "KID of a clip's frames, RGB (VID in the NTIRE 2021 report), unbiased, 100 subsets of 1000 "
         "or, of shorter clips, all frames once; smaller is better"
     )
     return ClipMetric(
-        "kid", "rgb", text, lambda x, y: kid(x, y, variables=variables).mean, min_frames=2
+        "kid", "rgb", text, lambda x, y: kid(x, y, variables=weights.variables).mean, min_frames=2
     )  # fmt: skip
 
 
-def _vmaf() -> ClipMetric:
+def _vmaf(sources: dict[str, str]) -> ClipMetric:
     from vqe_jax.metrics.vmaf import ffmpeg_with_vmaf, vmaf
 
-    ffmpeg_with_vmaf()  # missing: better said now than after the first clip
+    sources["vmaf"] = ffmpeg_with_vmaf()  # missing: better said now than after the first clip
     text = "VMAF v0.6.1 of Y, mean over frames, 0 to 100; larger is better"
     return ClipMetric("vmaf", "luma", text, lambda x, y: vmaf(x, y).mean, higher_is_better=True)
 
 
-def _flicker(smooth: bool) -> ClipMetric:
+def _flicker(smooth: bool, _: dict[str, str]) -> ClipMetric:
     from vqe_jax.metrics.temporal import flicker
 
     def measure(result: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
@@ -138,13 +144,13 @@ def _flicker(smooth: bool) -> ClipMetric:
 
 
 # Made only when asked for: most of them read weights.
-_MADE: dict[str, Callable[[], Any]] = {
+_MADE: dict[str, Callable[[dict[str, str]], Any]] = {
     **{name: functools.partial(_perceptual, name) for name in PERCEPTUAL_PROTOCOLS},
     "fid": _fid,
     "kid": _kid,
     "vmaf": _vmaf,
-    "flicker": functools.partial(_flicker, smooth=False),
-    "flicker_smooth": functools.partial(_flicker, smooth=True),
+    "flicker": functools.partial(_flicker, False),
+    "flicker_smooth": functools.partial(_flicker, True),
 }
 
 
@@ -168,12 +174,13 @@ def find_metrics(names: Sequence[str], colour: str) -> Metrics:
     """
     made: list[Protocol | ClipMetric] = []
     missing: dict[str, str] = {}
+    sources: dict[str, str] = {}
     asked = [n for name in names for n in name.split(",") if n]
     for name in dict.fromkeys(SHORT[n][colour] if n in SHORT else n for n in asked):
         if name not in PROTOCOLS and name not in _MADE:
             raise UserError(f"metric {name!r} does not exist{near_misses(name, known_metrics())}")
         try:
-            metric = PROTOCOLS[name] if name in PROTOCOLS else _MADE[name]()
+            metric = PROTOCOLS[name] if name in PROTOCOLS else _MADE[name](sources)
         except EnvironmentFailure as err:
             missing[name] = str(err)
             continue
@@ -184,9 +191,8 @@ def find_metrics(names: Sequence[str], colour: str) -> Metrics:
         raise EnvironmentFailure("; ".join(f"{n}: {why}" for n, why in missing.items()))
     of_frames = tuple(m for m in made if isinstance(m, Protocol))
     of_clips = tuple(m for m in made if isinstance(m, ClipMetric))
-    return Metrics(
-        of_frames or tuple(PROTOCOLS[name] for name in DEFAULTS[colour]), of_clips, missing
-    )
+    defaults = tuple(PROTOCOLS[name] for name in DEFAULTS[colour])
+    return Metrics(of_frames or defaults, of_clips, missing, sources)
 
 
 def _check_rounded(metric: Protocol) -> None:

@@ -41,6 +41,7 @@ class Report:
       date: when it was made.
       clip_metrics: the metrics of whole clips.
       missing: metrics that were asked for and cannot be measured here -> why.
+      notes: more that a reader must know: where weights come from, whose chroma it is.
     """
 
     results: Sequence[ClipResult]
@@ -50,6 +51,7 @@ class Report:
     date: str
     clip_metrics: Sequence[ClipMetric] = ()
     missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def tables(self) -> list[Table]:
@@ -71,8 +73,8 @@ class Report:
 
     @property
     def remarks(self) -> list[str]:
-        """What is missing; then of each model and metric mean and worst clip, and of the guard."""
-        lines = [f"{name} is missing: {why}" for name, why in self.missing.items()]
+        """Notes, what is missing, of each model and metric mean and worst clip, and the guard."""
+        lines = [*self.notes, *(f"{name} is missing: {why}" for name, why in self.missing.items())]
         for r in self.results:
             lines += [f"{m} is not measured on {_name(r)}: {why}" for m, why in r.left_out.items()]
         for s in self.subjects:
@@ -222,6 +224,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "environment": environment(),
         "protocols": report.descriptions,
         "missing": dict(report.missing),
+        "notes": list(report.notes),
         "pooling": "mean over the frames of each clip, then mean over the clips",
         "models": [s.to_json() for s in report.subjects],
         "clips": clips,

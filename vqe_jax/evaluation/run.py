@@ -63,6 +63,7 @@ def evaluate(
     *,
     clip_metrics: Sequence[ClipMetric] = (),
     missing: Mapping[str, str] | None = None,
+    sources: Mapping[str, str] | None = None,
     options: Options | None = None,
     command: str = "",
     console: Console | None = None,
@@ -75,6 +76,7 @@ def evaluate(
       protocols: the metrics of frames.
       clip_metrics: the metrics of whole clips.
       missing: what the report says cannot be measured, and why.
+      sources: where the weights of metrics come from, for the report.
       options: how to enhance.
       command: what the report says about how it was made.
       console: where progress is drawn; None: nowhere.
@@ -99,7 +101,27 @@ def evaluate(
                 )
             )  # fmt: skip
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(results, subjects, protocols, command, date, clip_metrics, missing or {})
+    notes = _notes(sources or {}, subjects[0].colour, [*protocols, *clip_metrics], options)
+    return Report(results, subjects, protocols, command, date, clip_metrics, missing or {}, notes)
+
+
+def _notes(
+    sources: Mapping[str, str],
+    colour: str,
+    metrics: Sequence[Protocol | ClipMetric],
+    options: Options | None,
+) -> list[str]:
+    lines = [f"{name} is measured with {source}" for name, source in sources.items()]
+    other = [m.name for m in metrics if m.colour not in (colour, None)]
+    if other and colour == "luma":
+        chroma = (options or Options()).chroma
+        lines.append(
+            f"{', '.join(other)}: enhanced luma with the chroma of the {chroma} clip, as RGB; the "
+            "compressed column likewise"
+        )
+    elif other:
+        lines.append(f"{', '.join(other)}: luma of the enhanced RGB, of 8 bits")
+    return lines
 
 
 def evaluate_long(

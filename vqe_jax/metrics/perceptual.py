@@ -31,6 +31,11 @@ _DISTANCES: dict[str, tuple[str, Callable[..., Any], int]] = {
         for net, kind in LPIPS_NETS.items()
     },
     "dists": ("DISTS, frames not shrunk", dists, DISTS_MIN_SIDE),
+    "dists_256": (
+        "DISTS, short side shrunk to 256 pixels (its authors' program, PeQuENet)",
+        functools.partial(dists, resize=256),
+        DISTS_MIN_SIDE,
+    ),
 }
 PERCEPTUAL_PROTOCOLS = tuple(f"{name}{end}" for name in _DISTANCES for end in ("", "_y"))
 
@@ -49,7 +54,7 @@ def weights_of(name: str) -> str:
         raise UserError(
             f"metric protocol {name!r} does not exist{near_misses(name, PERCEPTUAL_PROTOCOLS)}"
         )
-    return name.removesuffix("_y")
+    return name.removesuffix("_y").removesuffix("_256")
 
 
 def perceptual_protocol(name: str, variables: Mapping[str, Any], *, divisor: int = 1) -> Protocol:
@@ -63,9 +68,9 @@ def perceptual_protocol(name: str, variables: Mapping[str, Any], *, divisor: int
     Raises:
       UserError: no such protocol; names the near misses.
     """
-    network = weights_of(name)
-    title, distance, least = _DISTANCES[network]
-    of_luma = name != network
+    network, shown = weights_of(name), name.removesuffix("_y")
+    title, distance, least = _DISTANCES[shown]
+    of_luma = name != shown
     seen = "Y copied to three channels" if of_luma else "RGB"
     return Protocol(
         name,
