@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import functools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from vqe_jax.inference.resolve import Frame
 from vqe_jax.inference.windows import overlapping
 from vqe_jax.models import Network
 
-__all__ = ["Spill", "exact", "fast"]
+__all__ = ["Spill", "enlarged", "exact", "fast"]
 
 
 class Spill:
@@ -84,8 +84,19 @@ def _sweep(
     return network.apply(variables, index, state, stacked, kept, qp=qp, method="sweep")
 
 
+@jax.jit
+def _is_finite(tree: Any) -> jax.Array:
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
+
+
 def exact(
-    network: Network, variables: Any, qp: Any, frames: Iterable[Frame]
+    network: Network,
+    variables: Any,
+    qp: Any,
+    frames: Iterable[Frame],
+    *,
+    passed: Callable[[int], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Enhances a stream pass by pass; the result is that of the whole clip at once.
 
@@ -98,6 +109,9 @@ def exact(
       variables: its variables.
       qp: quantisation parameter ``[1]`` or None.
       frames: the stream.
+      passed: told the index of each frame whose result is not finite; it is passed through then,
+        and what the passes carry from frame to frame starts afresh there, so that a flow that is
+        not finite costs its own frame and not the clip. None: results are given as they are.
 
     Raises:
       EnvironmentFailure: the disk of the spill file is full.
@@ -116,14 +130,34 @@ def exact(
             for i in order:
                 window = _window(clip, i, count, network)
                 kept = tuple(spill.get(i) for spill in spills[1 : index + 1])
-                state, result = _sweep(network, index, variables, state, window, kept, qp)
-                if is_last:
-                    yield np.asarray(result[0])
+                sweep = functools.partial(_sweep, network, index, variables)
+                found = sweep(state, window, kept, qp)
+                if passed and not _is_finite(found):
+                    found = sweep(None, window, kept, qp)  # without what it was handed
+                broken = passed is not None and not _is_finite(found)
+                state, result = (None, found[1]) if broken else found
+                if not is_last:
+                    spills[index + 1].put(i, jax.tree.map(jnp.zeros_like, result) if broken
+                                          else result)  # fmt: skip
+                elif passed and broken:
+                    passed(i)
+                    yield enlarged(clip.get(i), network)
                 else:
-                    spills[index + 1].put(i, result)
+                    yield np.asarray(result[0])
     finally:
         for spill in spills:
             spill.close()
+
+
+def enlarged(frame: np.ndarray, network: Network) -> np.ndarray:
+    """A frame that is passed through, at the size of the network's results.
+
+    Args:
+      frame: the input.
+      network: whose ``context.scale`` is met by repeating pixels.
+    """
+    scale = network.context.scale
+    return frame.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _window(clip: Spill, i: int, count: int, network: Network) -> tuple[np.ndarray, ...]:

@@ -62,7 +62,8 @@ def enhance_frames(
       chunk: frames computed at once by a window network (None: by their size), or the length of
         a piece in "fast" mode (None: 30). It changes speed and memory; the result only in
         "fast" mode.
-      guard: the watch over a recurrent network's state; None trusts the network.
+      guard: the watch over a recurrent network's state, and over results that are not finite;
+        None trusts the network.
       scene_cut: starts afresh where it finds a cut: no state and no neighbour crosses it.
       tiling: works on spatial tiles, for frames too large for the device's memory.
       long_range: how a bidirectional network sees a long clip: "exact" keeps its first passes
@@ -87,16 +88,16 @@ def enhance_frames(
     if recurrence == "forward":
         run = functools.partial(_recurrent, ready, tiling, guard)
     elif recurrence == "none":
-        run = functools.partial(_windowed, ready, tiling, chunk)
+        run = _guarded(ready, guard, functools.partial(_windowed, ready, tiling, chunk))
     elif tiling:
         raise UserError(
             f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
             "tiled; use long_range='fast' with a shorter chunk to save memory"
         )
     elif long_range == "exact":
-        run = functools.partial(_exact, ready)
+        run = functools.partial(_exact, ready, guard)
     else:
-        run = functools.partial(_fast, ready, chunk or 30, overlap)
+        run = _guarded(ready, guard, functools.partial(_fast, ready, chunk or 30, overlap))
     return _by_scene(functools.partial(run, qp_array(qp)), _checked(frames), scene_cut)
 
 
@@ -199,8 +200,35 @@ def _recurrent(
         yield np.asarray(done)
 
 
-def _exact(ready: Ready, qp: Any, frames: Iterable[Frame], first: int) -> Frames:
-    return bidirectional.exact(ready.network, ready.variables, qp, frames)
+def _pass_on(guard: Guard, first: int) -> Callable[[int], None]:
+    """Tells the guard's listener of a frame of a scene that was passed through."""
+    watch = Watch(guard)
+    return lambda index: watch.report(first + index, "passed", "the network's result is not finite")
+
+
+def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
+    """Passes frames through whose results are not finite; for networks without a state."""
+    if guard is None or guard.passive:
+        return run
+
+    def guarded(qp: Any, frames: Iterable[Frame], first: int) -> Frames:
+        passed = _pass_on(guard, first)
+        ahead, sources = itertools.tee(frames)  # they differ by a piece at most
+        for index, (result, source) in enumerate(zip(run(qp, ahead, first), sources, strict=True)):
+            if np.isfinite(result).all():
+                yield result
+            else:
+                passed(index)
+                yield bidirectional.enlarged(np.asarray(source, np.float32), ready.network)
+
+    return guarded
+
+
+def _exact(
+    ready: Ready, guard: Guard | None, qp: Any, frames: Iterable[Frame], first: int
+) -> Frames:
+    passed = None if guard is None or guard.passive else _pass_on(guard, first)
+    return bidirectional.exact(ready.network, ready.variables, qp, frames, passed=passed)
 
 
 def _fast(
