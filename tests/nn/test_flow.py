@@ -79,6 +79,17 @@ def test_weights_of_other_widths_are_refused(shared):
         weights.from_torch("spynet", z, levels=5)
 
 
+def test_what_is_no_picture_gives_no_motion_that_could_be_believed():
+    network = SPyNet(levels=2, widths=(4,))
+    frame = jax.random.uniform(jax.random.key(2), (1, 16, 16, 3))
+    variables = network.init(jax.random.key(0), frame, frame)
+    flow = network.apply(variables, frame.at[0, 3, 4, 0].set(jnp.nan), frame)
+    spoiled = np.isnan(np.asarray(flow)).any(-1)
+    assert spoiled[0, 3, 4]
+    warped = np.isnan(np.asarray(flow_warp(frame, flow))).any(-1)
+    np.testing.assert_array_equal(warped, spoiled)  # seen in the result, not read from somewhere
+
+
 def test_frames_that_do_not_match():
     with pytest.raises(UserError, match=r"\(1, 8, 8, 2\).*1 or 3 channels"):
         x = jnp.zeros((1, 8, 8, 2))

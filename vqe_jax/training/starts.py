@@ -86,7 +86,14 @@ def start_variables(
         earlier = {s.name: s for s in run.stages[:index]}
         found = earlier.get(stage.start)
         path = stage.start if found is None else stage_file(workdir, found)
-        source, origin = load_model(path, expect=run.model).variables, f"model {path}"
+        if (found or path.endswith(".safetensors")) and not Path(path).is_file():
+            raise UserError(
+                f"stage {stage.name!r} starts from {stage.start!r}, which has not been trained: "
+                f"{path} is missing; train it first, or name another start"
+            )
+        # Parts that may start fresh say that another network's file is meant: RFDA from STDF.
+        expect = None if stage.fresh else run.model
+        source, origin = load_model(path, expect=expect).variables, f"model {path}"
     return with_parts(_fit(fresh, source, stage, origin), stage)
 
 
