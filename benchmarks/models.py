@@ -164,23 +164,30 @@ def _torch_frame(name: str, size: tuple[int, int]) -> Contender:
     return _torch_contender(network, work)
 
 
+def _livelier(variables: Any) -> Any:
+    """Larger kernels than at random, so that offsets reach pixels and every part shows."""
+
+    def larger(path: Any, x: jax.Array) -> jax.Array:
+        name = jax.tree_util.keystr(path)
+        return x * (3.0 if "kernel" in name else 1.0) * (3.0 if "mask" in name else 1.0)
+
+    return jax.tree_util.tree_map_with_path(larger, variables)
+
+
 def check(name: str) -> float:
-    """The largest difference of the frames of a small clip; offsets of several pixels."""
+    """How far the frames of a small clip are apart, as a part of the largest residual."""
     import torch
 
     from benchmarks.torch_stdf import through_time
 
-    moved = jax.tree_util.tree_map_with_path(
-        lambda path, x: 30 * x if "offset_mask" in jax.tree_util.keystr(path) else x,
-        _variables(name),
-    )
+    variables = _livelier(_variables(name))
     clip = np.random.default_rng(0).random((1, 3, 40, 48, 1), np.float32)
-    network = _torch_network(name, moved)
+    network = _torch_network(name, variables)
     device = next(network.parameters()).device
     with torch.no_grad():
         theirs = through_time(network, torch.from_numpy(clip[..., 0]).to(device)).cpu().numpy()
-    ours = jax.jit(models.build(name).apply)(moved, clip)
-    return float(np.abs(np.asarray(ours)[..., 0] - theirs).max())
+    ours = np.asarray(jax.jit(models.build(name).apply)(variables, clip))
+    return float(np.abs(ours[..., 0] - theirs).max() / np.abs(ours - clip).max())
 
 
 def _compare(names: list[str]) -> bool:
@@ -190,8 +197,8 @@ def _compare(names: list[str]) -> bool:
     on_cpu = jax.default_backend() == "cpu"
     for name in names:
         difference = check(name)
-        print(f"{name}: frames of ours and PyTorch's differ by {difference:.1e} at most")
-        if difference > (1e-5 if on_cpu else 1e-2):  # TF32 has ten bits
+        print(f"{name}: ours and PyTorch's differ by {difference:.1e} of the largest residual")
+        if difference > (1e-4 if on_cpu else 5e-2):  # TF32 has ten bits
             raise SystemExit("they are not the same network; no times")
     print()
     return True
