@@ -1,0 +1,66 @@
+"""What computing in bfloat16 costs a trained model, in dB, on real pairs.
+
+    python -m benchmarks.bf16_loss MODEL [--data_dir data] [--dataset clips] [--split val]
+        [--config_name qp37] [--frames 10]
+
+MODEL is a model file or a packaged name. Prints for every clip the PSNR-Y of the compressed frames
+and of the same model in float32 and in bfloat16, float results against the truth, and the loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import numpy as np
+
+from vqe_jax.errors import UserError, run_cli
+
+
+def psnr(frames: np.ndarray, truth: np.ndarray) -> float:
+    """The mean of the frames', in dB."""
+    errors = np.mean(np.square(frames - truth, dtype=np.float64), axis=(1, 2, 3))
+    return float(np.mean(-10 * np.log10(errors)))
+
+
+def luma(codes: np.ndarray) -> np.ndarray:
+    return codes[..., None].astype(np.float32) / 255
+
+
+def main() -> None:
+    from vqe_jax import enhance, models
+    from vqe_jax.data import open_pairs
+    from vqe_jax.weights import load_model
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--dataset", default="clips")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--config_name", default="qp37")
+    parser.add_argument("--frames", type=int, default=10, help="of each clip, from its start")
+    args = parser.parse_args()
+    file = load_model(args.model)
+    if "dtype" not in models.fields(file.model) or file.colour != "luma":
+        raise UserError(f"{args.model} is a {file.colour} model of {file.model!r}; expected one of "
+                        "luma whose network has the field dtype")  # fmt: skip
+    programs = [dataclasses.replace(file, kwargs=file.kwargs | {"dtype": dtype})
+                for dtype in ("float32", "bfloat16")]  # fmt: skip
+    print("| clip | frames | compressed dB | float32 dB | bfloat16 dB | lost dB |")
+    print("|---|---|---|---|---|---|")
+    rows = []
+    for pair in open_pairs(args.data_dir, args.dataset, args.split, args.config_name):
+        count = min(args.frames, len(pair))
+        clip, truth = luma(pair.compressed_luma(0, count)), luma(pair.raw_luma(0, count))
+        full, half = (psnr(enhance(clip, model=p, qp=pair.qp), truth) for p in programs)
+        rows.append((psnr(clip, truth), full, half, full - half))
+        cells = " | ".join(f"{x:.4f}" for x in rows[-1])
+        print(f"| {pair.name} | {count} | {cells} |", flush=True)
+    cells = " | ".join(f"{x:.4f}" for x in np.mean(rows, axis=0))
+    print(f"| mean | | {cells} |")
+
+
+if __name__ == "__main__":
+    run_cli(main)
