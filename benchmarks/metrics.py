@@ -1,15 +1,16 @@
 """Frames per second of every metric, beside the implementation that is in common use.
 
     python benchmarks/metrics.py [--size 1920x1080] [--frames 2] [--repeats 3] [--metrics ...]
-    python benchmarks/metrics.py --loss [--crop 64] [--batch 8]
+    python benchmarks/metrics.py --loss [--features 16 --blocks 2 --clip 3 --batch 1 --crop 64]
 
 Speed does not depend on the weights, so they are seeded and nothing is downloaded. The other
 implementation (scikit-image, or the PyTorch packages lpips, DISTS-pytorch and pytorch-fid) is timed
 where it is installed and named as missing where it is not. The first call of each, which compiles,
-is not counted; the median of the repeats is. ``--loss`` measures what LPIPS adds to a training
-step: value and gradient for a batch of crops, in float32 and in bfloat16, beside the same of a
-BasicVSR of 16 channels. On a machine that others use, processor seconds a frame say more than
-frames a second.
+is not counted; the median of the repeats is. ``--loss`` measures what LPIPS costs in a training
+step: value and gradient of a BasicVSR for a batch of crops, with Charbonnier alone and with LPIPS
+beside it, in float32 and in bfloat16. Its default sizes take a minute or two on two cores; the
+ratio falls as the network grows (``--features 64 --blocks 30``). On a machine that others use,
+processor seconds a frame say more than frames a second.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ import numpy as np
 
 from vqe_jax import metrics, models
 from vqe_jax.losses.perceptual import lpips as lpips_loss
+from vqe_jax.losses.pixel import charbonnier
 from vqe_jax.metrics.fid import inception_features
-from vqe_jax.perceptual import DISTS, LPIPS, InceptionV3
+from vqe_jax.perceptual import DISTS, LPIPS, LPIPS_NETS, InceptionV3
 
 Judge = Callable[[], Any]
 
@@ -194,25 +196,40 @@ def compare(args: argparse.Namespace) -> None:
 
 def loss(args: argparse.Namespace) -> None:
     """Prints what LPIPS costs in a training step."""
-    clip, target = (x[None] for x in frames((args.crop, args.crop), args.batch, 3))
-    network = models.build("basicvsr", features=16, blocks=4, upscale=1)
-    weights = seeded(network, jnp.asarray(clip))
+    shape = (args.batch, args.clip, args.crop, args.crop, 3)
+    pair = frames((args.crop, args.crop), args.batch * args.clip, 3)
+    clip, target = (x.reshape(shape) for x in pair)
+    network = models.build("basicvsr", features=args.features, blocks=args.blocks)
+    weights = seeded(network, jnp.asarray(clip[:, :1]))
+    print(
+        f"{args.batch} x {args.clip} crops of {args.crop}, BasicVSR of {args.features} channels "
+        f"and {args.blocks} blocks on {jax.devices()[0].device_kind}: value and gradient"
+    )
 
-    def plain(w: Any, x: jax.Array) -> jax.Array:
-        return jnp.abs(network.apply(w, x) - target).mean()
+    def fidelity(w: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+        result = network.apply(w, x, train=True)
+        return charbonnier(result, y), result
 
-    base = seconds(gradient(plain, weights, clip), args.repeats)[0]
-    print(f"{args.batch} crops of {args.crop}: BasicVSR (16 channels) {1e3 * base:.1f} ms")
-    for net in ("alex", "vgg"):
+    def plain(w: Any, x: jax.Array, y: jax.Array, _: Any) -> jax.Array:
+        return fidelity(w, x, y)[0]
+
+    base = seconds(gradient(plain, weights, clip, target, {}), args.repeats)[0]
+    print(f"{'Charbonnier':22}{1e3 * base:9.0f} ms", flush=True)
+    for net in args.nets:
         blank = jnp.zeros((1, 64, 64, 3))
         variables = seeded(LPIPS(net=net), blank, blank)
         for dtype in ("float32", "bfloat16"):
 
-            def value(x: jax.Array, v: Any, net: str = net, dtype: str = dtype) -> jax.Array:
-                return lpips_loss(x, target, variables=v, net=net, dtype=dtype)
+            def both(
+                w: Any, x: jax.Array, y: jax.Array, v: Any, net: str = net, dtype: str = dtype
+            ) -> jax.Array:
+                value, result = fidelity(w, x, y)
+                return value + lpips_loss(result, y, variables=v, net=net, dtype=dtype)
 
-            taken = seconds(gradient(value, clip, variables), args.repeats)[0]
-            print(f"  LPIPS {net:5} {dtype:9} {1e3 * taken:8.1f} ms, {taken / base:6.2f} of it")
+            step = gradient(both, weights, clip, target, variables)
+            taken = seconds(step, args.repeats)[0]
+            name = f"+ LPIPS {net} {dtype}"
+            print(f"{name:22}{1e3 * taken:9.0f} ms, {taken / base:5.2f} times", flush=True)
 
 
 def gradient(function: Callable[..., jax.Array], *args: Any) -> Judge:
@@ -230,8 +247,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--metrics", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--loss", action="store_true", help="LPIPS in a training step instead")
+    parser.add_argument("--nets", nargs="+", choices=sorted(LPIPS_NETS), default=("alex", "vgg"))
+    parser.add_argument("--features", type=int, default=16, help="channels of the network")
+    parser.add_argument("--blocks", type=int, default=2, help="residual blocks of its trunks")
+    parser.add_argument("--clip", type=int, default=3, help="frames of a crop")
     parser.add_argument("--crop", type=int, default=64)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=1)
     args = parser.parse_args()
     (loss if args.loss else compare)(args)
 
