@@ -19,7 +19,7 @@ reverse-mode only.
 from __future__ import annotations
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from vqe_jax.errors import UserError
 from vqe_jax.ops.deform_core import Geometry, default_rows, default_unroll, deform
@@ -27,13 +27,15 @@ from vqe_jax.ops.deform_core import Geometry, default_rows, default_unroll, defo
 __all__ = ["deform_conv2d", "deform_sample", "offsets_from_torch"]
 
 _Pair = int | tuple[int, int]
+# Typed loosely: another type or rank is a user's mistake that gets a sentence.
+_Loose = Num[Array, "..."]
 
 
 def deform_conv2d(
     x: Float[Array, "b h w c"],
-    offset: Float[Array, "_ _ _ g k 2"],
+    offset: _Loose,
     kernel: Float[Array, "kh kw ci o"],
-    mask: Float[Array, "_ _ _ _ _"] | None = None,
+    mask: _Loose | None = None,
     *,
     stride: _Pair = 1,
     padding: _Pair = 0,
@@ -93,8 +95,8 @@ def deform_conv2d(
 
 def deform_sample(
     x: Float[Array, "b h w c"],
-    offset: Float[Array, "b ho wo g k 2"],
-    mask: Float[Array, "b ho wo g k"] | None = None,
+    offset: _Loose,
+    mask: _Loose | None = None,
     *,
     kernel_size: _Pair = 1,
     stride: _Pair = 1,
@@ -106,8 +108,9 @@ def deform_sample(
 
     Args:
       x: frames.
-      offset: (dy, dx) in pixels for every output pixel, offset group and tap.
-      mask: factor of every sample; None for ones.
+      offset: ``[b, ho, wo, g, k, 2]``, (dy, dx) in pixels for every output pixel, offset group
+        and tap.
+      mask: factor of every sample, ``[b, ho, wo, g, k]``; None for ones.
       kernel_size: taps; with the default 1 this reads one displaced value a pixel and group.
       stride: pixels between outputs.
       padding: pixels of zeros on every side.
@@ -219,12 +222,12 @@ def _geometry(
     for name, array in (("x", x), ("offset", offset), ("mask", mask)):
         if array is not None:
             _check_float(name, array)
-    g = offset.shape[3]
+    g = offset.shape[3] if offset.ndim == 6 else 0
     if offset.shape != (b, ho, wo, g, taps, 2):
         raise UserError(
             f"offset has shape {offset.shape}; expected (batch, height, width, offset groups, "
             f"taps, 2) = ({b}, {ho}, {wo}, any, {taps}, 2) for x {x.shape} and a "
-            f"{size[0]}x{size[1]} kernel"
+            f"{size[0]}x{size[1]} kernel (offsets_from_torch reorders PyTorch's channels)"
         )
     if g < 1 or c % g:
         raise UserError(f"the {g} offset groups of offset must divide the {c} channels of x")

@@ -144,6 +144,11 @@ def load_model(name_or_path: str | os.PathLike[str], *, expect: str | None = Non
     if not path.is_file():
         hint = near_misses(str(name_or_path), packaged)
         raise UserError(f"model {str(name_or_path)!r} is neither a file nor a packaged model{hint}")
+    if path.suffix in (".pth", ".pt"):
+        raise UserError(
+            f"{path} is a PyTorch checkpoint; convert it to a model file: "
+            f"python -m vqe_jax.weights convert NETWORK {path} {path.stem}.safetensors"
+        )
     try:
         with safe_open(path, framework="np") as tensors:
             metadata = tensors.metadata() or {}

