@@ -10,6 +10,13 @@ import pytest
 from vqe_jax.errors import UserError
 from vqe_jax.training.checkpoints import Checkpoints, Progress
 
+pytestmark = [
+    pytest.mark.usefixtures("late_readers"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
 
 def tree(value: float = 0.0):
     kernel = jnp.arange(6.0).reshape(2, 3) + value
