@@ -33,6 +33,17 @@ SMALL = {
     "zero_output": True,
 }
 
+# Half an hour on one core.
+NARROW = {
+    "features": 16,
+    "blocks": 3,
+    "flow_levels": 4,
+    "flow_widths": (8, 16, 8),
+    "zero_output": True,
+    "weight_init": "high_pass",
+    "remat": False,
+}
+
 
 def get_config(variant: str = "default") -> ConfigDict:
     """The recipe; ``variant`` as above."""

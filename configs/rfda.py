@@ -20,6 +20,9 @@ Variants:
   rf15           the past forgotten every 15 frames
   conv_lstm      a ConvLSTM in place of RF
   clips          the default on your own folder (data set `clips`)
+  narrow         RF and DSTA put into the network of configs/stdf.py:narrow, which
+                 runs/stdf/last.safetensors holds: half an hour on one core (data set `clips`);
+                 docs/results.md
   small, demo    a narrow one in two stages, minutes on two cores (data set `demo`)
   smoke          a handful of steps of it, to see it run
 """
@@ -117,6 +120,28 @@ def _small(first: int, second: int) -> ConfigDict:
     return config
 
 
+def _narrow(steps: int) -> ConfigDict:
+    """RF and DSTA begin as nearly nothing, so that the first step is STDF's result."""
+    rates = (("^fusion/", 0.1), ("^enhancement/", 0.1), ("^enhancement/attention", 1.0))
+    stage = _clip_stage(
+        steps,
+        start="runs/stdf/last.safetensors",
+        fresh=("^recursion/", "^enhancement/attention"),
+        lr_scales=rates,
+        learning_rate=1e-3,
+        losses=(("l2", 30.0),),
+        optimizer={"name": "adam", "betas": (0.9, 0.99), "clip_norm": 1.0},
+        schedule={"name": "cosine", "end": 1e-5, "warmup": 100},
+        ema=0.995,
+        data={"frames": 7, "crop": 48, "batch": 2},
+    )
+    config = _config(37, (stage,), **stdf.NARROW)
+    config.data.dataset = "clips"
+    config.eval = ConfigDict({"split": "val", "every": 500, "frames": 24})
+    config.source = "trained by configs/rfda.py:narrow"
+    return config
+
+
 def get_config(variant: str = "default") -> ConfigDict:
     """The config of a variant; see the top of this file.
 
@@ -141,6 +166,7 @@ def get_config(variant: str = "default") -> ConfigDict:
         "no_channel": lambda: _both(attention="no_channel"),
         "rf15": lambda: _both(reset_every=15),
         "conv_lstm": lambda: _both(recursive_fusion="conv_lstm"),
+        "narrow": lambda: _narrow(1_500),
         "small": lambda: _small(1_500, 300),
         "demo": lambda: _small(1_500, 300),
         "smoke": lambda: _small(4, 2),

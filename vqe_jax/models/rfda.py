@@ -22,6 +22,7 @@ from vqe_jax.models.contract import Context, Network
 from vqe_jax.nn.deformable_attention import DSTA_MIN_SIDE
 from vqe_jax.nn.enhancement import ATTENTIONS, Attention, PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack, frame_windows
+from vqe_jax.nn.initializers import WEIGHT_INITS, WeightInit
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.recursive_fusion import ConvLSTM, FirstState, RecursiveFusion
 from vqe_jax.nn.stdf_fusion import STDFFusion
@@ -50,7 +51,9 @@ class RFDA(Network):
     fused_features: int = 64  # of the state
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
+    weight_init: WeightInit = "uniform"  # "high_pass": blind to brightness, learns sooner
     remat: bool = True  # recompute each part in the backward pass
+    dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
     def context(self) -> Context:
@@ -70,13 +73,16 @@ class RFDA(Network):
         def part(cls: Any) -> Any:
             return nn.remat(cls) if self.remat else cls
 
-        self.fusion = part(STDFFusion)(self.features, self.fused_features, self.depth)
+        kaiming = self.weight_init == "high_pass"
+        self.fusion = part(STDFFusion)(
+            self.features, self.fused_features, self.depth, dtype=self.dtype, kaiming=kaiming
+        )
         self.enhancement = part(PlainEnhancement)(
-            self.qe_features, self.qe_depth, self.channels, self.attention
+            self.qe_features, self.qe_depth, self.channels, self.attention, kaiming=kaiming
         )
         recursions: dict[str, Any] = {
             "rf": lambda: RecursiveFusion(
-                self.features, self.depth, self.beta, self.first_state, self.last_relu
+                self.features, self.depth, self.beta, self.first_state, self.last_relu, kaiming
             ),
             "conv_lstm": lambda: ConvLSTM(self.beta),
         }
@@ -90,7 +96,7 @@ class RFDA(Network):
         h = self.fusion(windows.reshape(b * t, *windows.shape[2:]))
         if self.recursive_fusion != "none":
             h = self._recur(h.reshape(b, t, *h.shape[1:])).reshape(h.shape)
-        return clip + self.enhancement(h).reshape(clip.shape)
+        return clip + self.enhancement(h).reshape(clip.shape).astype(clip.dtype)
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
@@ -100,7 +106,7 @@ class RFDA(Network):
         if state is None:
             state = self._initial(h)
         state, h = self._advance(state, h)
-        return state, window[:, self.radius] + self.enhancement(h)
+        return state, window[:, self.radius] + self.enhancement(h).astype(window.dtype)
 
     def _recur(self, h: Float[Array, "b t h w f"]) -> Float[Array, "b t h w f"]:
         def advance(network: RFDA, state: Any, x: Map) -> tuple[Any, Map]:
@@ -135,6 +141,7 @@ class RFDA(Network):
             "recursive_fusion": _RECURSIONS,
             "attention": tuple(ATTENTIONS),
             "first_state": ("zeros", "identity"),
+            "weight_init": WEIGHT_INITS,
         }
         for name, known in choices.items():
             if (value := getattr(self, name)) not in known:

@@ -18,6 +18,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_windows
+from vqe_jax.nn.initializers import WEIGHT_INITS, WeightInit
 from vqe_jax.nn.qp_conditioning import QPS, QPScale, check_qp
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
@@ -43,7 +44,9 @@ class STDF(Network):
     qp_conditioning: bool = False  # True: one model for several QPs, told which
     qps: tuple[int, ...] = QPS  # those it is trained for
     qp_interpolation: bool = False  # accept QPs between them
+    weight_init: WeightInit = "uniform"  # "high_pass": blind to brightness, learns sooner
     remat: bool = True  # recompute each part in the backward pass
+    dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
     def context(self) -> Context:
@@ -52,10 +55,19 @@ class STDF(Network):
 
     def setup(self) -> None:
         """Fusion and enhancement."""
+        if self.weight_init not in WEIGHT_INITS:
+            raise UserError(
+                f"stdf: weight_init={self.weight_init!r}; expected {' or '.join(WEIGHT_INITS)}"
+            )
         fusion: Any = nn.remat(STDFFusion) if self.remat else STDFFusion
         enhancement: Any = nn.remat(PlainEnhancement) if self.remat else PlainEnhancement
-        self.fusion = fusion(self.features, self.fused_features, self.depth)
-        self.enhancement = enhancement(self.qe_features, self.qe_depth, self.channels)
+        kaiming = self.weight_init == "high_pass"
+        self.fusion = fusion(
+            self.features, self.fused_features, self.depth, dtype=self.dtype, kaiming=kaiming
+        )
+        self.enhancement = enhancement(
+            self.qe_features, self.qe_depth, self.channels, kaiming=kaiming
+        )
         if self.qp_conditioning:
             self.qp_scale = QPScale(self.qps, self.qp_interpolation)
 
@@ -90,7 +102,7 @@ class STDF(Network):
             self.check_qp(qp)
             fused = self.qp_scale(fused, None if qp is None else jnp.repeat(qp, windows.shape[1]))
         residual = self.enhancement(fused)
-        return frames + jnp.reshape(residual, frames.shape)
+        return frames + jnp.reshape(residual, frames.shape).astype(frames.dtype)
 
 
 MODEL = STDF

@@ -73,7 +73,8 @@ class ConvTranspose(nn.Module):
     stride: int = 2
     padding: int = 1
     use_bias: bool = True
-    kernel_init: Init | None = None
+    kernel_init: Init | None = None  # None and below: PyTorch's default
+    bias_init: Init | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
@@ -92,7 +93,8 @@ class ConvTranspose(nn.Module):
             dimension_numbers=_DIMENSIONS,
         )
         if self.use_bias:
-            y = y + self.param("bias", limit, (self.features,)).astype(x.dtype)[None, None, None]
+            init = self.bias_init or limit
+            y = y + self.param("bias", init, (self.features,)).astype(x.dtype)[None, None, None]
         return y.reshape(*lead, *y.shape[1:])
 
 

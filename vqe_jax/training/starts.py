@@ -86,7 +86,7 @@ def start_variables(
         earlier = {s.name: s for s in run.stages[:index]}
         found = earlier.get(stage.start)
         path = stage.start if found is None else stage_file(workdir, found)
-        if (found or path.endswith(".safetensors")) and not Path(path).is_file():
+        if (found or str(path).endswith(".safetensors")) and not Path(path).is_file():
             raise UserError(
                 f"stage {stage.name!r} starts from {stage.start!r}, which has not been trained: "
                 f"{path} is missing; train it first, or name another start"
