@@ -6,7 +6,7 @@ import pytest
 
 from tests.evaluation.subjects import Stub, clip, model_file, subject
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.material import Clip
+from vqe_jax.evaluation.material import Clip, clip_from_files
 from vqe_jax.evaluation.measure import Options, measure
 from vqe_jax.metrics import protocol
 
@@ -65,3 +65,20 @@ def test_a_clip_that_ends_early_is_named():
     cut = Clip("cut", 37, 24, 20, 5, 25.0, 1.0, "?" * 5, (-1,) * 5, short.reader)
     with pytest.raises(UserError, match=r"cut: the compressed clip ends after 3 .* expected 5"):
         list(cut.frames("compressed", "luma"))
+
+
+def test_colours_are_converted_there_and_back(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(80, 160, (3, 16 * 32 * 3 // 2), np.uint8)
+    for name, frames in (("raw", codes), ("coded", codes + 3)):
+        (tmp_path / f"{name}_32x16_3.yuv").write_bytes(frames.tobytes())
+    pair = clip_from_files(tmp_path / "raw_32x16_3.yuv", tmp_path / "coded_32x16_3.yuv")
+    luma, rgb = (list(pair.frames("compressed", colour)) for colour in ("luma", "rgb"))
+    np.testing.assert_array_equal(list(pair.converted(luma, "rgb")), rgb)
+    assert not np.array_equal(list(pair.converted(luma, "rgb", chroma="raw")), rgb)
+    np.testing.assert_array_equal(list(pair.converted(rgb, "luma")), luma)
+
+
+def test_a_clip_without_chroma_says_so():
+    with pytest.raises(UserError, match="clip has no chroma; choose metrics of luma"):
+        list(clip().converted(clip().frames("compressed", "luma"), "rgb"))

@@ -157,6 +157,25 @@ def test_one_label_holds_a_file_for_each_qp(tmp_path):
     assert [family.at_qp(qp).qp for qp in (22, 27, 32, 42)] == [(22,), (22,), (37,), (37,)]
 
 
+@pytest.mark.parametrize(
+    ("section", "asked"),
+    [
+        ({"config_name": ["qp32", "qp37"], "split": "check"}, ("check", ["qp32", "qp37"])),
+        ({"every": 5}, ("val", "qp37")),  # what training takes where nothing is said
+        (None, ("test", "qp37")),
+    ],
+)
+def test_a_run_is_evaluated_on_what_it_was_validated_on(tmp_path, monkeypatch, section, asked):
+    data = {"dataset": "demo", "data_dir": "here", "config_name": "qp37"}
+    (tmp_path / "config.json").write_text(json.dumps({"eval": section, "data": data}))
+    save_model(tmp_path / "best.safetensors", model_file())
+    seen = []
+    monkeypatch.setattr("vqe_jax.data.open_pairs", lambda *found: seen.append(found) or ())
+    with pytest.raises(UserError, match="the split holds no clips"):
+        cli.main([str(tmp_path), "--out", str(tmp_path / "out")])
+    assert seen == [("here", "demo", *asked)]
+
+
 def test_a_run_without_a_model_says_so(tmp_path):
     with pytest.raises(UserError, match=r"neither best\.safetensors nor last\.safetensors"):
         open_subjects([str(tmp_path)])

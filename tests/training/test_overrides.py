@@ -33,6 +33,8 @@ def example() -> ConfigDict:
         ("tensorboard", "true", lambda run: run.tensorboard is True),
         # Keys that the file does not set, but the section has.
         ("seed", "3", lambda run: run.seed == 3),
+        ("data.dataset", "('a', 'b')", lambda run: run.data["dataset"] == ("a", "b")),
+        ("data.dataset", "(a|b)", lambda run: run.data["dataset"] == "(a|b)"),
         ("data.data_dir", "/x=y", lambda run: run.data["data_dir"] == "/x=y"),
         ("stages[0].schedule.name", "cosine", lambda run: run.stages[0].schedule.name == "cosine"),
         ("stages[0].data.crop", "64", lambda run: run.stages[0].data["crop"] == 64),

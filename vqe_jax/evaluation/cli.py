@@ -196,15 +196,15 @@ def _from_data_set(given: argparse.Namespace) -> tuple[list[Any], str]:
     from vqe_jax.evaluation.subjects import run_config
 
     config = next((c for c in map(run_config, given.models) if c), {})
-    run, data = config.get("eval", {}), config.get("data", {})
+    run, data = config.get("eval") or {}, config.get("data", {})
     dataset = given.dataset or run.get("dataset") or data.get("dataset")
     if not dataset:
         raise UserError(
             "what to evaluate on? give --dataset NAME (and --data_dir), or --raw and --compressed"
         )
     is_own = given.dataset is None
-    split = given.split or (run.get("split") if is_own else None) or "test"
-    own_configs = run.get("config_names") or data.get("config_name") if is_own else None
+    split = given.split or (run.get("split", "val") if is_own and run else "test")
+    own_configs = run.get("config_name") or data.get("config_name") if is_own else None
     names = given.config_name or own_configs
     if not names:
         raise UserError(f"which configuration of {dataset}? give --config_name, e.g. qp37")

@@ -2,7 +2,10 @@
 
 The QP becomes a one-hot vector over the trained QPs, and a dense layer with a softplus turns it
 into one factor a channel (PeQuENet, Sec. III-D). Any network can take :class:`QPScale` between a
-convolution and its activation to serve all QPs with one set of weights.
+convolution and its activation to serve all QPs with one set of weights. VIG and STDF do with
+``qp_conditioning=True`` (``qps`` says for which, ``qp_interpolation`` accepts those between); such
+a model is trained on all of them mixed, ``data.config_name=("qp22", "qp27", "qp32", "qp37")``, and
+told the QP by ``enhance.py --qp`` or by the bitstream.
 """
 
 from __future__ import annotations

@@ -52,7 +52,10 @@ def apply_override(config: ConfigDict, path: str, text: str) -> None:
     if isinstance(node, ConfigDict):
         node.unlock()
     if last in _keys(node):
-        node[last] = _like(node[last], text, path)
+        value = _like(node[last], text, path)
+        if not isinstance(value, type(node[last])):
+            del node[last]  # a ConfigDict holds on to the old value's type
+        node[last] = value
     else:
         node[last] = _literal(text)
 
@@ -121,9 +124,10 @@ def _literal(text: str) -> Any:
 
 
 def _like(old: Any, text: str, path: str) -> Any:
-    """The value that a text says, of the kind of the old one."""
+    """The value that a text says, of the kind of the old one; of texts there may be several."""
     if isinstance(old, str):
-        return text
+        several = _literal(text) if text.startswith("(") else text
+        return several if isinstance(several, tuple) else text
     value = _literal(text) if not isinstance(old, bool) else _TRUTH.get(text.lower(), text)
     if old is None or value is None:
         return value
