@@ -167,6 +167,19 @@ def test_best_is_the_highest_score_of_the_last_stage(unbroken):
     assert best.extra["validation"]["score"] == max(scores.values())
 
 
+def test_the_best_model_may_be_chosen_by_another_metric(tiny, tmp_path):
+    stage = {"name": "main", "steps": 4, "learning_rate": 1e-3}
+    _, said = train(tmp_path, stage, eval={"every": 2, "protocol": "ssim_y"})
+    records = log(tmp_path, "validation")
+    assert len(records) == 2 and "gain SSIM mean" in said
+    for r in records:
+        gains = list(r["by_clip"].values())
+        assert r["gain_ssim_mean"] == pytest.approx(np.mean(gains))
+        assert abs(r["gain_ssim_mean"]) < 1 and "delta_psnr_mean" not in r
+    best = load_model(tmp_path / "best.safetensors").extra["validation"]
+    assert best["score"] == max(r["score"] for r in records)
+
+
 def test_a_stage_can_go_on_with_the_optimiser(tiny, tmp_path):
     """Two stages with keep_optimizer are one stage that was not divided."""
     cosine = {"name": "cosine", "length": 8, "end": 1e-4}
