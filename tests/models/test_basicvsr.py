@@ -94,6 +94,20 @@ def test_sweeps_equal_the_whole_clip_to_the_last_bit(small):
     np.testing.assert_array_equal(swept, np.asarray(whole[0]))
 
 
+def test_flow_that_is_not_finite_costs_its_own_frame(small):
+    """Without a watch both directions carry NaN away from where a motion cannot be known."""
+    network, variables = small
+    clip, told = np.array(_clip(t=4)[0]), []
+    clip[1] = np.nan
+    assert np.isnan(list(exact(network, variables, None, iter(clip)))).any((1, 2, 3)).all()
+    found = np.stack(list(exact(network, variables, None, iter(clip), passed=told.append)))
+    assert told == [1]
+    assert np.isfinite(found[[0, 2, 3]]).all()
+    # What stands on each side is enhanced as a clip of its own.
+    alone = np.stack(list(exact(network, variables, None, iter(clip[2:]))))
+    np.testing.assert_array_equal(found[2:], alone)
+
+
 def test_every_frame_sees_every_other(small):
     network, variables = small
     clip = _clip(t=4)
