@@ -25,8 +25,8 @@ class Golden:
         """Frames stored as ``[b, t, h, w]``."""
         return jnp.asarray(self.data[key])[..., None]
 
-    def check(self, got, key, factor=1):
-        expected, atol = self.data[f"out/{key}"], factor * self.atol[key]
+    def check(self, got, key):
+        expected, atol = self.data[f"out/{key}"], self.atol[key]
         np.testing.assert_allclose(got, expected, atol=atol, rtol=0, err_msg=key)
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 
 __all__ = ["scan_time"]
 
-# XLA's CPU backend computes the kernel gradient of a convolution inside a loop some fifty times
-# slower than outside, so clips as short as those of training are unrolled there.
+# XLA's CPU backend computes the kernel gradient of a convolution inside a loop without its fast
+# library code, far slower than outside, so clips as short as those of training are unrolled there.
 _LONGEST_UNROLLED_ON_CPU = 32
 
 
