@@ -1,6 +1,6 @@
 """PeQuENet: adversarial training for perceptual quality at four QPs (TCSVT 2022).
 
-    python -m vqe_jax.weights fetch vgg19
+    python -m vqe_jax.weights fetch vgg19 lpips_alex
     python -m vqe_jax.data mfqe_v2 --data_dir data --source MFQEv2 --qp 22 27 32 37
     python train.py --config configs/pequenet.py --workdir runs/pequenet
 
@@ -105,7 +105,13 @@ def recipe(
                 "batch": 32,
             },
             "stages": ({"name": "gan", "steps": 300_000, "learning_rate": 1e-4, **stage},),
-            "eval": {"split": "test", "every": 10_000, "config_name": "qp37", "frames": 30},
+            "eval": {
+                "split": "test",
+                "every": 10_000,
+                "config_name": "qp37",
+                "frames": 30,
+                "protocol": "lpips_alex_y",  # what the best model is chosen by
+            },
             "checkpoint": {"every": 1_000},
             "seed": 7,
             "source": f"trained by configs/{model}.py:{variant} on MFQEv2",
@@ -144,7 +150,7 @@ def small(model: str, model_kwargs: dict[str, Any]) -> ConfigDict:
                 "batch": 4,
             },
             "stages": (stage,),
-            "eval": {"split": "val", "every": 100, "frames": 6},
+            "eval": {"split": "val", "every": 100, "frames": 6, "protocol": "lpips_alex_y"},
             "checkpoint": {"every": 100},
             "log_every": 20,
             "source": f"trained by configs/{model}.py:small on the demo data",

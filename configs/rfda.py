@@ -166,7 +166,7 @@ def get_config(variant: str = "default") -> ConfigDict:
         "no_channel": lambda: _both(attention="no_channel"),
         "rf15": lambda: _both(reset_every=15),
         "conv_lstm": lambda: _both(recursive_fusion="conv_lstm"),
-        "narrow": lambda: _narrow(1_500),
+        "narrow": lambda: _narrow(1_200),
         "small": lambda: _small(1_500, 300),
         "demo": lambda: _small(1_500, 300),
         "smoke": lambda: _small(4, 2),
