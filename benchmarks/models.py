@@ -37,6 +37,7 @@ import optax
 
 from vqe_jax import models, weights
 from vqe_jax.models.shapes import initial_variables
+from vqe_jax.nn import recurrence
 
 SIZES = {
     "240p": (240, 416),
@@ -351,6 +352,9 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {jax.__version__}\n")
     repeats = None if args.memory else args.repeats
+    if args.memory:
+        # As on accelerators, which loop over the frames; the CPU's unrolled program needs more.
+        recurrence._LONGEST_UNROLLED_ON_CPU = 0
     if args.windows:
         windows(args.repeats)
     elif args.train:
