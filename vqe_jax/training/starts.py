@@ -185,7 +185,8 @@ def _plain(tree: Any) -> Any:
 
 
 def _allow(path: str, patterns: tuple[str, ...], problem: str, key: str) -> None:
-    if not any(re.search(p, path) for p in patterns):
+    # Patterns are of parameters, as everywhere in a stage; other collections keep their names.
+    if not any(re.search(p, path.removeprefix("params/")) for p in patterns):
         raise UserError(f"{problem}; name it in the stage's {key!r} if that is meant")
 
 

@@ -1,0 +1,67 @@
+"""Where later stages get what they start from, on the recipes that need it."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from configs import rfda
+from vqe_jax import models
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training.stages import parse
+from vqe_jax.training.starts import build_network, start_variables
+from vqe_jax.weights import ModelFile, save_model
+
+TINY = {"radius": 1, "features": 4, "depth": 1, "fused_features": 4}
+TINY |= {"qe_features": 4, "qe_depth": 3}
+
+
+def _run(variant, **kwargs):
+    config = rfda.get_config(variant)
+    config.model_kwargs.update(TINY | kwargs)
+    return parse(config)
+
+
+def _numbered(network, number):
+    shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+    return jax.tree.map(lambda x: np.full(x.shape, number, x.dtype), shapes)
+
+
+def _kept(variables, number):
+    """Top and second names of what equals a number everywhere, and of what does not."""
+    kept, fresh = set(), set()
+    for path, x in flatten_dict(variables["params"]).items():
+        (kept if (np.asarray(x) == number).all() else fresh).add("/".join(path[:2]))
+    return kept, fresh
+
+
+@pytest.mark.parametrize("variant", ["default", "paper", "conv_lstm", "small"])
+def test_the_second_stage_of_rfda_keeps_the_first_and_adds_the_recursion(variant, tmp_path):
+    run = _run(variant)
+    first, second = (build_network(run, stage) for stage in run.stages)
+    previous = _numbered(first, 7.0)
+    start = start_variables(run, 1, second, workdir=tmp_path, previous=previous)
+    kept, fresh = _kept(start, 7.0)
+    assert {path.split("/")[0] for path in kept} == {"fusion", "enhancement"}
+    assert {path.split("/")[0] for path in fresh} == {"recursion"}
+
+
+def test_rfda_starts_from_a_file_of_stdf(tmp_path):
+    network = models.build("stdf", **TINY)
+    path = tmp_path / "stdf.safetensors"
+    save_model(path, ModelFile("stdf", TINY, _numbered(network, 7.0), "luma", (37,), "", {}))
+    run = _run("narrow")
+    stage = dataclasses.replace(run.stages[0], start=str(path))
+    run = dataclasses.replace(run, stages=(stage,))
+    start = start_variables(run, 0, build_network(run, stage), workdir=tmp_path)
+    kept, fresh = _kept(start, 7.0)
+    assert "enhancement/out_conv" in kept and "fusion/deform_conv" in kept
+    assert {p for p in fresh if not p.startswith("recursion/")} == {"enhancement/attention0"}
+
+    stage = dataclasses.replace(stage, fresh=())
+    run = dataclasses.replace(run, stages=(stage,))
+    with pytest.raises(UserError, match="stdf"):
+        start_variables(run, 0, build_network(run, stage), workdir=tmp_path)
