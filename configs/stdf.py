@@ -6,7 +6,7 @@
 The default is STDF-R3 as the authors' code trains it: windows of 7 frames, crops of 128, batch 32,
 Adam at a constant 1e-4, Charbonnier loss, 300,000 steps. Published gain in PSNR-Y at QP 37 on the
 18 test sequences: 0.65 dB (R1), 0.75 dB (R3), 0.83 dB (R3L); the released R3 gains 0.78 dB. It
-wants a GPU: about 20 ms a step on an H200 with the official code.
+wants a GPU.
 
 Variants:
   default, qp22, qp27, qp32, qp37, qp42   STDF-R3 (default: qp37)
