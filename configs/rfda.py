@@ -122,7 +122,7 @@ def _small(first: int, second: int) -> ConfigDict:
 
 def _narrow(steps: int) -> ConfigDict:
     """RF and DSTA begin as nearly nothing, so that the first step is STDF's result."""
-    rates = (("^fusion/", 0.1), ("^enhancement/", 0.1), ("^enhancement/attention", 0.1))
+    rates = (("^fusion/", 0.1), ("^enhancement/", 0.1), ("^enhancement/attention", 1.0))
     stage = _clip_stage(
         steps,
         start="runs/stdf/last.safetensors",
@@ -132,8 +132,8 @@ def _narrow(steps: int) -> ConfigDict:
         losses=(("l2", 30.0),),
         optimizer={"name": "adam", "betas": (0.9, 0.99), "clip_norm": 1.0},
         schedule={"name": "cosine", "end": 1e-5, "warmup": 100},
-        ema=0.99,
-        data={"frames": 7, "crop": 48, "batch": 4},
+        ema=0.995,
+        data={"frames": 7, "crop": 48, "batch": 2},
     )
     config = _config(37, (stage,), **stdf.NARROW)
     config.data.dataset = "clips"
@@ -166,7 +166,7 @@ def get_config(variant: str = "default") -> ConfigDict:
         "no_channel": lambda: _both(attention="no_channel"),
         "rf15": lambda: _both(reset_every=15),
         "conv_lstm": lambda: _both(recursive_fusion="conv_lstm"),
-        "narrow": lambda: _narrow(600),
+        "narrow": lambda: _narrow(1_200),
         "small": lambda: _small(1_500, 300),
         "demo": lambda: _small(1_500, 300),
         "smoke": lambda: _small(4, 2),
