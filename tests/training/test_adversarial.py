@@ -65,7 +65,7 @@ def _golden_game(shared, name):
     terms = [(term, losses.build(term.name, **term.options))]
     game = Game(Options(), adversarial("lsgan"), PatchDiscriminator(features=8), terms)
     fake, real = (jnp.asarray(golden[f"in/{k}"].transpose(0, 2, 3, 1)) for k in ("fake", "real"))
-    return golden, game, judge, {"vgg_pyramid": {"params": params}}, fake, real
+    return golden, game, judge, {"vgg19": {"params": params}}, fake, real
 
 
 def test_golden_losses(shared):
