@@ -23,7 +23,7 @@ _ABOUT = """Evaluates models on a data set or on a pair of files and writes a re
   python evaluate.py rfda=qp22.safetensors rfda=qp37.safetensors --dataset jct_vc \\
       --split test --config_name qp22 qp27 qp32 qp37              one network, a file for each QP
   python evaluate.py runs/vig --long_run 2000                     does the gain last?
-  python evaluate.py a.safetensors b.safetensors --dataset ldv --split test \
+  python evaluate.py a.safetensors b.safetensors --dataset ldv --split test \\
       --config_name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
   python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
       lpips_alex flicker_smooth                                   every step of ASTF

@@ -32,7 +32,15 @@ from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
-from vqe_jax.nn.initializers import Init, high_pass, kaiming_normal, uniform_bias, uniform_fan_in
+from vqe_jax.nn.initializers import (
+    INPUT_GAIN,
+    Init,
+    WeightInit,
+    high_pass,
+    kaiming_normal,
+    uniform_bias,
+    uniform_fan_in,
+)
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.qp_conditioning import QPS, QPScale, check_qp
 from vqe_jax.nn.recurrence import scan_time
@@ -43,10 +51,6 @@ __all__ = ["VIG"]
 # Lengths, sides and channels change inside the network.
 Clip = Float[Array, "b _ _ _ _"]
 Map = Float[Array, "_ _ _ _"]
-
-
-# Lifts the details of a picture in [0, 1], some 0.05 strong, to the order of one.
-_INPUT_GAIN = 10.0
 
 
 def _initializers(kaiming: bool) -> tuple[Init | None, Init | None]:
@@ -171,7 +175,7 @@ class VIG(Network):
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
     zero_output: bool = False  # start as the identity: the last convolution is zero
-    weight_init: Literal["uniform", "high_pass"] = "uniform"  # see setup
+    weight_init: WeightInit = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
     remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
@@ -212,7 +216,7 @@ class VIG(Network):
             )
         k1, k2, k3 = self.temporal_kernels
         kaiming = self.weight_init == "high_pass"
-        first = high_pass(_INPUT_GAIN) if kaiming else None
+        first = high_pass(INPUT_GAIN) if kaiming else None
         self.pre = Conv(self.width, kernel_init=first, bias_init=_initializers(kaiming)[1])
         self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order, kaiming)
         self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order, kaiming)
