@@ -4,6 +4,7 @@ Frames are plain numpy planes with their time stamps; nothing here holds a whole
 nothing here knows of JAX.
 """
 
+from vqe_jax.video.base import Reader, Writer
 from vqe_jax.video.color import from_rgb, luma, to_rgb, with_luma
 from vqe_jax.video.encode import (
     LowDelayP,
@@ -16,9 +17,8 @@ from vqe_jax.video.encode import (
 )
 from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.open import open_reader, open_writer, read_frames
 from vqe_jax.video.qp import FrameQP, encoder_settings, frame_qps, frame_types, mean_p_qp
-from vqe_jax.video.reader import Reader, open_reader, read_frames
-from vqe_jax.video.writer import Writer, open_writer
 
 __all__ = [
     "ColorTags",

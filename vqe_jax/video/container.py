@@ -11,13 +11,13 @@ from pathlib import Path
 import av
 
 from vqe_jax.errors import UserError
+from vqe_jax.video.base import Reader
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import ColorTags
 from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.planes import from_av_frame, side_data
-from vqe_jax.video.reader import Reader
 from vqe_jax.video.truncation import bytes_missing
 
 __all__ = ["ContainerReader", "video_stream"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.info import Frame, VideoInfo
-from vqe_jax.video.writer import open_writer
+from vqe_jax.video.open import open_writer
 
 __all__ = [
     "LowDelayP",

@@ -11,12 +11,12 @@ from typing import cast
 import av
 
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.video.base import Writer
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.log import captured
 from vqe_jax.video.passthrough import Passthrough
 from vqe_jax.video.planes import to_av_frame
-from vqe_jax.video.writer import Writer
 
 __all__ = ["CONTAINERS", "DEFAULT_OPTIONS", "ContainerWriter"]
 

@@ -10,13 +10,13 @@ import av
 import numpy as np
 
 from vqe_jax.errors import UserError
-from vqe_jax.video.files import readable_file, translated
+from vqe_jax.video.base import Reader, Writer
+from vqe_jax.video.files import discard, readable_file, translated
 from vqe_jax.video.formats import ColorTags
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.planes import from_av_frame
-from vqe_jax.video.reader import Reader
 
-__all__ = ["PngReader", "encode_png", "read_png"]
+__all__ = ["PngReader", "PngWriter", "encode_png", "read_png"]
 
 _SRGB = ColorTags(matrix=0, range=2, primaries=1, transfer=13)
 
@@ -117,3 +117,22 @@ class PngReader(Reader):
                     "all must be alike"
                 )
             yield frame
+
+
+class PngWriter(Writer):
+    """A folder of ``00000000.png`` and so on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; expected the name of a folder for PNG frames")
+        if path.is_dir() and any(f.suffix != ".png" for f in path.iterdir()):
+            raise UserError(f"{path} holds files that are not PNG; name an empty or new folder")
+        discard(self.part)
+        with translated(path, "written"):
+            self.part.mkdir()
+
+    def _write(self, frame: Frame) -> None:
+        (self.part / f"{self.written:08d}.png").write_bytes(encode_png(frame))
+
+    def _close(self, *, whole: bool) -> None: ...

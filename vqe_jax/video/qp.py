@@ -18,8 +18,8 @@ import av
 from vqe_jax.video.container import video_stream
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.headers import trace
+from vqe_jax.video.open import open_reader
 from vqe_jax.video.planes import side_data
-from vqe_jax.video.reader import open_reader
 from vqe_jax.video.slices import CodedPicture, SliceParser
 
 __all__ = ["FrameQP", "encoder_settings", "frame_qps", "frame_types", "mean_p_qp"]

@@ -14,12 +14,12 @@ from typing import IO
 import numpy as np
 
 from vqe_jax.errors import UserError
+from vqe_jax.video.base import Reader, Writer
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
-from vqe_jax.video.reader import Reader
 
-__all__ = ["RawReader", "read_planes", "size_from_name", "write_planes"]
+__all__ = ["PlanesWriter", "RawReader", "read_planes", "size_from_name", "write_planes"]
 
 _SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
 _BITS = re.compile(r"_(\d+)bits?(?=_|$)", re.IGNORECASE)
@@ -133,3 +133,25 @@ class RawReader(Reader):
             file.seek(start * pixel_format.frame_bytes(self.info.width, self.info.height))
             while (planes := read_planes(file, self.info, self.path)) is not None:
                 yield Frame(planes, pixel_format)
+
+
+class PlanesWriter(Writer):
+    """``.yuv``, and ``.y4m`` with its header lines."""
+
+    def __init__(self, path: Path, header: bytes = b"", before_frame: bytes = b"") -> None:
+        super().__init__(path)
+        self._before_frame = before_frame
+        with translated(path, "written"):
+            self._file = self.part.open("wb")
+            self._file.write(header)
+
+    def _write(self, frame: Frame) -> None:
+        self._file.write(self._before_frame)
+        write_planes(self._file, frame)
+
+    def _close(self, *, whole: bool) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            if whole:
+                raise

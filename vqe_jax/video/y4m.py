@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO
 
 from vqe_jax.errors import UserError
+from vqe_jax.video.base import Reader
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.raw import read_planes
-from vqe_jax.video.reader import Reader
 
 __all__ = ["Y4mReader", "y4m_header"]
 
