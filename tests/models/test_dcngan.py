@@ -7,7 +7,7 @@ from vqe_jax import models, weights
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import parameter_count
 from vqe_jax.nn.qp_conditioning import QPS
-from vqe_jax.weights.official.dcngan import tensors
+from vqe_jax.weights.conversion import table_of
 
 SMALL = {"features": 8, "blocks": 2}
 
@@ -54,7 +54,7 @@ def test_conversion_returns_the_official_tensors(official):
 def test_official_names(shared):
     lines = (shared / "reference/keys/dcngan_generator.txt").read_text().splitlines()[1:]
     names = {line.split("\t")[0] for line in lines}
-    assert {t.key for t in tensors().values()} == {
+    assert {t.names[0] for t in table_of("dcngan").values()} == {
         n for n in names if not n.endswith("num_batches_tracked")
     }
 

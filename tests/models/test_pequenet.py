@@ -1,3 +1,4 @@
+import ast
 import math
 
 import jax
@@ -11,6 +12,8 @@ from vqe_jax.inference import enhance_frames
 from vqe_jax.models.pequenet import DecoderBlock, QPHead
 from vqe_jax.models.shapes import parameter_count, variable_shapes
 from vqe_jax.nn.qp_conditioning import QPS
+from vqe_jax.weights.conversion import table_of
+from vqe_jax.weights.rules import official_shape
 
 TINY = {"divisor": 32, "head_features": 8}
 
@@ -124,9 +127,10 @@ def test_conversion_returns_the_official_tensors(converted):
 def test_official_names_and_shapes(shared):
     lines = (shared / "reference/keys/pequenet_generator_incl_vgg19.txt").read_text().splitlines()
     official = dict(line.split("\t") for line in lines[1:])
-    from vqe_jax.weights.official.pequenet import tensors
-
-    assert {t.key for t in tensors().values()} == set(official)
+    table = table_of("pequenet")
+    shapes = variable_shapes("pequenet")
+    ours = {t.names[0]: official_shape(t, shapes[path]) for path, t in table.items()}
+    assert ours == {name: ast.literal_eval(shape) for name, shape in official.items()}
 
 
 @pytest.mark.parametrize("alignment", ["deformable", "flow"])

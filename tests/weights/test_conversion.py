@@ -1,31 +1,29 @@
 """Official names and layouts into ours and back, strictly."""
 
+import logging
+
+import flax.linen as nn
 import numpy as np
 import pytest
 
+from vqe_jax import models
 from vqe_jax.errors import UserError
-from vqe_jax.weights import conversion, from_torch, to_torch
+from vqe_jax.models.shapes import variable_shapes
+from vqe_jax.weights import from_torch, to_torch
+from vqe_jax.weights.conversion import table_of
+from vqe_jax.weights.rules import official_shape
 
 SMALL = {"radius": 1, "features": 8, "qe_features": 8, "qe_depth": 4}
 
 
-@pytest.mark.parametrize("layout", ["conv", "conv3d", "conv1d", "conv_transpose", "linear", "same"])
-def test_layouts_are_their_own_way_back(layout):
-    ranks = {"conv": 4, "conv3d": 5, "conv1d": 3, "conv_transpose": 4, "linear": 2, "same": 1}
-    there, back = conversion._LAYOUTS[layout]
-    x = np.random.default_rng(0).random(tuple(range(2, 2 + ranks[layout])))
-    np.testing.assert_array_equal(back(there(x)), x)
-
-
 @pytest.fixture(scope="module")
 def official():
-    """Official tensors of a small STDF, made from zeros of the right shapes."""
-    table = conversion._official("stdf").tensors(**SMALL)
-    shapes = conversion._variable_shapes("stdf", SMALL)
+    """Seeded official tensors of a small STDF."""
+    shapes = variable_shapes("stdf", **SMALL)
     rng = np.random.default_rng(0)
     return {
-        tensor.key: conversion._LAYOUTS[tensor.layout][1](rng.random(shapes[path], np.float32))
-        for path, tensor in table.items()
+        tensor.names[0]: rng.random(official_shape(tensor, shapes[path]), np.float32)
+        for path, tensor in table_of("stdf", **SMALL).items()
     }
 
 
@@ -38,15 +36,80 @@ def test_a_checkpoint_is_unwrapped_and_comes_back(official):
 
 
 def test_missing_unused_and_misshapen_tensors_are_named(official):
-    key = next(k for k in official if k.endswith("in_conv.0.weight"))
-    with pytest.raises(UserError, match=f"lacks {key}"):
-        from_torch("stdf", {k: v for k, v in official.items() if k != key}, **SMALL)
-    with pytest.raises(UserError, match="does not use: stray"):
+    key = "ffnet.in_conv.0.weight"
+    without = {k: v for k, v in official.items() if k != key}
+    with pytest.raises(UserError, match=rf"lacks {key} \(8, 3, 3, 3\)$"):
+        from_torch("stdf", without, **SMALL)
+    with pytest.raises(UserError, match=r"does not use: stray \(1,\)$"):
         from_torch("stdf", official | {"stray": np.zeros(1)}, **SMALL)
-    with pytest.raises(UserError, match=f"{key}.* has shape .*other settings"):
-        from_torch("stdf", official | {key: official[key][:, :1]}, **SMALL)
+    with pytest.raises(UserError, match=rf"lacks {key}.*; it has .* does not use: stray"):
+        from_torch("stdf", without | {"stray": np.zeros(1)}, **SMALL)
+    cut = official | {key: official[key][:, :1]}
+    with pytest.raises(UserError, match=rf"{key}.* \(8, 1, 3, 3\).* \(8, 3, 3, 3\).*settings"):
+        from_torch("stdf", cut, **SMALL)
+
+
+def test_a_variable_that_is_missing_is_named(official):
+    variables = from_torch("stdf", official, **SMALL)
+    del variables["params"]["fusion"]["in_conv"]["bias"]
+    with pytest.raises(UserError, match=r"stdf: the variables lack params/fusion/in_conv/bias$"):
+        to_torch("stdf", variables, **SMALL)
 
 
 def test_a_network_without_official_names_says_so():
     with pytest.raises(UserError, match="'vig' has no official PyTorch names"):
         from_torch("vig", {})
+
+
+class Own(models.Network):
+    """A reader's network that brings its rules along."""
+
+    width: int = 4
+
+    official_rules = ((r"conv(\d)", r"body.\1"), (r"gain", ("g", "copy.g"), "1 c -> c"))
+    official_dead = (r"^unread\.",)
+    official_renames = ((r"^trunk\.", "body."),)
+
+    @property
+    def context(self):
+        return models.Context()
+
+    @nn.compact
+    def forward(self, clip, *, train=False, **_):
+        gain = self.param("gain", nn.initializers.ones, (self.width,))
+        x = nn.Conv(self.width, (3, 3), name="conv0")(clip) * gain.reshape(1, 1, 1, 1, -1)
+        return nn.Conv(clip.shape[-1], (1, 1), use_bias=False, name="conv1")(x)
+
+
+@pytest.fixture
+def own(monkeypatch):
+    monkeypatch.setattr(models, "model_class", lambda name: Own)
+    rng = np.random.default_rng(0)
+    gain = rng.random((1, 4))
+    return {
+        "trunk.0.weight": rng.random((4, 1, 3, 3)),
+        "trunk.0.bias": rng.random(4),
+        "trunk.1.weight": rng.random((1, 4, 1, 1)),
+        "g": gain,
+        "copy.g": gain,
+        "unread.weight": np.zeros(9),
+    }
+
+
+def test_a_network_of_ones_own_brings_rules_dead_tensors_and_other_spellings(own, caplog):
+    with caplog.at_level(logging.INFO):
+        variables = from_torch("own", own)
+    assert "dropped, since nothing reads them: unread.weight" in caplog.text
+    np.testing.assert_array_equal(variables["params"]["gain"], own["g"][0])
+    back = to_torch("own", variables)
+    wanted = {k.replace("trunk", "body"): v for k, v in own.items() if k != "unread.weight"}
+    assert back.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(back[name], value)
+
+
+def test_a_shared_tensor_may_stand_once_but_not_twice_with_different_values(own):
+    once = {k: v for k, v in own.items() if k != "g"}
+    np.testing.assert_array_equal(from_torch("own", once)["params"]["gain"], own["g"][0])
+    with pytest.raises(UserError, match=r"'g' and 'copy.g' are one, but they differ"):
+        from_torch("own", own | {"copy.g": own["g"] + 1})

@@ -1,6 +1,7 @@
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import variable_shapes
@@ -24,13 +25,8 @@ NARROW = {"features": 4, "blocks": 1, "upscale": 1}
 def checkpoint(tmp_path):
     """Official tensors of a narrow BasicVSR, seeded."""
     rng = np.random.default_rng(0)
-    tree = {}
-    for path, shape in variable_shapes("basicvsr", **NARROW).items():
-        *parents, leaf = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = rng.random(shape, np.float32)
+    shapes = variable_shapes("basicvsr", **NARROW)
+    tree = unflatten_dict({p: rng.random(s, np.float32) for p, s in shapes.items()}, sep="/")
     np.savez(tmp_path / "official.npz", **to_torch("basicvsr", tree, **NARROW))
     return tmp_path / "official.npz", tree
 

@@ -5,12 +5,33 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vqe_jax import models
 
-__all__ = ["initial_variables", "parameter_count", "variable_shapes"]
+__all__ = [
+    "initial_variables",
+    "module_shapes",
+    "parameter_count",
+    "tree_paths",
+    "variable_shapes",
+]
+
+# The collections that are weights; what a network sows while it runs is not.
+_WEIGHTS = ("params", "batch_stats", "frozen")
+
+
+def tree_paths(tree: Any) -> dict[str, Any]:
+    """A tree's leaves by path, in the tree's order.
+
+    Example:
+      >>> tree_paths({"head": {"kernel": 1, "taps": [2, 3]}})
+      {'head/kernel': 1, 'head/taps/0': 2, 'head/taps/1': 3}
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _example(network: models.Network) -> jax.Array:
@@ -27,12 +48,28 @@ def initial_variables(network: models.Network, key: jax.Array) -> Any:
     return jax.jit(lambda k: network.init(k, _example(network), qp=qp))(key)
 
 
+def _weight_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    weights = {k: v for k, v in tree.items() if k in _WEIGHTS}
+    return {path: tuple(leaf.shape) for path, leaf in tree_paths(weights).items()}
+
+
+def module_shapes(module: nn.Module, *inputs: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the variables of any module by path, ``"params/head/kernel"``.
+
+    Args:
+      module: unbound.
+      *inputs: shapes of its arguments, which are float32 arrays.
+    """
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
+    return _weight_shapes(jax.eval_shape(module.init, jax.random.key(0), *arrays))
+
+
 def variable_shapes(name: str, **kwargs: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of all variables by path, ``"params/head/kernel"``; nothing is computed."""
+    """Shapes of the variables of ``build(name, **kwargs)`` by path; nothing is computed."""
     network = models.build(name, **kwargs)
-    tree = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(str(k.key) for k in path): tuple(leaf.shape) for path, leaf in leaves}
+    return _weight_shapes(
+        jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+    )
 
 
 def parameter_count(name: str, **kwargs: Any) -> int:

@@ -1,153 +1,135 @@
-"""Official PyTorch tensors into our parameters, and back.
+r"""Official PyTorch tensors into our variables, and back: strict, by rules.
 
-Each network has a file in ``weights/official/`` with one function ``tensors(**kwargs)`` that says
-which official tensor every one of our variables is, and in which layout. The rest is here, and it
-is strict: a missing, unused or misshapen tensor is an error that names it.
+How to write rules. ``weights/official/<name>.py`` (listed in ``official/__init__.py``) has
+``RULES``, or ``rules(**fields)`` where names depend on the network's fields. A rule is ``(our path,
+their name)``; the first that matches counts. The path is a regular expression for a whole module
+path, ``r"body/block(\d+)/conv"``, and stands for all variables of that layer: ``kernel``, ``scale``
+and a PReLU's ``slope`` become ``.weight``, ``bias`` ``.bias``, ``mean`` and ``var``
+``.running_mean`` and ``.running_var``. If it matches a whole variable instead, ``r"block/gain"``,
+the name is taken as it stands. The name is a template, ``r"body.\1.conv"`` (slashes become dots), a
+function of the match, or a tuple where PyTorch shares one tensor under several names.
+
+Kernels are turned round by their rank. A third entry says otherwise: ``"conv_transpose"``,
+``"pointwise"`` (our Dense, their 1x1 convolution), ``"same"``, or axes, theirs to ours,
+``"1 c 1 1 -> c"``. ``prefixed("spynet", "spynet", RULES)`` is a network inside a network. Beside
+``RULES`` there may be ``DEAD``, regular expressions for official tensors that nothing reads, and
+``RENAMES``, pairs for ``re.sub`` that bring other spellings to the one of the rules; counters of
+batch normalization need neither. A network of your own has all this as class attributes,
+``official_rules``, ``official_dead`` and ``official_renames``.
+
+Example:
+  >>> block = [(r"conv(\d)", lambda m: f"{2 * int(m[1]) - 2}"), (r"norm", "bn")]
+  >>> rules = [
+  ...     prefixed(r"block(\d+)", r"body.\1", block),
+  ...     (r"block(\d+)/gain", r"body.\1.g", "1 c 1 1 -> c"),
+  ... ]
+  >>> shapes = {
+  ...     "params/block0/conv2/kernel": (3, 3, 4, 8),
+  ...     "batch_stats/block0/norm/var": (8,),
+  ...     "params/block0/gain": (8,),
+  ... }
+  >>> [t.names[0] for t in official_table(rules, shapes).values()]
+  ['body.0.2.weight', 'body.0.bn.running_var', 'body.0.g']
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
+import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import variable_shapes
+from vqe_jax.weights.official import OFFICIAL
+from vqe_jax.weights.rules import (
+    Rules,
+    Tensor,
+    official_table,
+    prefixed,
+    tensors_to_variables,
+    variables_to_tensors,
+)
 
-__all__ = [
-    "Tensor",
-    "batch_norm",
-    "conv",
-    "conv_transpose",
-    "from_torch",
-    "linear",
-    "prefixed",
-    "to_torch",
-]
+__all__ = ["from_torch", "official_table", "prefixed", "table_of", "to_torch"]
 
-
-def _same(x: np.ndarray) -> np.ndarray:
-    return x
-
-
-def _axes(*order: int) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
-    back = tuple(int(i) for i in np.argsort(order))
-    return (lambda x: np.transpose(x, order)), (lambda x: np.transpose(x, back))
-
-
-def _transposed_in(x: np.ndarray) -> np.ndarray:
-    # [in, out, kh, kw] of a transposed convolution -> [kh, kw, in, out] of the convolution over
-    # the dilated input that equals it: taps flipped.
-    return np.transpose(x[:, :, ::-1, ::-1], (2, 3, 0, 1))
-
-
-def _transposed_out(x: np.ndarray) -> np.ndarray:
-    return np.transpose(x, (2, 3, 0, 1))[:, :, ::-1, ::-1]
-
-
-# layout -> (PyTorch to ours, ours to PyTorch)
-_LAYOUTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], ...]] = {
-    "same": (_same, _same),
-    "conv": _axes(2, 3, 1, 0),  # OIHW -> HWIO
-    "conv3d": _axes(2, 3, 4, 1, 0),
-    "conv1d": _axes(2, 1, 0),
-    "conv_transpose": (_transposed_in, _transposed_out),
-    "linear": _axes(1, 0),
-}
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Tensor:
-    """One official tensor: its name and the layout it is stored in (a key of the table above)."""
+class _Official:
+    """All that is known of a network's official names."""
 
-    key: str
-    layout: str = "same"
+    rules: Rules | Callable[..., Rules]
+    dead: Sequence[str]
+    renames: Sequence[tuple[str, Any]]
+    shapes: Callable[..., dict[str, tuple[int, ...]]] | None  # of parts that are no network
 
 
-def conv(
-    path: str, key: str, *, bias: bool = True, layout: str = "conv", collection: str = "params"
-) -> dict[str, Tensor]:
-    """A convolution's kernel and bias.
+def _official(name: str) -> _Official:
+    if module := OFFICIAL.get(name):
+        parts = vars(module)
+        rules = parts["RULES"] if "RULES" in parts else parts["rules"]
+        own_shapes = parts.get("variable_shapes")
+        return _Official(rules, parts.get("DEAD", ()), parts.get("RENAMES", ()), own_shapes)
+    network = models.model_class(name)
+    rules = getattr(network, "official_rules", None)
+    if rules is None:
+        raise UserError(f"model {name!r} has no official PyTorch names to convert from or to")
+    dead, renames = (getattr(network, f"official_{k}", ()) for k in ("dead", "renames"))
+    return _Official(rules, dead, renames, None)
+
+
+def _table(
+    name: str, official: _Official, fields: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, tuple[int, ...]]]:
+    rules = official.rules
+    if callable(rules):
+        rules = rules(**{**models.fields(name), **fields})
+    shapes = official.shapes(**fields) if official.shapes else variable_shapes(name, **fields)
+    try:
+        return official_table(rules, shapes), shapes
+    except UserError as err:
+        raise UserError(f"{name}: {err}") from None
+
+
+def table_of(name: str, **kwargs: Any) -> dict[str, Tensor]:
+    """Which official tensor each variable of ``models.build(name, **kwargs)`` is.
+
+    Raises:
+      UserError: the network has no official names, or a variable has none.
 
     Example:
-      >>> conv("head", "features.0", bias=False)
-      {'params/head/kernel': Tensor(key='features.0.weight', layout='conv')}
+      >>> table_of("stdf")["params/fusion/bottom_up/kernel"].names
+      ('ffnet.tr_conv.4.weight',)
     """
-    entries = {f"{collection}/{path}/kernel": Tensor(f"{key}.weight", layout)}
-    if bias:
-        entries[f"{collection}/{path}/bias"] = Tensor(f"{key}.bias")
-    return entries
+    return _table(name, _official(name), kwargs)[0]
 
 
-def conv_transpose(path: str, key: str, *, bias: bool = True) -> dict[str, Tensor]:
-    """A transposed convolution's kernel and bias."""
-    return conv(path, key, bias=bias, layout="conv_transpose")
-
-
-def linear(path: str, key: str) -> dict[str, Tensor]:
-    """A dense layer's kernel and bias."""
-    return conv(path, key, layout="linear")
-
-
-def batch_norm(path: str, key: str) -> dict[str, Tensor]:
-    """A batch normalisation's scale, bias and running statistics."""
-    return {
-        f"params/{path}/scale": Tensor(f"{key}.weight"),
-        f"params/{path}/bias": Tensor(f"{key}.bias"),
-        f"batch_stats/{path}/mean": Tensor(f"{key}.running_mean"),
-        f"batch_stats/{path}/var": Tensor(f"{key}.running_var"),
-    }
-
-
-def prefixed(entries: Mapping[str, Tensor], path: str, key: str) -> dict[str, Tensor]:
-    """The same tensors one level down: under ``path`` in ours, ``key`` before the official name."""
-    moved = {}
-    for name, tensor in entries.items():
-        collection, rest = name.split("/", 1)
-        moved[f"{collection}/{path}/{rest}"] = dataclasses.replace(tensor, key=key + tensor.key)
-    return moved
-
-
-def _official(name: str) -> Any:
-    module = f"vqe_jax.weights.official.{name}"
-    if importlib.util.find_spec(module) is None:
-        raise UserError(f"model {name!r} has no official PyTorch names to convert from or to")
-    return importlib.import_module(module)
-
-
-def _variable_shapes(name: str, kwargs: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    if own := getattr(_official(name), "variable_shapes", None):  # not one of the networks
-        return own(**kwargs)
-    from vqe_jax.models.shapes import variable_shapes
-
-    return variable_shapes(name, **kwargs)
-
-
-def _checkpoint_tensors(state_dict: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Unwraps ``state_dict``/``params`` and strips the prefixes that training wrappers leave."""
+def _unwrapped(
+    state_dict: Mapping[str, Any], renames: Sequence[tuple[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Strips what training wrappers leave around and before the names, and spells them one way."""
     for wrapper in ("state_dict", "params", "params_ema"):
         if isinstance(state_dict.get(wrapper), Mapping):
             state_dict = state_dict[wrapper]
     for prefix in ("module.", "generator."):
-        if state_dict and any(k.startswith(prefix) for k in state_dict):
-            state_dict = {k.removeprefix(prefix): v for k, v in state_dict.items()}
+        state_dict = {k.removeprefix(prefix): v for k, v in state_dict.items()}
+    for pattern, replacement in renames:
+        state_dict = {re.sub(pattern, replacement, k): v for k, v in state_dict.items()}
     return {k: np.asarray(v) for k, v in state_dict.items()}
-
-
-def _shorten(names: Iterable[str]) -> str:
-    names = sorted(names)
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Converts official tensors to the variables of ``models.build(name, **kwargs)``.
 
     Args:
-      name: the network.
+      name: the network; ``"spynet"`` and ``"patchgan"`` are parts that have names too.
       state_dict: official tensor names to arrays; a checkpoint that wraps them in
         ``state_dict`` or ``params``, or prefixes ``module.`` or ``generator.``, is unwrapped.
       **kwargs: the network's fields.
@@ -159,47 +141,12 @@ def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[
       UserError: a tensor is missing, unused, or of another shape than the network's.
     """
     official = _official(name)
-    table: dict[str, Tensor] = official.tensors(**kwargs)
-    ignored = [re.compile(p) for p in getattr(official, "IGNORED", ())]
-    found = _checkpoint_tensors(state_dict)
-    if rename := getattr(official, "rename", None):
-        found = {rename(k): v for k, v in found.items()}
-    wanted = {t.key for t in table.values()}
-    if missing := wanted - set(found):
-        raise UserError(f"{name}: the checkpoint lacks {_shorten(missing)}")
-    unused = {k for k in set(found) - wanted if not any(p.search(k) for p in ignored)}
-    if unused:
-        raise UserError(
-            f"{name}: the checkpoint has tensors that the network does not use: {_shorten(unused)}"
-        )
-    # Parts that are no network of their own (SPyNet) say their shapes themselves.
-    own_shapes = getattr(official, "variable_shapes", None)
-    shapes = own_shapes(**kwargs) if own_shapes else _variable_shapes(name, kwargs)
-    if set(shapes) != set(table):
-        raise AssertionError(
-            f"weights/official/{name}.py does not cover the network: "
-            f"{_shorten(set(shapes) ^ set(table))}"
-        )
-    tree: dict[str, Any] = {}
-    for path, tensor in table.items():
-        value = _LAYOUTS[tensor.layout][0](found[tensor.key]) if _fits(tensor, found) else None
-        if value is None or value.shape != shapes[path]:
-            raise UserError(
-                f"{name}: tensor {tensor.key!r} has shape "
-                f"{found[tensor.key].shape}, which does not make {path} "
-                f"{shapes[path]}; was it trained with other settings?"
-            )
-        *parents, leaf = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = np.ascontiguousarray(value)
-    return tree
-
-
-def _fits(tensor: Tensor, found: Mapping[str, np.ndarray]) -> bool:
-    ranks = {"conv": 4, "conv3d": 5, "conv1d": 3, "conv_transpose": 4, "linear": 2}
-    return found[tensor.key].ndim == ranks.get(tensor.layout, found[tensor.key].ndim)
+    table, shapes = _table(name, official, kwargs)
+    tensors = _unwrapped(state_dict, official.renames)
+    flat, dropped = tensors_to_variables(table, shapes, tensors, where=name, dead=official.dead)
+    if dropped:
+        _LOG.info("%s: dropped, since nothing reads them: %s", name, ", ".join(dropped))
+    return unflatten_dict(flat, sep="/")
 
 
 def to_torch(name: str, variables: Mapping[str, Any], **kwargs: Any) -> dict[str, np.ndarray]:
@@ -211,12 +158,10 @@ def to_torch(name: str, variables: Mapping[str, Any], **kwargs: Any) -> dict[str
       **kwargs: the network's fields.
 
     Returns:
-      Official tensor names to arrays (without tensors the network ignores).
+      Official tensor names to arrays (without those that nothing reads).
+
+    Raises:
+      UserError: a variable is missing.
     """
-    result = {}
-    for path, tensor in _official(name).tensors(**kwargs).items():
-        node: Any = variables
-        for part in path.split("/"):
-            node = node[part]
-        result[tensor.key] = np.ascontiguousarray(_LAYOUTS[tensor.layout][1](np.asarray(node)))
-    return result
+    table, _ = _table(name, _official(name), kwargs)
+    return variables_to_tensors(table, flatten_dict(variables, sep="/"), where=name)

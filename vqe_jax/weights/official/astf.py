@@ -4,30 +4,10 @@
 ``enhance2.`` before them.
 """
 
-from __future__ import annotations
-
-from vqe_jax.models import fields
-from vqe_jax.weights.conversion import Tensor, prefixed
 from vqe_jax.weights.official import basicvsr
+from vqe_jax.weights.rules import Rules, prefixed
 
-__all__ = ["IGNORED", "rename", "tensors"]
+__all__ = ["DEAD", "RENAMES", "RULES"]
 
-_PARTS = ("stage1", "enhance1", "enhance2")
-
-IGNORED = (r"^(stage1|enhance1|enhance2)\.(spynet\.(mean|std)|step_counter)$",)
-
-
-def rename(key: str) -> str:
-    """A tensor's name in mmediting's spelling, behind that of its network."""
-    part, _, rest = key.partition(".")
-    return f"{part}.{basicvsr.rename(rest)}"
-
-
-def tensors(**kwargs: object) -> dict[str, Tensor]:
-    """Our variables and the official tensors they are; the arguments are the network's fields."""
-    field = fields("astf") | kwargs
-    shared = {k: field[k] for k in ("blocks", "flow_levels", "flow_widths")}
-    table: dict[str, Tensor] = {}
-    for part in _PARTS:
-        table |= prefixed(basicvsr.tensors(**shared), part, f"{part}.")
-    return table
+RULES: Rules = (prefixed(r"(stage1|enhance1|enhance2)", r"\1", basicvsr.RULES),)
+DEAD, RENAMES = basicvsr.DEAD, basicvsr.RENAMES

@@ -1,75 +1,43 @@
-"""Official names of PeQuENet's generator (SaipingZhang/PeQuENet), VGG included."""
+"""PeQuENet's generator under the names of SaipingZhang/PeQuENet, its VGG included."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
+import re
 
 from vqe_jax.errors import UserError
-from vqe_jax.models import fields
 from vqe_jax.nn.vgg import torchvision_indices
-from vqe_jax.weights.conversion import Tensor, conv, linear
+from vqe_jax.weights.rules import Rules, prefixed
 
-__all__ = ["tensors"]
+__all__ = ["rules"]
 
-# The released code keeps the VGG in slices, each named after the activation that ends it.
-_SLICES = {
-    "vgg19": ("1_1", "2_1", "3_1", "4_1", "5_1", "5_4"),
-    "vgg16": ("1_1", "2_1", "3_1", "4_1", "5_1", "5_3"),
-}
-_HEAD = {
-    "conv_in": "in_conv",
-    "conv_hidden1": "hid_conv1",
-    "conv_hidden2": "hid_conv2",
-    "conv_out": "out_conv",
-}
+HEAD: Rules = (
+    (r"conv_(in|out)", r"\1_conv"),
+    (r"conv_hidden(\d)", r"hid_conv\1"),
+    (r"conditioning/dense", "fc.0"),
+)
 
 
-def _vgg(backbone: str) -> dict[str, Tensor]:
-    table: dict[str, Tensor] = {}
-    slices = list(_SLICES[backbone])
-    for name, index in torchvision_indices(int(backbone[3:])).items():
-        key = f"features.to_relu_{slices[0]}.{index}"
-        table |= conv(f"vgg/{name}", key, collection="frozen")
-        if name == f"conv{slices[0]}":
-            slices.pop(0)
-        if not slices:
-            break
-    return table
-
-
-def _branch(side: str, depths: Sequence[int]) -> dict[str, Tensor]:
-    table: dict[str, Tensor] = {}
-    for level in (4, 3, 2, 1):
-        for i in (1, 2):
-            table |= conv(f"{side}/dec{level}/conv{i}", f"dec{level}_{side}.conv{i}")
-    for depth in depths:
-        for ours, official in (("target", "tgt"), ("reference", "ref")):
-            key = f"att{depth}_{side}.proj_{official}"
-            table |= conv(f"{side}/align{depth}/proj_{ours}", key)
-    return table
-
-
-def tensors(**kwargs: Any) -> dict[str, Tensor]:
-    """Which official tensor each of the generator's variables is.
-
-    Args:
-      **kwargs: fields of the network.
+def rules(*, alignment: str, backbone: str, **_: object) -> Rules:
+    """The rules for one of the two VGGs.
 
     Raises:
       UserError: another alignment than attention, which the released code does not have.
     """
-    network = fields("pequenet") | kwargs
-    if network["alignment"] != "attention":
+    if alignment != "attention":
         raise UserError(
-            f"pequenet: alignment={network['alignment']!r} has no official weights; only "
-            "'attention' was released"
+            f"pequenet: alignment={alignment!r} has no official weights; only 'attention' was "
+            "released"
         )
-    table = _vgg(network["backbone"])
-    for side in ("minus", "plus"):
-        table |= _branch(side, network["attention_depths"])
-    for ours, official in _HEAD.items():
-        table |= conv(f"head/{ours}", f"QENet.{official}")
-    if network["qp_conditioning"]:
-        table |= linear("head/conditioning/dense", "QENet.fc.0")
-    return table
+    places = torchvision_indices(int(backbone[3:]))
+    # The released code keeps the VGG in slices, each named after the activation that ends it.
+    ends = ("1_1", "2_1", "3_1", "4_1", "5_1", max(places).removeprefix("conv"))
+
+    def features(m: re.Match[str]) -> str:
+        end = next(end for end in ends if end >= m[1])
+        return f"features.to_relu_{end}.{places[m[0]]}"
+
+    return (
+        prefixed("vgg", "", [(r"conv(\d_\d)", features)]),
+        (r"(minus|plus)/dec(\d)/(conv\d)", r"dec\2_\1.\3"),
+        (r"(minus|plus)/align(\d)/proj_target", r"att\2_\1.proj_tgt"),
+        (r"(minus|plus)/align(\d)/proj_reference", r"att\2_\1.proj_ref"),
+        prefixed("head", "QENet", HEAD),
+    )

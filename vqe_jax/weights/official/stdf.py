@@ -1,50 +1,33 @@
 """STDF under the names of the released PyTorch code."""
 
-from __future__ import annotations
+from vqe_jax.weights.rules import Rules, prefixed
 
-from vqe_jax.models import fields
-from vqe_jax.weights.conversion import Tensor, conv, conv_transpose
+__all__ = ["FUSION", "RULES", "enhancement"]
 
-__all__ = ["enhancement", "fusion", "tensors"]
-
-
-def fusion(path: str, key: str, depth: int) -> dict[str, Tensor]:
-    """A :class:`vqe_jax.nn.stdf_fusion.STDFFusion`."""
-    table = conv(f"{path}/in_conv", f"{key}.in_conv.0")
-    for i in range(1, depth):
-        table |= conv(f"{path}/down{i}_conv1", f"{key}.dn_conv{i}.0")
-        table |= conv(f"{path}/down{i}_conv2", f"{key}.dn_conv{i}.2")
-        table |= conv(f"{path}/up{i}_conv", f"{key}.up_conv{i}.0")
-        table |= conv_transpose(f"{path}/up{i}_up", f"{key}.up_conv{i}.2")
-    table |= conv(f"{path}/bottom_conv1", f"{key}.tr_conv.0")
-    table |= conv(f"{path}/bottom_conv2", f"{key}.tr_conv.2")
-    table |= conv_transpose(f"{path}/bottom_up", f"{key}.tr_conv.4")
-    table |= conv(f"{path}/out_conv", f"{key}.out_conv.0")
-    for name in ("offset_mask", "deform_conv"):
-        table |= conv(f"{path}/{name}", f"{key}.{name}")
-    return table
+# A STDFFusion.
+FUSION: Rules = (
+    (r"(in|out)_conv", r"\1_conv.0"),
+    (r"down(\d+)_conv1", r"dn_conv\1.0"),
+    (r"down(\d+)_conv2", r"dn_conv\1.2"),
+    (r"up(\d+)_conv", r"up_conv\1.0"),
+    (r"up(\d+)_up", r"up_conv\1.2", "conv_transpose"),
+    (r"bottom_conv1", "tr_conv.0"),
+    (r"bottom_conv2", "tr_conv.2"),
+    (r"bottom_up", "tr_conv.4", "conv_transpose"),
+    (r"(offset_mask|deform_conv)", r"\1"),
+)
 
 
-def enhancement(path: str, key: str, depth: int, stride: int = 2) -> dict[str, Tensor]:
-    """The convolutions of a :class:`vqe_jax.nn.enhancement.PlainEnhancement`.
-
-    Args:
-      path: ours.
-      key: theirs.
-      depth: convolutions, the first and the last included.
-      stride: entries of the official list for each hidden convolution (activations count).
-    """
-    table = conv(f"{path}/in_conv", f"{key}.in_conv.0") | conv(
-        f"{path}/out_conv", f"{key}.out_conv"
+def enhancement(stride: int) -> Rules:
+    """The convolutions of a PlainEnhancement, whose hidden ones are ``stride`` entries apart."""
+    return (
+        (r"in_conv", "in_conv.0"),
+        (r"conv(\d+)", lambda m: f"hid_conv.{stride * int(m[1])}"),
+        (r"out_conv", "out_conv"),
     )
-    for i in range(depth - 2):
-        table |= conv(f"{path}/conv{i}", f"{key}.hid_conv.{stride * i}")
-    return table
 
 
-def tensors(**kwargs: object) -> dict[str, Tensor]:
-    """Our variables and the official tensors they are; the arguments are the network's fields."""
-    field = fields("stdf") | kwargs
-    return fusion("fusion", "ffnet", field["depth"]) | enhancement(
-        "enhancement", "qenet", field["qe_depth"]
-    )
+RULES: Rules = (
+    prefixed("fusion", "ffnet", FUSION),
+    prefixed("enhancement", "qenet", enhancement(2)),
+)
