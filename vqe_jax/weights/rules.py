@@ -206,11 +206,14 @@ def _check_names(
 def _check_values(
     where: str, table: Mapping[str, Tensor], shapes: Shapes, found: Mapping[str, np.ndarray]
 ) -> None:
-    def rank(item: tuple[str, Tensor]) -> int:
-        return -len(shapes[item[0]])
+    places = {name: i for i, name in enumerate(found)}
 
-    # Kernels first: theirs is the shape that tells what is wrong.
-    for path, tensor in sorted(table.items(), key=rank):
+    def telling(item: tuple[str, Tensor]) -> tuple[int, int]:
+        path, tensor = item
+        return -len(shapes[path]), min(places.get(n, len(places)) for n in tensor.names)
+
+    # The shape that tells most about what is wrong is that of the file's first kernel.
+    for path, tensor in sorted(table.items(), key=telling):
         expected = official_shape(tensor, shapes[path])
         names = [n for n in tensor.names if n in found]
         for name in names:
