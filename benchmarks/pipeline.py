@@ -61,14 +61,14 @@ def training_rows(plan: Any, config: Any, seconds: float) -> list[tuple[str, ...
     """The last stage's step on one batch, and on batches from the pipeline."""
     import jax
 
-    from vqe_jax.training import starts, step
+    from vqe_jax.training import kinds, starts, step
     from vqe_jax.training.feed import Feed
 
     index = len(plan.stages) - 1
     stage = plan.stages[index]
     network = starts.build_network(plan, stage)
     place = step.make_place(plan.devices)
-    made = step.kind(stage.kind).make_step(stage, network, place)
+    made = kinds.get(stage.kind)(stage, network, place)
     feed = Feed(config, seed=0, start=0, sharding=place.split)
     box = [made.init_state(starts.fresh_variables(plan, index, network))]
     fixed, _ = feed.take()

@@ -58,8 +58,9 @@ def jax_step(options: argparse.Namespace, form: str) -> tuple[Callable[[], float
     import jax
 
     from vqe_jax import models
+    from vqe_jax.training.plain import make_step
     from vqe_jax.training.stages import Stage
-    from vqe_jax.training.step import make_place, make_step
+    from vqe_jax.training.step import make_place
 
     stage = Stage("benchmark", 1000, learning_rate=1e-4)
     network = models.build("vig", form=form, **kwargs(options))

@@ -76,8 +76,8 @@ def test_a_module_that_fails_on_its_own_says_so(tmp_path, monkeypatch):
         resolve("needs_more:Net", "model")
 
 
-def test_options_are_the_keyword_only_arguments_that_nobody_else_gives():
-    def loss(prediction, target, *, eps=1.0, weight=None):
+def test_options_are_what_may_be_left_out_and_nobody_else_gives():
+    def loss(prediction, target, eps=1.0, *, weight=None):
         return prediction, target, eps, weight
 
     check_options("loss 'x'", loss, {"eps": 2.0}, given=("weight",))

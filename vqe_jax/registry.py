@@ -136,7 +136,9 @@ def resolve(reference: str, kind: str) -> Any:
 def check_options(
     what: str, function: Callable[..., Any], options: Mapping[str, Any], given: tuple[str, ...] = ()
 ) -> None:
-    """Refuses options that a function does not have; its options are its keyword-only arguments.
+    """Refuses options that a function does not have.
+
+    Its options are its keyword-only arguments and those with a default.
 
     Args:
       what: whose they are, for the message: "loss 'l1'".
@@ -150,8 +152,12 @@ def check_options(
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return
-    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    known = [name for name in known if name not in given]
+    known = [
+        p.name
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY or p.default is not inspect.Parameter.empty
+        if p.name not in given
+    ]
     for key in options:
         if key not in known:
             raise UserError(f"{what} has no option {key!r}{near_misses(key, known)}")

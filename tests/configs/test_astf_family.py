@@ -56,7 +56,7 @@ def test_astf_trains_one_network_a_stage_and_ends_with_the_fusion():
 def test_47_is_the_published_sum_in_code_values():
     rng = np.random.default_rng(0)
     prediction, target = jnp.asarray(rng.random((2, 1, 1, 64, 64, 3), np.float32))
-    charbonnier = losses.function("charbonnier")
+    charbonnier = losses.get("charbonnier")
     ours = 47 * charbonnier(prediction, target, eps=1e-12)
     published = 0.15 * charbonnier(255 * prediction, 255 * target, eps=1e-12, reduction="sum")
     np.testing.assert_allclose(ours, published / 10000, rtol=1e-3)

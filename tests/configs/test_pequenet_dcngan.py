@@ -4,9 +4,9 @@ from configs import dcngan, pequenet
 from vqe_jax import models
 from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.models.shapes import parameter_count
-from vqe_jax.training.adversarial_step import Options, read_options
+from vqe_jax.training.game import Options, read_options
+from vqe_jax.training.objective import build_objective
 from vqe_jax.training.stages import Term, parse
-from vqe_jax.training.step import build_terms
 
 VARIANTS = [
     *((pequenet, v) for v in {*pequenet._MODELS, *pequenet._LOSSES, *pequenet._OPTIONS}),
@@ -22,7 +22,7 @@ def test_variants_are_runs():
         models.build(run.model, **run.model_kwargs)
         for stage in run.stages:
             DataConfig(**{**run.data, **stage.data})
-            build_terms(stage)
+            build_objective(stage)
             if stage.kind == "adversarial":
                 read_options(stage, 1)
             else:
@@ -38,9 +38,9 @@ def test_the_default_is_the_released_recipe():
         assert (run.data["frames"], run.data["crop"], run.seed) == (3, 128, 7)
         assert run.data["config_name"] == ("qp22", "qp27", "qp32", "qp37")
         assert stage.losses == (Term("vgg_pyramid", 10.0),)
-        options, judge = read_options(stage, 1)
+        options, discriminator = read_options(stage, 1)
         assert (options.loss, options.weight, options.feature_matching) == ("lsgan", 1.0, 10.0)
-        assert (options.penalty, stage.ema, judge.features) == (None, 0.0, 32)
+        assert (options.penalty, stage.ema, discriminator.features) == (None, 0.0, 32)
         assert options == Options()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from vqe_jax import losses
 from vqe_jax.errors import UserError
-from vqe_jax.losses.perceptual import dists, lpips, vgg_pyramid, weights_name
+from vqe_jax.losses.perceptual import dists, lpips, vgg_pyramid
 from vqe_jax.nn.vgg import torchvision_indices
 from vqe_jax.perceptual import DISTS, LPIPS
 
@@ -91,10 +91,5 @@ def test_bfloat16_by_name(clips):
      ("vgg_pyramid", {"depth": 16}, "vgg16")],
 )  # fmt: skip
 def test_found_by_name_and_say_their_weights(name, options, weights):
-    assert "variables" in losses.keywords(losses.function(name))
-    assert weights_name(name, **options) == weights
-
-
-def test_weights_of_a_loss_without():
-    with pytest.raises(UserError, match="'lpip' takes no weights; did you mean 'lpips'"):
-        weights_name("lpip")
+    loss = losses.get(name)
+    assert "variables" in loss.takes and loss.weights(options) == weights

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,11 +11,12 @@ from safetensors.numpy import load_file
 from tests.training import synthetic
 from vqe_jax import models, training, weights
 from vqe_jax.errors import UserError
-from vqe_jax.losses.adversarial import adversarial
+from vqe_jax.losses.adversarial import adversarial as pair_of
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.nn.patchgan import PatchDiscriminator
-from vqe_jax.training import adversarial_step, step
-from vqe_jax.training.adversarial_step import Game, Options
+from vqe_jax.training import adversarial, forward, step
+from vqe_jax.training.game import Game, Options
+from vqe_jax.training.objective import build_objective
 from vqe_jax.training.stages import Stage, Term
 
 NETWORK = {"width": 4, "down_widths": (4, 4, 4)}
@@ -27,7 +29,7 @@ def _stage(**options):
 
 def _trainer(**options):
     network = models.build("vig", **NETWORK)
-    return adversarial_step._Trainer(_stage(**options), network, step.make_place(1))
+    return adversarial.Trainer(_stage(**options), network, step.make_place(1))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def batch():
 def _golden_game(shared, name):
     golden = np.load(shared / "golden" / f"{name}.npz")
     tensors = {k[5:]: golden[k] for k in golden.files if k.startswith("sd/D.")}
-    judge = weights.from_torch("patchgan", tensors, features=8)
+    discriminator = weights.from_torch("patchgan", tensors, features=8)
     params = {}
     names = iter(
         f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 4), (4, 4)) for i in range(1, n + 1)
@@ -59,21 +61,19 @@ def _golden_game(shared, name):
             "kernel": golden[key].transpose(2, 3, 1, 0),
             "bias": golden[key.replace("weight", "bias")],
         }
-    from vqe_jax import losses
-
-    term = Term("vgg_pyramid", 10.0, {"divisor": 8})
-    terms = [(term, losses.build(term.name, **term.options))]
-    game = Game(Options(), adversarial("lsgan"), PatchDiscriminator(features=8), terms)
+    objective = build_objective(Stage("s", 1, losses=(Term("vgg_pyramid", 10.0, {"divisor": 8}),)))
+    game = Game(Options(), pair_of("lsgan"), PatchDiscriminator(features=8), objective)
     fake, real = (jnp.asarray(golden[f"in/{k}"].transpose(0, 2, 3, 1)) for k in ("fake", "real"))
-    return golden, game, judge, {"vgg19": {"params": params}}, fake, real
+    return golden, game, discriminator, {"vgg19": {"params": params}}, fake, real
 
 
 def test_golden_losses(shared):
-    golden, game, judge, vgg, fake, real = _golden_game(shared, "peq_losses_div8")
-    params, stats = judge["params"], judge["batch_stats"]
+    golden, game, discriminator, vgg, fake, real = _golden_game(shared, "peq_losses_div8")
+    params, stats = discriminator["params"], discriminator["batch_stats"]
     loss, _ = game.discriminator_loss(params, stats, real, fake, jax.random.key(0))
     np.testing.assert_allclose(loss, golden["out/loss_D"], atol=2.2e-5, rtol=0)
-    total, (_, values) = game.generator_loss(fake[:, None], real[:, None], {}, (params, stats), vgg)
+    outputs, batch = {"picture": fake[:, None]}, {"raw": real[:, None]}
+    total, (_, values) = game.generator_loss(outputs, batch, (params, stats), vgg)
     for name, key, tolerance in (
         ("adversarial", "G_adv", 3.3e-5),
         ("feature_matching", "FM", 3.9e-5),
@@ -85,8 +85,10 @@ def test_golden_losses(shared):
 
 
 def test_golden_gradients(shared):
-    golden, game, judge, vgg, fake, real = _golden_game(shared, "train_peq_losses_grad_div8")
-    params, stats = judge["params"], judge["batch_stats"]
+    golden, game, discriminator, vgg, fake, real = _golden_game(
+        shared, "train_peq_losses_grad_div8"
+    )
+    params, stats = discriminator["params"], discriminator["batch_stats"]
     learn = jax.jit(jax.grad(game.discriminator_loss, has_aux=True))
     gradient = learn(params, stats, real, fake, jax.random.key(0))[0]
     official = weights.to_torch("patchgan", {"params": gradient, "batch_stats": stats}, features=8)
@@ -100,7 +102,8 @@ def test_golden_gradients(shared):
         np.testing.assert_allclose(official[name], wanted, atol=tolerance, rtol=0)
 
     def total(frames):
-        return game.generator_loss(frames[:, None], real[:, None], {}, (params, stats), vgg)[0]
+        outputs, batch = {"picture": frames[:, None]}, {"raw": real[:, None]}
+        return game.generator_loss(outputs, batch, (params, stats), vgg)[0]
 
     value, d_fake = jax.jit(jax.value_and_grad(total))(fake)
     np.testing.assert_allclose(value, golden["out/loss_G_total"], atol=7.6e-4, rtol=0)
@@ -127,7 +130,7 @@ def test_every_game_makes_a_step(variables, batch, options):
 
 def test_both_sides_move_and_a_step_that_is_not_finite_moves_neither(variables, batch):
     network = models.build("vig", **NETWORK)
-    made = adversarial_step.make_step(_stage(discriminator_steps=2), network, step.make_place(1))
+    made = adversarial.make_step(_stage(discriminator_steps=2), network, step.make_place(1))
     before = made.init_state(variables)
     start = jax.device_get(before)
     state, metrics = made.step_fn(before, batch)
@@ -153,21 +156,59 @@ def test_the_discriminator_learns_to_tell_apart(variables, batch):
     trainer = _trainer(weight=0.0, feature_matching=0.0, discriminator_learning_rate=1e-3)
     frames = (batch[k].reshape(-1, 64, 64, 1) for k in ("raw", "compressed"))
     real, fake = frames
-    critic = trainer._new_judge()
-    learn = jax.jit(trainer._train_judge)
+    discriminator = trainer.new_discriminator()
+    learn = jax.jit(trainer.train_discriminator)
     rate, count, key = jnp.float32(1e-4), jnp.int32(0), jax.random.key(0)
     reports = []
     for _ in range(60):
-        critic, report, _ = learn(critic, real, fake, rate, count, key)
+        discriminator, report, _ = learn(discriminator, real, fake, rate, count, key)
         reports.append(float(report["discriminator/loss"]))
     assert reports[-1] < 0.5 * reports[0]
     assert float(report["discriminator/accuracy_real"]) > 0.9
 
 
+def test_what_the_generator_sows_is_among_the_metrics(batch):
+    """As in a plain step: both run the network through one function."""
+    network = synthetic.Tiny()
+    variables = initial_variables(network, jax.random.key(0))
+    stage = _stage(feature_matching=0.0)
+    made = adversarial.make_step(stage, network, step.make_place(1))
+    kept = {k: variables[k] for k in ("params", "batch_stats")}
+    _, metrics = made.step_fn(made.init_state(kept), batch)
+    _, sown = network.apply(
+        kept, batch["compressed"], train=True, mutable=["batch_stats", "metrics"]
+    )
+    np.testing.assert_allclose(metrics["state_norm"], sown["metrics"]["state_norm"][0], rtol=1e-5)
+
+
+class OfClips(nn.Module):
+    """A discriminator of the reader's own: it looks at whole clips and normalizes nothing."""
+
+    channels: int = 1
+    sees_clips = True
+
+    @nn.compact
+    def __call__(self, clips, *, train):
+        change = clips - clips.mean(axis=1, keepdims=True)
+        features = nn.Dense(3)(change)
+        return nn.Dense(1)(features).mean(axis=(1, 2, 3)), (features,)
+
+
+def test_a_discriminator_of_the_readers_own_is_named_in_the_options(variables, batch):
+    name = f"{__name__}:OfClips"
+    trainer = _trainer(discriminator={"name": name}, penalty="r1")
+    state = trainer.init_state(variables)
+    assert state.auxiliary["stats"] == {}
+    assert state.auxiliary["params"]["Dense_0"]["kernel"].shape == (1, 3)
+    new, metrics = jax.eval_shape(trainer.step, state, batch, {})
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    assert {"discriminator/penalty", "loss/feature_matching"} <= set(metrics)
+
+
 def test_a_collapse_is_counted_and_said_once():
     trainer = _trainer(collapse_steps=2)
     won, flat = jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-    critic = {"won_in_a_row": won, "flat_in_a_row": flat}
+    discriminator = {"won_in_a_row": won, "flat_in_a_row": flat}
     said = []
     for accuracy, spread in (
         (1.0, 0.5),
@@ -182,8 +223,10 @@ def test_a_collapse_is_counted_and_said_once():
             "discriminator/accuracy_fake": jnp.float32(accuracy),
             "discriminator/spread": jnp.float32(spread),
         }
-        critic = trainer._watch(critic, report)
-        said.append(trainer.warn({f"discriminator/{k}": float(v) for k, v in critic.items()}))
+        discriminator = trainer.watch(discriminator, report)
+        said.append(
+            trainer.warn({f"discriminator/{k}": float(v) for k, v in discriminator.items()})
+        )
     assert [s is not None for s in said] == [False, True, False, False, False, True]
     assert "99%" in said[1] and "same score" in said[5]
 
@@ -195,6 +238,8 @@ def test_a_collapse_is_counted_and_said_once():
         ({"loss": "wgan"}, "adversarial loss 'wgan'"),
         ({"penalty": "r2"}, "r1"),
         ({"discriminator": {"feature": 3}}, "features"),
+        ({"discriminator": {"name": "patchgun"}}, "did you mean 'patchgan'"),
+        ({"discriminator": {"name": "math:pi"}}, "expected a subclass of flax.linen.Module"),
         ({"discriminator_steps": 0}, "at least 1"),
     ],
 )
@@ -205,10 +250,10 @@ def test_options_that_are_refused(options, said):
 
 def test_window_networks_are_judged_where_their_neighbours_are_known(batch):
     network = models.build("vig", **NETWORK)
-    assert adversarial_step.whole_windows(network, batch)[0] == "__call__"
+    assert forward.whole_windows(network, batch)[0] == "__call__"
     window = models.build("pequenet")
     clip = {k: jnp.zeros((2, 5, 16, 16, 1)) for k in ("raw", "compressed", "weight")}
-    method, cut = adversarial_step.whole_windows(window, clip)
+    method, cut = forward.whole_windows(window, clip)
     assert method == "inner"
     assert [cut[k].shape[1] for k in ("raw", "compressed", "weight")] == [3, 5, 3]
 

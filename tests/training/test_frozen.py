@@ -8,7 +8,7 @@ import pytest
 from vqe_jax import models
 from vqe_jax.errors import EnvironmentFailure
 from vqe_jax.models.shapes import initial_variables
-from vqe_jax.training import adversarial_step, starts, step
+from vqe_jax.training import adversarial, objective, starts, step
 from vqe_jax.training.stages import Stage, Term
 from vqe_jax.weights import PerceptualWeights
 
@@ -51,10 +51,10 @@ def test_missing_weights_are_said_before_the_first_step(monkeypatch):
     def load(name):
         raise EnvironmentFailure(f"weights of {name!r} are missing")
 
-    monkeypatch.setattr(step, "load_perceptual", load)
+    monkeypatch.setattr(objective, "load_perceptual", load)
     stage = Stage("gan", 1, "adversarial", losses=(Term("vgg_pyramid", 1.0, {"depth": 16}),))
     with pytest.raises(EnvironmentFailure, match="'vgg16' are missing"):
-        adversarial_step.make_step(stage, _network(), step.make_place(1))
+        adversarial.make_step(stage, _network(), step.make_place(1))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_both_generators_take_the_adversarial_step(name, kwargs):
     network = models.build(name, **kwargs)
     options = {"discriminator": {"features": 2}}
     stage = Stage("gan", 1, "adversarial", losses=(), options=options)
-    trainer = adversarial_step._Trainer(stage, network, step.make_place(1))
+    trainer = adversarial.Trainer(stage, network, step.make_place(1))
     state = jax.eval_shape(trainer.init_state, _shapes(network))
     clip = jax.ShapeDtypeStruct((2, 3, 64, 64, 1), jnp.float32)
     batch = {"compressed": clip, "raw": clip, "qp": jax.ShapeDtypeStruct((2,), jnp.int32)}

@@ -124,6 +124,20 @@ def test_every_optimiser_goes_downhill(name):
     assert slope < 0
 
 
+def test_adaptive_clipping_bounds_each_output_channel_by_its_weights():
+    section = Optimizer("sgd", betas=(0.0, 0.0), adaptive_clip=0.01)
+    optimizer = build_optimizer(Stage("s", 10, optimizer=section))
+    scale = jnp.asarray([1.0, 1.0, 1e-3, 1e-3])  # two channels with large gradients, two small
+    grads = jax.tree.map(jnp.zeros_like, PARAMS)
+    grads["head"]["kernel"] = jnp.ones((3, 3, 2, 4)) / scale[None, None, None] * 1e-4
+    updates, _ = optimizer.update(
+        grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0)
+    )  # fmt: skip
+    norms = np.linalg.norm(np.asarray(updates["head"]["kernel"]).reshape(-1, 4), axis=0)
+    whole = np.sqrt(18)  # the norm of a channel's weights, all ones
+    np.testing.assert_allclose(norms, [1e-4 * whole] * 2 + [0.01 * whole] * 2, rtol=1e-4)
+
+
 def test_optimiser_mistakes():
     with pytest.raises(UserError, match="did you mean 'adamw'"):
         build_optimizer(Stage("s", 1, optimizer=Optimizer("adanw")))

@@ -9,6 +9,7 @@ from vqe_jax import losses
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Network
 from vqe_jax.nn.recurrence import scan_time
+from vqe_jax.training import forward, kinds, objective, plain
 from vqe_jax.training import step as steps
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import parse
@@ -40,7 +41,7 @@ def batch(number: int = 0, size: int = 8) -> dict[str, jax.Array]:
 def start(devices: int | None = 1, **keys):
     stage = parse(config({"name": "s", "steps": 9, "learning_rate": 1e-2} | keys)).stages[0]
     network = Tiny()
-    step = steps.make_step(stage, network, steps.make_place(devices))
+    step = plain.make_step(stage, network, steps.make_place(devices))
     variables = network.init(jax.random.key(1), batch()["raw"])
     variables = {k: variables[k] for k in ("params", "batch_stats")}
     return step, step.init_state(variables)
@@ -72,27 +73,32 @@ def test_a_step_says_what_it_did():
     assert metrics["learning_rate"] == pytest.approx(1e-2)
 
 
-def test_a_loss_may_be_taken_twice_each_with_its_own_weights(monkeypatch):
-    """Distances that only multiply by what they are given, in place of two networks."""
+@pytest.fixture
+def scaled(monkeypatch):
+    """A distance that only multiplies by what it is given, in place of a network."""
 
-    def lpips(pred, target, *, variables, net="alex"):
+    def distance(pred, target, *, variables, net="two"):
         return variables * jnp.mean(jnp.abs(pred - target))
-
-    known = {"lpips_alex": 2.0, "lpips_vgg": 3.0}
 
     class Found:
         def __init__(self, name):
-            self.variables = np.float32(known[name])
+            self.variables = np.float32({"of_two": 2.0, "of_three": 3.0}[name])
 
-    monkeypatch.setattr(losses.perceptual, "lpips", lpips)
-    monkeypatch.setattr(steps, "load_perceptual", Found)
-    step, state = start(
-        losses=(("lpips", 1.0), ("l1", 0.5), ("lpips", 10.0, {"net": "vgg"}))
-    )  # fmt: skip
+    monkeypatch.setattr(objective, "load_perceptual", Found)
+    entry = losses.Loss(
+        distance, takes=("variables",), weights=lambda o: f"of_{o.get('net', 'two')}"
+    )
+    losses.register("scaled", entry)
+    yield
+    losses.LOSSES.unregister("scaled")
+
+
+def test_a_loss_may_be_taken_twice_each_with_its_own_weights(scaled):
+    step, state = start(losses=(("scaled", 1.0), ("l1", 0.5), ("scaled", 10.0, {"net": "three"})))
     _, metrics = run(step, state, 1)
-    alex, vgg, l1 = (metrics[f"loss/{k}"] for k in ("lpips_1", "lpips_2", "l1"))
-    np.testing.assert_allclose([alex, vgg], [2 * l1, 3 * l1], rtol=1e-6)
-    assert metrics["loss"] == pytest.approx(alex + 0.5 * l1 + 10 * vgg, rel=1e-6)
+    two, three, l1 = (metrics[f"loss/{k}"] for k in ("scaled_1", "scaled_2", "l1"))
+    np.testing.assert_allclose([two, three], [2 * l1, 3 * l1], rtol=1e-6)
+    assert metrics["loss"] == pytest.approx(two + 0.5 * l1 + 10 * three, rel=1e-6)
 
 
 def test_batch_statistics_and_the_average_move():
@@ -109,7 +115,7 @@ def test_batch_statistics_and_the_average_move():
 
 def test_the_size_of_a_recurrent_state_is_among_the_metrics():
     stage = parse(config({"name": "s", "steps": 9})).stages[0]
-    step = steps.make_step(stage, Decay(), steps.make_place(1))
+    step = plain.make_step(stage, Decay(), steps.make_place(1))
     data = batch(size=1)
     variables = Decay().init(jax.random.key(0), data["raw"])
     assert set(variables) == {"params"}
@@ -165,7 +171,7 @@ def test_mistakes_are_found_before_the_first_step():
     with pytest.raises(UserError, match="there are 8 devices"):
         steps.make_place(9)
     with pytest.raises(UserError, match="did you mean 'plain'"):
-        steps.kind("plane")
+        kinds.get("plane")
 
 
 class Window(Network):
@@ -188,7 +194,7 @@ def test_window_networks_are_judged_where_their_window_is_whole():
     clips = {k: jax.random.uniform(jax.random.key(i), (2, 3, 4, 4, 1))
              for i, k in enumerate(("compressed", "raw"))}  # fmt: skip
     network = Window()
-    step = steps.make_step(stage, network, steps.make_place(1))
+    step = plain.make_step(stage, network, steps.make_place(1))
     state = step.init_state(network.init(jax.random.key(0), clips["raw"]))
     _, metrics = step.step_fn(state, clips)
     middle = clips["compressed"].mean(axis=1) - clips["raw"][:, 1]
@@ -197,5 +203,5 @@ def test_window_networks_are_judged_where_their_window_is_whole():
 
 def test_a_clip_shorter_than_the_window_is_judged_whole():
     clip = {k: jnp.zeros((1, 2, 4, 4, 1)) for k in ("compressed", "raw")}
-    method, judged = steps.whole_windows(Window(), clip)
+    method, judged = forward.whole_windows(Window(), clip)
     assert method == "__call__" and judged["raw"].shape[1] == 2

@@ -1,65 +1,110 @@
-"""Losses: pure functions of a prediction and a target clip, found by their names.
+"""Losses: pure functions of what a network returns and of the ground truth, found by their names.
 
-``build("charbonnier", eps=1e-6)`` gives a function ``(prediction, target) -> scalar``. A loss that
-takes ``weight`` can be restricted to a part of the pixels, as truth guidance needs it.
+``build("charbonnier", eps=1e-6)`` gives a function ``(prediction, target) -> scalar``. A loss of
+the reader's own is any function of that form: ``register("mine", function)``, or
+``"package.module:function"`` wherever a name is taken. One that wants more than the two clips says
+so in its entry, see :class:`Loss`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import importlib
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError
+from vqe_jax.losses import frequency, gradient, perceptual, pixel
+from vqe_jax.registry import Registry, check_options
 
-__all__ = ["Loss", "build", "function", "keywords", "names"]
+__all__ = ["LOSSES", "Loss", "build", "get", "names", "register"]
 
-Loss = Callable[..., Any]
-
-# Loss -> the module of this package that defines it; imported on use, since some need weights.
-_HOMES = {
-    "charbonnier": "pixel",
-    "l1": "pixel",
-    "l2": "pixel",
-    "fft": "frequency",
-    "gradient": "gradient",
-    "lpips": "perceptual",
-    "dists": "perceptual",
-    "vgg_pyramid": "perceptual",
-}
+GIVEN = ("weight", "qp", "side", "variables")
 
 
-def names() -> list[str]:
-    """The losses there are."""
-    return sorted(_HOMES)
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A loss, and what it is to be given.
+
+    Attributes:
+      function: returns a scalar; called with the output that a term is taken of, then with what
+        ``target`` names, then with what ``takes`` names and with its options as keyword arguments.
+      target: "raw": the ground truth of the same frames ``[b, t, h, w, c]``; "window": that of the
+        frames which the network reads for each, ``[b, t, k, h, w, c]``, for outputs on neighbors;
+        None: nothing, for regularizers (of offsets, say).
+      takes: keyword arguments that training gives: "weight" (``[b, t, h, w, 1]``, of the pixels
+        that count; a loss without it cannot be taken on a part of the pixels), "qp" (``[b]``),
+        "side" (a :class:`vqe_jax.models.Side`), "variables" (of a frozen network, see ``weights``).
+        "weight", "qp" and "side" are given where the batch has them.
+      weights: of a loss that takes "variables": the name of the perceptual weights by its options.
+    """
+
+    function: Callable[..., Any]
+    target: Literal["raw", "window"] | None = "raw"
+    takes: tuple[str, ...] = ()
+    weights: Callable[[Mapping[str, Any]], str] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what nobody could give."""
+        strangers = [name for name in self.takes if name not in GIVEN]
+        if strangers or self.target not in ("raw", "window", None):
+            wrong = f"takes={self.takes!r}, target={self.target!r}"
+            raise UserError(
+                f"loss {self.function!r}: {wrong}; a loss may take {', '.join(GIVEN)}, and its "
+                "target is 'raw', 'window' or None"
+            )
+        if ("variables" in self.takes) != (self.weights is not None):
+            raise UserError(f"loss {self.function!r}: 'variables' and weights= go together")
+
+    def __call__(self, *arrays: Any, **given: Any) -> Any:
+        """The function's value."""
+        return self.function(*arrays, **given)
 
 
-def function(name: str) -> Loss:
-    """The loss itself, ``(prediction, target, **options) -> scalar``.
+LOSSES: Registry[Any] = Registry(
+    "loss",
+    {
+        "charbonnier": Loss(pixel.charbonnier, takes=("weight",)),
+        "l1": Loss(pixel.l1, takes=("weight",)),
+        "l2": Loss(pixel.l2, takes=("weight",)),
+        "fft": Loss(frequency.fft),
+        "gradient": Loss(gradient.gradient),
+        "lpips": Loss(
+            perceptual.lpips,
+            takes=("variables",),
+            weights=lambda options: f"lpips_{options.get('net', 'alex')}",
+        ),
+        "dists": Loss(perceptual.dists, takes=("variables",), weights=lambda _: "dists"),
+        "vgg_pyramid": Loss(
+            perceptual.vgg_pyramid,
+            takes=("variables",),
+            weights=lambda options: f"vgg{options.get('depth', 19)}",
+        ),
+    },
+    check=callable,
+    expected="a function (prediction, target) -> scalar, or a Loss",
+)
+
+names = LOSSES.names
+register = LOSSES.register
+
+
+def get(name: str) -> Loss:
+    """The entry of a loss.
 
     Raises:
       UserError: no loss of that name; names the near misses.
     """
-    if name not in _HOMES:
-        raise UserError(f"loss {name!r} does not exist{near_misses(name, names())}")
-    return getattr(importlib.import_module(f"vqe_jax.losses.{_HOMES[name]}"), name)
+    entry = LOSSES.get(name)
+    return entry if isinstance(entry, Loss) else Loss(entry)
 
 
-def keywords(loss: Loss) -> list[str]:
-    """What a loss takes beside prediction and target, also what is bound already."""
-    inner = loss.func if isinstance(loss, functools.partial) else loss
-    parameters = inspect.signature(inner).parameters.values()
-    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-
-
-def build(name: str, **kwargs: Any) -> Loss:
+def build(name: str, **options: Any) -> Loss:
     """A loss with its options bound.
 
     Args:
-      name: a name of :func:`names`.
-      **kwargs: its options.
+      name: a name of :func:`names`, or ``"package.module:Name"``.
+      **options: its options.
 
     Returns:
       A function ``(prediction, target) -> scalar``.
@@ -73,9 +118,6 @@ def build(name: str, **kwargs: Any) -> Loss:
       >>> float(build("l1")(clip, clip + 0.5))
       0.5
     """
-    loss = function(name)
-    known = keywords(loss)
-    for key in kwargs:
-        if key not in known:
-            raise UserError(f"loss {name!r} has no option {key!r}{near_misses(key, known)}")
-    return functools.partial(loss, **kwargs)
+    loss = get(name)
+    check_options(f"loss {name!r}", loss.function, options, given=loss.takes)
+    return dataclasses.replace(loss, function=functools.partial(loss.function, **options))

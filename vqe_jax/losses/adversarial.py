@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.registry import Registry
 
 __all__ = [
+    "ADVERSARIAL",
     "AdversarialLoss",
     "adversarial",
     "feature_matching",
@@ -25,7 +26,7 @@ __all__ = [
 
 Scores = Float[Array, "*s"]
 Scalar = Float[Array, ""]
-Frames = Float[Array, "b h w c"]
+Frames = Float[Array, "b h w c"] | Float[Array, "b t h w c"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,22 +83,28 @@ def _ragan_generator(real: Scores, fake: Scores) -> Scalar:
     return (_above(fake - real.mean()) + _above(fake.mean() - real)) / 2
 
 
-_LOSSES = {
-    # Mao et al., arXiv 1611.04076; the halves as in PeQuENet's and pix2pixHD's code.
-    "lsgan": AdversarialLoss(_lsgan_discriminator, _lsgan_generator),
-    # Jolicoeur-Martineau, arXiv 1807.00734; the mean of both terms as in ESRGAN.
-    "ragan": AdversarialLoss(_ragan_discriminator, _ragan_generator, True, None),
-    "rsgan": AdversarialLoss(_rsgan_discriminator, _rsgan_generator, True, None),
-    # Miyato et al., arXiv 1802.05957.
-    "hinge": AdversarialLoss(_hinge_discriminator, _hinge_generator, threshold=0.0),
-}
+ADVERSARIAL: Registry[AdversarialLoss] = Registry(
+    "adversarial loss",
+    {
+        # Mao et al., arXiv 1611.04076; the halves as in PeQuENet's and pix2pixHD's code.
+        "lsgan": AdversarialLoss(_lsgan_discriminator, _lsgan_generator),
+        # Jolicoeur-Martineau, arXiv 1807.00734; the mean of both terms as in ESRGAN.
+        "ragan": AdversarialLoss(_ragan_discriminator, _ragan_generator, True, None),
+        "rsgan": AdversarialLoss(_rsgan_discriminator, _rsgan_generator, True, None),
+        # Miyato et al., arXiv 1802.05957.
+        "hinge": AdversarialLoss(_hinge_discriminator, _hinge_generator, threshold=0.0),
+    },
+    check=lambda x: isinstance(x, AdversarialLoss),
+    expected="an AdversarialLoss",
+)
 
 
 def adversarial(name: str) -> AdversarialLoss:
     """The two losses of a game by name.
 
     Args:
-      name: ``"lsgan"``, ``"ragan"``, ``"rsgan"`` or ``"hinge"``.
+      name: ``"lsgan"``, ``"ragan"``, ``"rsgan"``, ``"hinge"``, one that was registered in
+        :data:`ADVERSARIAL`, or ``"package.module:Name"``.
 
     Raises:
       UserError: another name; says the near misses.
@@ -107,13 +114,11 @@ def adversarial(name: str) -> AdversarialLoss:
       >>> float(game.discriminator(jnp.array([1.0]), jnp.array([0.0])))
       0.0
     """
-    if name not in _LOSSES:
-        raise UserError(f"adversarial loss {name!r} does not exist{near_misses(name, _LOSSES)}")
-    return _LOSSES[name]
+    return ADVERSARIAL.get(name)
 
 
 def feature_matching(
-    real: Sequence[Float[Array, "b _ _ _"]], fake: Sequence[Float[Array, "b _ _ _"]]
+    real: Sequence[Float[Array, "b *_"]], fake: Sequence[Float[Array, "b *_"]]
 ) -> Scalar:
     """Sum over a discriminator's feature maps of their mean absolute difference.
 
@@ -132,10 +137,10 @@ def gradient_penalty(score: Callable[[Frames], Scores], frames: Frames) -> Scala
 
     Args:
       score: the discriminator, from frames to scores.
-      frames: real frames.
+      frames: real frames, or clips for a discriminator of clips.
     """
     gradient = jax.grad(lambda x: score(x).sum())(frames)
-    return jnp.square(gradient).sum(axis=(1, 2, 3)).mean()
+    return jnp.square(gradient).sum(axis=tuple(range(1, frames.ndim))).mean()
 
 
 def interpolated_gradient_penalty(
@@ -149,9 +154,9 @@ def interpolated_gradient_penalty(
       real: real frames.
       fake: generated frames.
     """
-    place = jax.random.uniform(key, (real.shape[0], 1, 1, 1), real.dtype)
+    place = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
     between = real * place + fake * (1 - place)
     gradient = jax.grad(lambda x: score(x).sum())(between)
     # The root has no slope at zero: a tiny constant keeps the second derivative finite.
-    norm = jnp.sqrt(jnp.square(gradient).sum(axis=(1, 2, 3)) + 1e-12)
+    norm = jnp.sqrt(jnp.square(gradient).sum(axis=tuple(range(1, real.ndim))) + 1e-12)
     return jnp.square(norm - 1).mean()

@@ -1,8 +1,8 @@
 """Losses in the features of frozen networks: LPIPS, DISTS, and PeQuENet's VGG pyramid.
 
 Each takes the network's ``variables``, which :func:`vqe_jax.weights.load_perceptual` has under the
-name that :func:`weights_name` gives; pass them through ``jit`` as arguments, since constants of
-that size are slow to compile. The target is a constant: no gradient reaches it.
+name that the loss's entry gives; pass them through ``jit`` as arguments, since constants of that
+size are slow to compile. The target is a constant: no gradient reaches it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError, near_misses
 from vqe_jax.nn.vgg import VGG
 from vqe_jax.perceptual import DISTS, LPIPS, gaussian_downscale
 from vqe_jax.perceptual.images import (
@@ -26,35 +25,11 @@ from vqe_jax.perceptual.images import (
     three_channels,
 )
 
-__all__ = ["dists", "lpips", "vgg_pyramid", "weights_name"]
+__all__ = ["dists", "lpips", "vgg_pyramid"]
 
 Variables = Mapping[str, Any]
 
 _PYRAMID_TAPS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-
-def weights_name(loss: str, *, net: str = "alex", depth: int = 19) -> str:
-    """Which perceptual weights a loss takes as ``variables``.
-
-    Args:
-      loss: ``"lpips"``, ``"dists"`` or ``"vgg_pyramid"``.
-      net: as of :func:`lpips`.
-      depth: as of :func:`vgg_pyramid`.
-
-    Returns:
-      A name for :func:`vqe_jax.weights.load_perceptual`.
-
-    Raises:
-      UserError: a loss that takes no weights.
-
-    Example:
-      >>> weights_name("lpips", net="vgg")
-      'lpips_vgg'
-    """
-    needed = {"lpips": f"lpips_{net}", "dists": "dists", "vgg_pyramid": f"vgg{depth}"}
-    if loss not in needed:
-        raise UserError(f"loss {loss!r} takes no weights{near_misses(loss, needed)}")
-    return needed[loss]
 
 
 def lpips(

@@ -6,8 +6,8 @@ meant for a part of the pixels only, a ``weight``. Random choices come from the 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,12 +15,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError
+from vqe_jax.registry import Registry, check_options
 
-__all__ = ["Batch", "Corruption", "build", "guidance_mask", "truth_guidance"]
+__all__ = [
+    "CORRUPTIONS",
+    "Batch",
+    "Corruption",
+    "build",
+    "guidance_mask",
+    "register",
+    "truth_guidance",
+]
 
 Batch = dict[str, Any]
-Corruption = Callable[[PRNGKeyArray, Batch], Batch]
 
 
 def guidance_mask(
@@ -81,30 +89,56 @@ def truth_guidance(
     return batch | {"compressed": mixed, "weight": 1 - mask}
 
 
-_KINDS: dict[str, Callable[..., Batch]] = {"truth_guidance": truth_guidance}
+def _check_guidance(options: Mapping[str, Any]) -> None:
+    if not 0 <= options.get("ratio", 0.5) <= 1:
+        raise UserError(f"corruption 'truth_guidance': ratio={options['ratio']} is not in [0, 1]")
+    if options.get("patch", 1) < 1:
+        raise UserError(
+            f"corruption 'truth_guidance': patch={options['patch']} is not a size in pixels"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Corruption:
+    """What can be done to a batch, as its entry in :data:`CORRUPTIONS` says it.
+
+    Attributes:
+      function: ``(key, batch, **options) -> batch``; random choices come from the key alone.
+      masks: it sets ``weight``: the losses are taken on a part of the pixels.
+      check: raises a ``UserError`` for options that are out of range, before anything is compiled.
+    """
+
+    function: Callable[..., Batch]
+    masks: bool = False
+    check: Callable[[Mapping[str, Any]], None] = lambda _: None
+
+    def __call__(self, key: PRNGKeyArray, batch: Batch) -> Batch:
+        """The batch, corrupted."""
+        return self.function(key, batch)
+
+
+CORRUPTIONS: Registry[Any] = Registry(
+    "corruption",
+    {"truth_guidance": Corruption(truth_guidance, masks=True, check=_check_guidance)},
+    check=callable,
+    expected="a function (key, batch) -> batch, or a Corruption",
+)
+
+register = CORRUPTIONS.register
 
 
 def build(section: Mapping[str, Any] | None) -> Corruption | None:
     """A corruption from its section of a stage: ``name`` and its options.
 
     Raises:
-      UserError: an unknown name or option, or a ratio or patch out of range.
+      UserError: an unknown name or option, or an option out of range.
     """
     if section is None:
         return None
     options = dict(section)
     name = options.pop("name", "")
-    if name not in _KINDS:
-        raise UserError(f"corruption {name!r} does not exist{near_misses(name, _KINDS)}")
-    known = [
-        p.name for p in inspect.signature(_KINDS[name]).parameters.values()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY
-    ]  # fmt: skip
-    for key in options:
-        if key not in known:
-            raise UserError(f"corruption {name!r} has no option {key!r}{near_misses(key, known)}")
-    if not 0 <= options.get("ratio", 0.5) <= 1:
-        raise UserError(f"corruption {name!r}: ratio={options['ratio']} is not in [0, 1]")
-    if options.get("patch", 1) < 1:
-        raise UserError(f"corruption {name!r}: patch={options['patch']} is not a size in pixels")
-    return functools.partial(_KINDS[name], **options)
+    found = CORRUPTIONS.get(name)
+    entry = found if isinstance(found, Corruption) else Corruption(found)
+    check_options(f"corruption {name!r}", entry.function, options)
+    entry.check(options)
+    return dataclasses.replace(entry, function=functools.partial(entry.function, **options))

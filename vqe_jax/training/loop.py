@@ -20,7 +20,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vqe_jax.errors import UserError
-from vqe_jax.training import starts, step, validation
+from vqe_jax.training import kinds, starts, step, validation
 from vqe_jax.training.checkpoints import Checkpoints, Progress
 from vqe_jax.training.feed import Feed, data_config
 from vqe_jax.training.interrupts import Interrupts
@@ -102,7 +102,7 @@ def _check(plan: Run) -> None:
     """Finds what can be found before the first step of the first stage."""
     for index, stage in enumerate(plan.stages):
         network = starts.build_network(plan, stage)
-        step.kind(stage.kind)
+        kinds.get(stage.kind)
         data = data_config(plan.data, stage.data, f"config.data (stage {index}, {stage.name!r})")
         channels = getattr(network, "channels", 1)
         if channels != (3 if data.color == "rgb" else 1):
@@ -213,7 +213,7 @@ class StageRun:
         first = plan.first_step(index)
         self.last = first + self.stage.steps
         place = step.make_place(plan.devices, first_step=first, seed=plan.seed)
-        self.step = step.kind(self.stage.kind).make_step(self.stage, self.network, place)
+        self.step = kinds.get(self.stage.kind)(self.stage, self.network, place)
         self.feed = Feed(
             data_config(plan.data, self.stage.data, "config.data"),
             seed=plan.seed, start=first, sharding=place.split,

@@ -1,7 +1,7 @@
 """Optimisers with unit learning rate, learning-rate schedules, and choices by parameter path.
 
 The learning rate is a function of the stage's step, not of the optimiser's own count, so that a
-skipped step does not shift the schedule; :mod:`vqe_jax.training.step` multiplies it in.
+skipped step does not shift the schedule; :mod:`vqe_jax.training.update` multiplies it in.
 """
 
 from __future__ import annotations
@@ -132,6 +132,8 @@ def build_optimizer(stage: Stage) -> optax.GradientTransformationExtraArgs:
     for _, steps in stage.freeze_steps:
         parts[steps] = _held(base, steps)
     chained = optax.partition(parts, lambda params: freeze_steps(stage, params))
+    if section.adaptive_clip is not None:
+        chained = optax.chain(optax.adaptive_grad_clip(section.adaptive_clip), chained)
     if section.clip_norm is not None:
         chained = optax.chain(optax.clip_by_global_norm(section.clip_norm), chained)
     return _with_standard_promotion(optax.with_extra_args_support(chained))

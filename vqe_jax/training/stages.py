@@ -25,6 +25,7 @@ __all__ = [
     "Schedule",
     "Stage",
     "Term",
+    "TermWeight",
     "parse",
     "read_section",
     "to_plain",
@@ -69,6 +70,8 @@ class Optimizer:
       eps: added to the root of the second moment.
       weight_decay: decoupled weight decay, for those that have it.
       clip_norm: gradients are scaled down to this global norm; None: never.
+      adaptive_clip: the gradient of each output channel is scaled down to this share of the norm
+        of its weights (arXiv 2102.06171; 0.01 there); None: never.
     """
 
     name: str = "adam"
@@ -76,15 +79,39 @@ class Optimizer:
     eps: float = 1e-8
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    adaptive_clip: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TermWeight:
+    """A loss's weight that changes over the steps of its stage.
+
+    Attributes:
+      values: the weight at each of ``steps``; before the first and after the last it stays.
+      steps: of the stage, rising.
+      hold: keep each value until the next step, in place of a straight line between them.
+    """
+
+    values: tuple[float, ...]
+    steps: tuple[int, ...]
+    hold: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """One loss of a stage: its name in :mod:`vqe_jax.losses`, its weight and its options."""
+    """One loss of a stage, in a config a section or a tuple in the order of the attributes.
+
+    Attributes:
+      name: in :mod:`vqe_jax.losses`, or ``"package.module:Name"``.
+      weight: what it is multiplied by.
+      options: of the loss.
+      of: which of the network's outputs it is taken of.
+    """
 
     name: str
-    weight: float = 1.0
+    weight: float | TermWeight = 1.0
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    of: str = "picture"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +121,8 @@ class Stage:
     Attributes:
       name: of the stage; also of its model file under ``stages/`` in the work directory.
       steps: optimiser steps.
-      kind: which step it takes: "plain" or "adversarial".
+      kind: which step it takes: "plain", "adversarial", or one of the reader's own, see
+        :mod:`vqe_jax.training.kinds`.
       start: where its parameters come from: "scratch", "previous", the name of an earlier
         stage, a packaged model or the path of a model file.
       start_averaged: begin from an earlier stage's averaged weights where it kept them.
@@ -111,7 +139,8 @@ class Stage:
       schedule: see :class:`Schedule`.
       optimizer: see :class:`Optimizer`.
       losses: what is minimised.
-      corruption: what is done to the input (``name`` and options), or None.
+      corruption: what is done to the input (``name`` and options), or None; see
+        :mod:`vqe_jax.training.corruption`.
       data: overrides of the run's ``data`` (clip length, crop, batch size, ...).
       model_kwargs: overrides of the run's ``model_kwargs``.
       ema: decay of the averaged weights, 0 for none. It is warmed up: the decay of step n is
@@ -269,8 +298,17 @@ def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
         raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
     if not stage.losses and stage.kind == "plain":
         raise UserError(f"{where}.losses is empty; name at least one, as ('charbonnier', 1.0)")
-    for term in stage.losses:
+    for index, term in enumerate(stage.losses):
         losses.build(term.name, **term.options)
+        if isinstance(term.weight, TermWeight):
+            _check_weight(term.weight, f"{where}.losses[{index}].weight")
+
+
+def _check_weight(weight: TermWeight, where: str) -> None:
+    if len(weight.values) != len(weight.steps) or not weight.values:
+        raise UserError(f"{where} has {len(weight.values)} values for {len(weight.steps)} steps")
+    if list(weight.steps) != sorted(set(weight.steps)):
+        raise UserError(f"{where}.steps={weight.steps} must rise")
 
 
 def read_section(cls: type, values: Any, where: str) -> Any:

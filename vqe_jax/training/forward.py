@@ -1,0 +1,123 @@
+"""How a step runs its network: what comes before it, which frames are compared, what comes back."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from vqe_jax.models import Network
+from vqe_jax.training.corruption import Batch, Corruption
+from vqe_jax.training.state import TrainState
+from vqe_jax.training.step import Metrics, Place
+
+__all__ = ["Result", "apply_network", "prepare", "whole_windows"]
+
+Outputs = dict[str, Array]
+
+# Folded into a step's key for the augmentation, which leaves the step's other draws as they are.
+_AUGMENTATION = 1_000_003
+
+
+class Result(NamedTuple):
+    """What a network has returned while training.
+
+    Attributes:
+      outputs: in float32, by name; "picture" is always among them.
+      stats: its updated other variables.
+      sown: the metrics that it sowed, by name.
+    """
+
+    outputs: Outputs
+    stats: dict[str, Any]
+    sown: Metrics
+
+
+def prepare(
+    state: TrainState, batch: Batch, place: Place, corrupt: Corruption | None, keys: int
+) -> tuple[Batch, tuple[PRNGKeyArray, ...]]:
+    """Begins a step: draws its keys from (seed, step) alone, augments and corrupts its batch.
+
+    Args:
+      state: before the step.
+      batch: as the pipeline made it.
+      place: of the stage.
+      corrupt: of the stage, or None.
+      keys: how many the step needs.
+
+    Returns:
+      The batch, and the keys but the first, which the corruption has used.
+    """
+    key = jax.random.fold_in(jax.random.key(place.seed), state.step)
+    if place.augment is not None:
+        batch = place.augment(batch, jax.random.fold_in(key, _AUGMENTATION))
+    noise_key, *others = jax.random.split(key, keys)
+    return batch if corrupt is None else corrupt(noise_key, batch), tuple(others)
+
+
+def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
+    """The method that enhances the frames to compare, and the batch cut to them.
+
+    A window network is trained on the frames whose neighbors are all in the clip, as the official
+    codes do; where there is none, on all frames with the ends repeated. ``raw_windows`` of the
+    result is the ground truth of the frames that the network reads for each.
+    """
+    context = network.context
+    length = batch["raw"].shape[1]
+    frames = np.arange(length)
+    around = np.arange(-context.past, context.future + 1)
+    method = "__call__"
+    if context.recurrence == "none" and length > context.past + context.future:
+        method = "inner"
+        frames = frames[context.past : length - context.future]
+    windows = np.clip(frames[:, None] + around, 0, length - 1)
+    cut = {k: batch[k][:, frames[0] : frames[-1] + 1] for k in ("raw", "weight") if k in batch}
+    return method, batch | cut | {"raw_windows": batch["raw"][:, windows]}
+
+
+def apply_network(
+    network: Network,
+    variables: Any,
+    batch: Batch,
+    key: PRNGKeyArray,
+    method: str,
+    *,
+    outputs: bool = False,
+) -> Result:
+    """Runs a network for training, by the method that :func:`whole_windows` chose.
+
+    Args:
+      network: the module.
+      variables: its own.
+      batch: after corruption.
+      key: for dropout.
+      method: of the network.
+      outputs: ask for the outputs beside the picture.
+    """
+    asked: dict[str, Any] = {"outputs": True} if outputs else {}
+    result, updated = network.apply(
+        variables,
+        batch["compressed"],
+        qp=batch.get("qp"),
+        train=True,
+        mutable=["batch_stats", "metrics"],
+        rngs={"dropout": key},
+        method=method,
+        **asked,
+    )
+    found = result if outputs else {"picture": result}
+    exact = jax.tree.map(lambda x: x.astype(jnp.float32), dict(found))
+    stats = {k: v for k, v in updated.items() if k != "metrics"}
+    return Result(exact, stats, _scalar_metrics(updated.get("metrics", {})))
+
+
+def _scalar_metrics(sown: Any) -> dict[str, Float[Array, ""]]:
+    """What the network sowed into "metrics", by name; the mean where it did so several times."""
+    found: dict[str, list[Array]] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(sown):
+        names = [str(k.key) for k in path if hasattr(k, "key")]
+        found.setdefault(names[-1], []).append(jnp.mean(leaf.astype(jnp.float32)))
+    return {name: jnp.mean(jnp.stack(values)) for name, values in found.items()}

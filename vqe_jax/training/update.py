@@ -1,0 +1,91 @@
+"""From gradients to the next state: what is held, one update, its average, and steps to skip.
+
+A step whose loss, gradient or result is not finite leaves the state as it was and is counted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float
+
+from vqe_jax.training.optimizer import freeze_steps, lr_factors
+from vqe_jax.training.stages import Stage
+from vqe_jax.training.state import TrainState
+from vqe_jax.training.step import Metrics
+
+__all__ = ["average", "descend", "finish", "without_frozen"]
+
+
+def average(ema: Any, params: Any, decay: float, age: Array) -> Any:
+    """Moves averaged parameters towards the parameters; the first steps move them faster."""
+    n = age.astype(jnp.float32)
+    d = jnp.minimum(decay, (1 + n) / (10 + n))
+    return jax.tree.map(lambda e, p: e * d + p * (1 - d), ema, params)
+
+
+def without_frozen(stage: Stage, params: Any) -> Any:
+    """The parameters, cut off where the stage never trains them: XLA computes no gradient there."""
+    held = freeze_steps(stage, params)
+    return jax.tree.map(lambda p, h: jax.lax.stop_gradient(p) if h < 0 else p, params, held)
+
+
+def descend(
+    stage: Stage,
+    optimizer: optax.GradientTransformationExtraArgs,
+    rate: Float[Array, ""],
+    state: TrainState,
+    grads: Any,
+    stage_step: Array,
+) -> tuple[TrainState, Metrics, Bool[Array, ""]]:
+    """One update of the network's parameters and of their average.
+
+    Args:
+      stage: what is held, scaled and averaged.
+      optimizer: of :func:`build_optimizer`.
+      rate: learning rate of this step.
+      state: before the step.
+      grads: of its parameters.
+      stage_step: steps of the stage before this one.
+
+    Returns:
+      The new state, the norms for the log, and whether they are finite.
+    """
+    held = freeze_steps(stage, state.params)
+    grads = jax.tree.map(lambda g, h: jnp.where(stage_step >= h, g, 0) if h > 0 else g, grads, held)
+    updates, opt_state = optimizer.update(
+        grads, state.opt_state, state.params, stage_step=stage_step
+    )
+    factors = lr_factors(stage, state.params)
+    params = jax.tree.map(lambda p, u, f: p + (rate * f) * u, state.params, updates, factors)
+    # A stage that goes on with its predecessor's average does not warm it up again.
+    age = state.step if stage.keep_optimizer else stage_step
+    ema = None if state.ema is None else average(state.ema, params, stage.ema, age)
+    grad_norm, param_norm = optax.tree.norm(grads), optax.tree.norm(params)
+    norms = {"learning_rate": rate, "grad_norm": grad_norm, "param_norm": param_norm}
+    finite = jnp.isfinite(grad_norm) & jnp.isfinite(param_norm)
+    return state.replace(params=params, ema=ema, opt_state=opt_state), norms, finite
+
+
+def finish(
+    ok: Bool[Array, ""], new: TrainState, old: TrainState, metrics: Metrics
+) -> tuple[TrainState, Metrics]:
+    """Takes a step or skips it, counts either, and adds the counters to the metrics.
+
+    Args:
+      ok: everything is finite.
+      new: the state after the step, with the old counters.
+      old: the state before.
+      metrics: of the step.
+    """
+    state = jax.tree.map(lambda n, o: jnp.where(ok, n, o), new, old)
+    in_a_row = jnp.where(ok, 0, old.skipped_in_a_row + 1)
+    state = state.replace(
+        step=old.step + 1,
+        skipped=old.skipped + (1 - ok.astype(jnp.int32)),
+        skipped_in_a_row=in_a_row,
+    )
+    return state, metrics | {"skipped": state.skipped, "skipped_in_a_row": in_a_row}
