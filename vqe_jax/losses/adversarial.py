@@ -118,7 +118,7 @@ def adversarial(name: str) -> AdversarialLoss:
 
 
 def feature_matching(
-    real: Sequence[Float[Array, "b *_"]], fake: Sequence[Float[Array, "b *_"]]
+    real: Sequence[Float[Array, " b *_"]], fake: Sequence[Float[Array, " b *_"]]
 ) -> Scalar:
     """Sum over a discriminator's feature maps of their mean absolute difference.
 
