@@ -20,7 +20,8 @@ def test_entries_are_found_by_name_and_by_reference(numbers):
     assert numbers.get("one") == 1
     assert numbers.get("pi") == pytest.approx(3.14159, abs=1e-5)
     assert numbers.get("math:e") == pytest.approx(2.71828, abs=1e-5)
-    assert "pi" in numbers and "math:e" not in numbers
+    assert numbers["one"] == 1 and list(numbers) == ["one", "pi"]
+    assert "pi" in numbers and "math:e" in numbers and "e" not in numbers
 
 
 def test_a_registered_entry_is_found_until_it_is_taken_out(numbers):

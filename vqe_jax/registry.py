@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from vqe_jax.errors import UserError, near_misses
@@ -54,8 +54,16 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a name is registered."""
-        return name in self._entries
+        """Whether a name is registered, or refers to something elsewhere."""
+        return name in self._entries or (isinstance(name, str) and ":" in name)
+
+    def __iter__(self) -> Iterator[str]:
+        """The registered names, in the order of their registration."""
+        return iter(self._entries)
+
+    def __getitem__(self, name: str) -> T:
+        """As :meth:`get`."""
+        return self.get(name)
 
     def get(self, name: str) -> T:
         """The entry of a name, or what ``"module:Name"`` refers to.

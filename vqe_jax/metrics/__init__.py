@@ -9,7 +9,7 @@ from vqe_jax.metrics.lpips import lpips, lpips_map
 from vqe_jax.metrics.ms_ssim import ms_ssim
 from vqe_jax.metrics.perceptual import PERCEPTUAL_PROTOCOLS, perceptual_protocol
 from vqe_jax.metrics.pooling import Mean, pool
-from vqe_jax.metrics.protocols import PROTOCOLS, Protocol, protocol
+from vqe_jax.metrics.protocols import PROTOCOLS, Protocol, protocol, register
 from vqe_jax.metrics.psnr import mse, psnr, quantise
 from vqe_jax.metrics.ssim import ssim, ssim_map
 from vqe_jax.metrics.vmaf import VMAF, vmaf
@@ -38,6 +38,7 @@ __all__ = [
     "protocol",
     "psnr",
     "quantise",
+    "register",
     "ssim",
     "ssim_map",
     "standard_deviation",

@@ -17,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError
 from vqe_jax.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim
 from vqe_jax.metrics.psnr import psnr, quantise
 from vqe_jax.metrics.ssim import ssim
+from vqe_jax.registry import Registry
 
-__all__ = ["PROTOCOLS", "Protocol", "protocol"]
+__all__ = ["PROTOCOLS", "Protocol", "protocol", "register"]
 
 _MIN_SIDES = {"psnr": 1, "ssim": 11, "ms-ssim": MS_SSIM_MIN_SIDE}
 
@@ -113,11 +114,18 @@ def _protocols() -> dict[str, Protocol]:
     }
 
 
-PROTOCOLS = _protocols()
+PROTOCOLS: Registry[Protocol] = Registry(
+    "metric protocol",
+    _protocols(),
+    check=lambda x: isinstance(x, Protocol),
+    expected="a Protocol",
+)
+
+register = PROTOCOLS.register
 
 
 def protocol(name: str) -> Protocol:
-    """Finds a protocol.
+    """Finds a protocol, by its name or as ``"package.module:Name"``.
 
     Raises:
       UserError: no such name; names the near misses.
@@ -126,6 +134,4 @@ def protocol(name: str) -> Protocol:
       >>> protocol("psnr_y").description
       'PSNR of Y, float values neither rounded nor clipped (STDF, RFDA)'
     """
-    if name not in PROTOCOLS:
-        raise UserError(f"metric protocol {name!r} does not exist{near_misses(name, PROTOCOLS)}")
-    return PROTOCOLS[name]
+    return PROTOCOLS.get(name)
