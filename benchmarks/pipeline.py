@@ -104,12 +104,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     given = parser.parse_args()
 
-    from vqe_jax.training.cli import read_config
+    from vqe_jax.training import recipes
     from vqe_jax.training.feed import data_config
-    from vqe_jax.training.stages import parse
 
-    raw, _ = read_config(["pipeline", f"--config={given.config}"])
-    plan = parse(raw)
+    plan = recipes.load(given.config)
     with tempfile.TemporaryDirectory() as folder:
         place = {"data_dir": given.data_dir or folder}
         if not given.data_dir:

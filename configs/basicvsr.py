@@ -2,12 +2,13 @@
 
     python train.py --config configs/basicvsr.py --workdir runs/basicvsr --config.data.data_dir=DIR
 
-Variants, after a colon:
-  default     the published recipe at full resolution: 64 channels, 30 blocks, 15 frames of 64x64,
-              batch 8, 300,000 steps. Fits a 16 GB GPU (benchmarks/basicvsr_memory.py).
-  small       8 channels, 2 blocks and a narrow flow network on the demo data; minutes on two cores.
+The default is the published recipe at full resolution: 64 channels, 30 blocks, 15 frames of 64x64,
+batch 8, 300,000 steps. Fits a 16 GB GPU (benchmarks/basicvsr_memory.py).
+
+Variants:
+  small, demo 8 channels, 2 blocks and a narrow flow network on the demo data; minutes on two cores.
   x4          the super-resolution network of the paper, for its shapes and weights.
-  spynet=PATH with a comma behind any of these: official SPyNet weights (.npz, .pth, .safetensors)
+  spynet=PATH official SPyNet weights (.npz, .pth, .safetensors)
               start the flow network, which is then frozen for 5,000 steps, as published. Without
               them it starts with no motion at all and learns from the first step. Its rate is an
               eighth of the others' either way. The weights are for non-commercial research only.
@@ -15,78 +16,59 @@ Variants, after a colon:
 Adam (0.9, 0.99), 2e-4, cosine to 1e-7, Charbonnier with eps 1e-12, flips and rotations.
 """
 
-from __future__ import annotations
+from typing import Any, Literal
 
-from typing import Any
-
-from ml_collections import ConfigDict
+from vqe_jax.recipes import common
+from vqe_jax.recipes.common import variants
 
 _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 
-FULL = {"features": 64, "blocks": 30}
-# Few steps are for learning the residual, so it starts from nothing.
-SMALL = {
-    "features": 8,
-    "blocks": 2,
-    "flow_levels": 4,
-    "flow_widths": (8, 16, 8),
-    "zero_output": True,
+# By width. In few steps the residual is all there is to learn, so it starts from nothing.
+FIELDS: dict[str, dict[str, Any]] = {
+    "full": {"features": 64, "blocks": 30},
+    "narrow": {
+        "features": 16,
+        "blocks": 3,
+        "flow_levels": 4,
+        "flow_widths": (8, 16, 8),
+        "zero_output": True,
+        "weight_init": "high_pass",
+        "remat": False,
+    },
+    "small": {
+        "features": 8,
+        "blocks": 2,
+        "flow_levels": 4,
+        "flow_widths": (8, 16, 8),
+        "zero_output": True,
+    },
 }
 
-# Half an hour on one core.
-NARROW = {
-    "features": 16,
-    "blocks": 3,
-    "flow_levels": 4,
-    "flow_widths": (8, 16, 8),
-    "zero_output": True,
-    "weight_init": "high_pass",
-    "remat": False,
-}
+
+@variants
+def get_config(
+    x4: bool = False, spynet: str = "", width: Literal["full", "small"] = "full"
+) -> dict[str, Any]:
+    """The recipe; variants as above."""
+    return recipe(FIELDS[width] | ({"upscale": 4} if x4 else {}), spynet, width)
 
 
-def get_config(variant: str = "default") -> ConfigDict:
-    """The recipe; ``variant`` as above."""
-    name, spynet = parse_variant(variant, ("default", "small", "x4"))
-    small = name == "small"
-    steps = 600 if small else 300_000
-    stage = {
-        "name": "basicvsr",
-        "steps": steps,
-        "learning_rate": 1e-3 if small else 2e-4,
-        "schedule": {"name": "cosine", "end": 1e-7},
-        "optimizer": {"name": "adam", "betas": (0.9, 0.99), "eps": 1e-8},
+def recipe(fields: dict[str, Any], spynet: str, width: str, **data: Any) -> dict[str, Any]:
+    """One network, trained in one stage."""
+    small = width != "full"
+    average = {"ema": 0.99} if small else {}
+    only = stage("basicvsr", 600 if small else 300_000, width, **average, **flow_start(spynet))
+    return common.run("basicvsr", fields, only, data=crops(width, **data), **rhythm(width))
+
+
+def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
+    """A stage by the published optimizer, a higher rate where steps are few."""
+    return common.stage(name, steps, 2e-4 if width == "full" else 1e-3, **{
+        "schedule": common.cosine(1e-7),
+        "optimizer": common.adam(0.9, 0.99),
         "losses": (("charbonnier", 1.0, {"eps": 1e-12}),),
-        "ema": 0.99 if small else 0.0,
-        **flow_start(spynet),
-    }
-    return ConfigDict(
-        {
-            "model": "basicvsr",
-            "model_kwargs": SMALL if small else {**FULL, "upscale": 4 if name == "x4" else 1},
-            "data": data(small),
-            "stages": (stage,),
-            "eval": evaluation(small),
-            "checkpoint": {"every": 200 if small else 5000},
-            "source": f"configs/basicvsr.py:{variant}",
-        }
-    )
-
-
-def parse_variant(variant: str, known: tuple[str, ...]) -> tuple[str, str]:
-    """The variant's name, and the path behind ``spynet=`` or nothing.
-
-    Raises:
-      ValueError: something else.
-    """
-    name, _, option = variant.partition(",")
-    key, _, path = option.partition("=")
-    if name.startswith("spynet="):
-        name, key, path = "default", "spynet", name.partition("=")[2]
-    if name not in known or key not in ("", "spynet") or (key and not path):
-        raise ValueError(f"variant {variant!r}; expected {', '.join(known)}, or one of them "
-                         "with ',spynet=PATH' behind it")  # fmt: skip
-    return name, path
+        **changes,
+    })  # fmt: skip
 
 
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:
@@ -102,21 +84,16 @@ def flow_start(path: str, *subtrees: str) -> dict[str, Any]:
     }
 
 
-def data(small: bool) -> dict[str, Any]:
+def crops(width: str, **changes: Any) -> dict[str, Any]:
     """Crops in RGB: of LDV's track 1, or of the demo clips."""
-    place = {"dataset": "demo", "config_name": "qp37"} if small else {
-        "dataset": "ldv", "config_name": "track1"
-    }  # fmt: skip
-    return {
-        "data_dir": "data",
-        **place,
-        "color": "rgb",
-        "frames": 5 if small else 15,
-        "crop": 64,
-        "batch": 2 if small else 8,
-    }
+    if width != "full":
+        return common.demo(frames=5, batch=2, color="rgb", **changes)
+    place = {"dataset": "ldv", "config_name": "track1"}
+    return {**place, "color": "rgb", "frames": 15, "crop": 64, "batch": 8, **changes}
 
 
-def evaluation(small: bool) -> dict[str, Any]:
-    """Validation by PSNR in RGB."""
-    return {"every": 200 if small else 5000, "frames": 10 if small else None}
+def rhythm(width: str) -> dict[str, Any]:
+    """How often a run is validated and kept."""
+    every = 5000 if width == "full" else 200
+    first = {} if width == "full" else {"frames": 10}
+    return {"eval": {"every": every, **first}, "checkpoint": {"every": every}}

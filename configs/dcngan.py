@@ -6,25 +6,18 @@
 Data, losses and lengths are those of configs/pequenet.py. 45,979,186 parameters: it wants a GPU.
 
 Variants:
-  default   the released recipe
-  small     a sixteenth of the width and two residual blocks on the demo data; minutes on two cores
+  small, demo   a sixteenth of the width, two residual blocks, the demo data: minutes on two cores
 """
 
-from __future__ import annotations
+from typing import Any, Literal
 
-from ml_collections import ConfigDict
+from vqe_jax.recipes import pequenet
+from vqe_jax.recipes.common import variants
 
-from configs.pequenet import VGG, recipe, small
 
-
-def get_config(variant: str = "default") -> ConfigDict:
-    """The recipe; ``variant`` as above.
-
-    Raises:
-      ValueError: another variant.
-    """
-    if variant == "small":
-        return small("dcngan", {"features": 4, "blocks": 2, "fusion_features": 8})
-    if variant != "default":
-        raise ValueError(f"variant {variant!r} is not one of default, small")
-    return recipe("dcngan", {}, {"kind": "adversarial", "losses": (VGG,)}, variant)
+@variants
+def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
+    """The recipe; variants as above."""
+    if width == "small":
+        return pequenet.small("dcngan", {"features": 4, "blocks": 2, "fusion_features": 8})
+    return pequenet.recipe("dcngan", {}, kind="adversarial", losses=(pequenet.VGG,))

@@ -1,6 +1,6 @@
 """VIG: Valid Information Guidance Network for Compressed Video Quality Enhancement (2023).
 
-  python -m vqe_jax.data mfqe_v2 --data_dir data --source MFQEv2 --qp 37
+  python -m vqe_jax.data mfqe_v2 --data-dir data --source MFQEv2 --qp 37
   python train.py --config configs/vig.py --workdir runs/vig
 
 The default is the paper's recipe at QP 37: truth guidance with masks of 32, 16, 8 and 4 pixels
@@ -9,30 +9,24 @@ The default is the paper's recipe at QP 37: truth guidance with masks of 32, 16,
 27 / 22. A step of this size takes tens of seconds on two CPU cores: it wants a GPU or a TPU.
 
 Variants:
-  default, qp22, qp27, qp32, qp37   the paper's recipe (default: qp37)
+  qp22, qp27, qp32, qp37            the QP (default: qp37)
   no_tgd                            ablation: no truth guidance
   mask32, mask16, mask8, mask4      ablation: one mask size for all 20,000 guided steps
-  ratio50, ratio70, ratio80, ratio95  ablation: share of pixels shown raw
+  ratio50, ratio70, ratio80, ratio90, ratio95  ablation: share of pixels shown raw (default: 90)
   no_tf                             ablation: no temporal filtering (the current frame alone)
   no_ud                             ablation: no down- and upsampling
-  clips                             the paper's recipe on your own folder (data set `clips`)
   packaged                          the recipe of the packaged model `vig_qp37`
-  demo                              a narrow network, a few minutes on two cores (data set `demo`)
-  smoke                             a handful of steps on the data set `demo`, to see it run
+  small, demo                       a narrow network, a few minutes on two cores (data set `demo`)
 
 Hardware, time and results of `packaged` and `demo`: docs/results.md.
 """
 
-import functools
-from collections.abc import Callable
+from typing import Any, Literal
 
-from ml_collections import ConfigDict
+from vqe_jax.recipes import common
+from vqe_jax.recipes.common import variants
 
-from vqe_jax.errors import UserError, near_misses
-
-_PATCHES = (32, 16, 8, 4)
-_GUIDED_STEPS = 5_000
-_FINE_TUNE_STEPS = 100_000
+_GUIDED_STEPS, _FINE_TUNE_STEPS = 20_000, 100_000
 
 # A quarter of the paper's width where pixels are many, so that two CPU cores can train it.
 _NARROW = {
@@ -42,168 +36,88 @@ _NARROW = {
     "weight_init": "high_pass",
     "state_bound": 4.0,
 }
+_PACKAGED = (
+    "trained by configs/vig.py:packaged on ten permissively licensed clips "
+    "(1,129 frames and five variants of each clip), x265 low-delay P at QP 37"
+)
 
 
-def _cosine(length: int, offset: int = 0) -> dict:
-    return {"name": "cosine", "end": 1e-4, "length": length, "offset": offset}
+def _stage(name: str, steps: int, length: int, offset: int = 0, **changes: Any) -> dict[str, Any]:
+    return common.stage(
+        name,
+        steps,
+        3e-4,
+        optimizer=common.adam(0.9, 0.99),
+        losses=(("charbonnier", 1.0),),
+        schedule=common.cosine(1e-4, length=length, offset=offset),
+        **changes,
+    )
 
 
-def _paper_stage(name: str, steps: int, **fields) -> dict:
-    return {
-        "name": name,
-        "steps": steps,
-        "learning_rate": 3e-4,
-        "optimizer": {"name": "adam", "betas": (0.9, 0.99)},
-        "losses": (("charbonnier", 1.0),),
-        **fields,
-    }
-
-
-def _paper_stages(patches: tuple[int, ...], ratio: float) -> tuple[dict, ...]:
+def _full_stages(patches: tuple[int, ...], ratio: float) -> tuple[dict[str, Any], ...]:
     """Truth guidance, one cosine over all its masks, then fine-tuning with a cosine of its own."""
-    total = _GUIDED_STEPS * len(_PATCHES)
-    each = total // len(patches) if patches else 0
+    each = _GUIDED_STEPS // max(len(patches), 1)
     guided = [
-        _paper_stage(
+        _stage(
             f"guided{patch}",
             each,
+            length=_GUIDED_STEPS,
+            offset=index * each,
             start="previous" if index else "scratch",
             keep_optimizer=index > 0,
-            schedule=_cosine(total, index * each),
             corruption={"name": "truth_guidance", "patch": patch, "ratio": ratio},
         )
         for index, patch in enumerate(patches)
     ]
-    last = _paper_stage(
-        "finetune",
-        _FINE_TUNE_STEPS,
-        start="previous" if guided else "scratch",
-        schedule=_cosine(_FINE_TUNE_STEPS),
-    )
-    return (*guided, last)
+    start = "previous" if guided else "scratch"
+    return (*guided, _stage("finetune", _FINE_TUNE_STEPS, length=_FINE_TUNE_STEPS, start=start))
 
 
-def _paper(
-    qp: int, *, patches: tuple[int, ...] = _PATCHES, ratio: float = 0.9, **model_kwargs
-) -> ConfigDict:
-    config = ConfigDict()
-    config.model = "vig"
-    config.model_kwargs = ConfigDict(model_kwargs)
-    config.data = ConfigDict(
-        {"dataset": "mfqe_v2", "config_name": f"qp{qp}", "frames": 13, "crop": 128, "batch": 32}
-    )
-    config.stages = _paper_stages(patches, ratio)
-    config.eval = ConfigDict({"split": "test", "every": 5_000})
-    config.checkpoint = ConfigDict({"every": 1_000, "keep": 2})
-    config.source = f"trained by configs/vig.py on MFQEv2 at QP {qp}"
-    return config
-
-
-def _narrow_stage(name: str, steps: int, frames: int, batch: int, rate: float, **fields) -> dict:
-    """Squared error rather than Charbonnier: it is what PSNR measures, and it starts faster."""
-    return {
-        "name": name,
-        "steps": steps,
-        "learning_rate": rate,
-        "optimizer": {"name": "adam", "betas": (0.9, 0.99), "clip_norm": 1.0},
-        "losses": (("l2", 30.0),),
-        "ema": 0.999,
-        "data": {"frames": frames, "batch": batch},
-        **fields,
-    }
-
-
-def _narrow(dataset: str, stages: tuple[dict, ...], *, every: int, source: str) -> ConfigDict:
-    config = ConfigDict()
-    config.model = "vig"
-    config.model_kwargs = ConfigDict(_NARROW)
-    config.data = ConfigDict(
-        {"dataset": dataset, "config_name": "qp37", "frames": 5, "crop": 64, "batch": 8}
-    )
-    config.stages = stages
-    config.eval = ConfigDict({"split": "val", "every": every})
-    config.checkpoint = ConfigDict({"every": every, "keep": 2})
-    config.source = source
-    return config
-
-
-def _packaged() -> ConfigDict:
+def _packaged_stages() -> tuple[dict[str, Any], ...]:
     """Short clips first; clips of 13 frames last, so that the state has seen what it grows to."""
-    stages = (
-        _narrow_stage(
-            "short",
-            12_000,
-            5,
-            8,
-            2e-3,
-            schedule={"name": "cosine", "end": 3e-4, "warmup": 200},
-        ),
-        _narrow_stage(
-            "long",
-            2_000,
-            13,
-            4,
-            3e-4,
-            start="previous",
-            start_averaged=False,
-            schedule={"name": "cosine", "end": 1e-5},
-        ),
+    short = common.fast_stage(
+        "short", 12_000, schedule=common.cosine(3e-4, warmup=200), data={"frames": 5, "batch": 8}
     )
-    return _narrow(
-        "clips",
-        stages,
-        every=2_000,
-        source="trained by configs/vig.py:packaged on ten permissively licensed clips "
-        "(1,129 frames and five variants of each clip), x265 low-delay P at QP 37",
+    long = common.fast_stage(
+        "long",
+        2_000,
+        3e-4,
+        start="previous",
+        start_averaged=False,
+        schedule=common.cosine(1e-5),
+        data={"frames": 13, "batch": 4},
     )
+    return short, long
 
 
-def _on_clips(config: ConfigDict) -> ConfigDict:
-    config.data.dataset = "clips"
-    config.eval.split = "val"
-    config.source = "trained by configs/vig.py:clips"
-    return config
-
-
-def _demo(steps: int) -> ConfigDict:
-    stages = (
-        _narrow_stage(
-            "demo",
-            steps,
-            5,
-            8,
-            2e-3,
-            schedule={"name": "cosine", "end": 2e-5, "warmup": min(100, steps)},
-        ),
-    )
-    return _narrow(
-        "demo", stages, every=max(steps // 3, 1), source="trained by configs/vig.py:demo"
-    )
-
-
-_VARIANTS: dict[str, Callable[[], ConfigDict]] = {
-    "default": lambda: _paper(37),
-    **{f"qp{qp}": functools.partial(_paper, qp) for qp in (22, 27, 32, 37)},
-    "no_tgd": lambda: _paper(37, patches=()),
-    **{f"mask{p}": functools.partial(_paper, 37, patches=(p,)) for p in _PATCHES},
-    **{f"ratio{r}": functools.partial(_paper, 37, ratio=r / 100) for r in (50, 70, 80, 95)},
-    "no_tf": lambda: _paper(37, recurrent=False, lookahead=0, temporal_kernels=(1, 1, 1)),
-    "no_ud": lambda: _paper(37, scale=1),
-    "clips": lambda: _on_clips(_paper(37)),
-    "packaged": _packaged,
-    "demo": lambda: _demo(1_500),
-    "smoke": lambda: _demo(6),
-}
-VARIANTS = tuple(_VARIANTS)
-
-
-def get_config(variant: str = "default") -> ConfigDict:
-    """The config of a variant; see the top of this file.
-
-    Raises:
-      UserError: an unknown variant.
-    """
-    if variant not in _VARIANTS:
-        hint = near_misses(variant, _VARIANTS)
-        raise UserError(f"configs/vig.py has no variant {variant!r}{hint}")
-    return _VARIANTS[variant]()
+@variants
+def get_config(
+    qp: Literal[22, 27, 32, 37] = 37,
+    mask: Literal[32, 16, 8, 4] | None = None,
+    ratio: Literal[50, 70, 80, 90, 95] = 90,
+    tgd: bool = True,
+    tf: bool = True,
+    ud: bool = True,
+    width: Literal["full", "packaged", "small"] = "full",
+) -> dict[str, Any]:
+    """The recipe; variants as above."""
+    ablated: dict[str, Any] = {} if ud else {"scale": 1}
+    if not tf:
+        ablated |= {"recurrent": False, "lookahead": 0, "temporal_kernels": (1, 1, 1)}
+    fields = {**_NARROW, **ablated}
+    if width == "small":
+        few = common.fast_stage("demo", 1_500, schedule=common.cosine(2e-5, warmup=100))
+        judged = {"split": "val", "every": 500}
+        return common.small("vig", fields, few, data=common.demo(frames=5), eval=judged)
+    if width == "packaged":
+        data = common.mfqe_v2(qp, crop=64)
+        own: dict[str, Any] = {
+            "eval": {"every": 2_000},
+            "checkpoint": {"every": 2_000},
+            "source": _PACKAGED,
+        }
+        return common.narrow("vig", fields, *_packaged_stages(), data=data, **own)
+    patches = (32, 16, 8, 4) if mask is None else (mask,)
+    stages = _full_stages(patches if tgd else (), ratio / 100)
+    data = common.mfqe_v2(qp, frames=13, crop=128, batch=32)
+    return common.run("vig", ablated, *stages, data=data)

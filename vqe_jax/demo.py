@@ -7,8 +7,6 @@ seen, and enhances a video file. What is done already is not done again.
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import time
 from pathlib import Path
 
@@ -16,11 +14,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vqe_jax.errors import UserError, run_cli
+from vqe_jax.errors import run_cli
+from vqe_jax.flags import Parser
 
 __all__ = ["main", "run"]
-
-_CONFIG = Path(__file__).parents[1] / "configs" / "vig.py"
 
 
 def run(folder: Path, *, variant: str = "demo", console: Console | None = None) -> None:
@@ -32,7 +29,7 @@ def run(folder: Path, *, variant: str = "demo", console: Console | None = None) 
       console: where it is told.
 
     Raises:
-      UserError: scikit-image is missing, or the package is installed without ``configs/``.
+      UserError: scikit-image is missing.
     """
     console = console or Console()
     started = time.monotonic()
@@ -60,17 +57,10 @@ def _build(data_dir: Path) -> None:
 
 
 def _train(folder: Path, variant: str) -> Path:
-    from vqe_jax import training
+    from vqe_jax.training import loop, recipes
 
-    if not _CONFIG.is_file():
-        raise UserError(f"{_CONFIG} is missing; the demo runs from a checkout of the repository")
-    spec = importlib.util.spec_from_file_location("vig_config", _CONFIG)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(variant)
-    config.data.data_dir = str(folder / "data")
-    outcome = training.run(config, folder / "run")
+    plan = recipes.load(f"vig:{variant}", [("data.data_dir", str(folder / "data"))])
+    outcome = loop.run(plan, folder / "run")
     if not outcome.finished:
         raise KeyboardInterrupt
     return folder / "run" / "best.safetensors"
@@ -125,7 +115,7 @@ def _summary(console: Console, rows: list[tuple[str, ...]], files: dict[str, Pat
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m vqe_jax.demo", description=__doc__)
+    parser = Parser(prog="python -m vqe_jax.demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="for everything")
     parser.add_argument("--variant", default="demo", help="of configs/vig.py")
     given = parser.parse_args()

@@ -1,44 +1,24 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import astf, basicvsr, vue
 from vqe_jax import losses, models
-from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.models.shapes import initial_variables, parameter_count
-from vqe_jax.training.optimizer import build_schedule, freeze_steps, lr_factors
-from vqe_jax.training.stages import Term, parse
-from vqe_jax.training.starts import build_network
-
-VARIANTS = [
-    (basicvsr, "default"), (basicvsr, "small"), (basicvsr, "x4,spynet=flow.npz"),
-    (astf, "default"), (astf, "cached"), (astf, "small,spynet=flow.npz"),
-    (vue, "track1_second"), (vue, "small_b"),
-]  # fmt: skip
+from vqe_jax.training.optimizer import build_schedule, freeze_steps
+from vqe_jax.training.recipes import load
+from vqe_jax.training.stages import Term
 
 
-@pytest.mark.parametrize(("module", "variant"), VARIANTS)
-def test_variants_are_runs(module, variant):
-    config = module.get_config(variant)
-    config.model_kwargs.update(blocks=1, flow_levels=2)  # more take long to trace
-    run = parse(config)
-    for stage in run.stages:
-        data = DataConfig(**{**run.data, **stage.data})
-        assert (data.color, data.crop) == ("rgb", 64)
-        network = build_network(run, stage)
-        params = jax.eval_shape(lambda k, n=network: initial_variables(n, k), jax.random.key(0))
-        held = freeze_steps(stage, params["params"])  # patterns that match nothing are errors
-        lr_factors(stage, params["params"])
-        assert any(h >= 0 for h in jax.tree.leaves(held))
+def test_the_family_trains_alike():
+    names = ("basicvsr", "basicvsr:small", "astf", "astf:cached", "vue:track1_second")
+    for stage in (stage for name in names for stage in load(name).stages):
         assert stage.optimizer.betas == (0.9, 0.99)
         assert float(build_schedule(stage)(jnp.int32(0))) == pytest.approx(stage.learning_rate)
 
 
 def test_astf_trains_one_network_a_stage_and_ends_with_the_fusion():
-    run = parse(astf.get_config())
+    run = load("astf")
     assert [s.name for s in run.stages] == ["stage1", "enhance1", "enhance2"]
     network = models.build("astf", **run.model_kwargs | {"blocks": 1, "flow_levels": 2})
     shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
@@ -50,7 +30,7 @@ def test_astf_trains_one_network_a_stage_and_ends_with_the_fusion():
     fidelity, likeness = run.stages[2].losses
     assert (fidelity.weight, likeness) == (47.0, Term("lpips", 1.0, {"net": "vgg"}))
     assert run.stages[2].model_kwargs["output"] == "fuse"
-    assert parse(astf.get_config("literal")).stages[2].losses[0].weight == 3.0
+    assert load("astf:literal").stages[2].losses[0].weight == 3.0
 
 
 def test_47_is_the_published_sum_in_code_values():
@@ -63,7 +43,7 @@ def test_47_is_the_published_sum_in_code_values():
 
 
 def test_published_recipe_of_basicvsr():
-    run = parse(basicvsr.get_config("default,spynet=/x/flow.npz"))
+    run = load("basicvsr:spynet=/x/flow.npz")
     stage = run.stages[0]
     assert stage.parts == (("spynet", "/x/flow.npz"),)
     assert stage.freeze_steps == (("^spynet/", 5000),)
@@ -73,15 +53,8 @@ def test_published_recipe_of_basicvsr():
 
 
 def test_members_of_vue_differ():
-    runs = [parse(vue.get_config(f"track3_{m}")) for m in "abcd"]
+    runs = [load(f"vue:track3_{m}") for m in "abcd"]
     assert len({(r.seed, r.model_kwargs["blocks"]) for r in runs}) == 4
     assert {r.data["config_name"] for r in runs} == {"track3"}
-    second = parse(vue.get_config("track1_second"))
+    second = load("vue:track1_second")
     assert second.data["inputs_dir"] == second.eval.inputs_dir == "data/vue_track1"
-    assert dataclasses.asdict(runs[0])["model"] == "basicvsr"
-
-
-def test_unknown_variant_is_said():
-    for variant in ("tiny", "small,spynet=", "small,flow=x"):
-        with pytest.raises(ValueError, match="expected default, small"):
-            basicvsr.get_config(variant)

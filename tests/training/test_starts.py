@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from configs import rfda
 from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import initial_variables
-from vqe_jax.training.stages import parse
+from vqe_jax.training.recipes import load
 from vqe_jax.training.starts import build_network, start_variables
 from vqe_jax.weights import ModelFile, save_model
 
@@ -20,9 +19,8 @@ TINY |= {"qe_features": 4, "qe_depth": 3}
 
 
 def _run(variant, **kwargs):
-    config = rfda.get_config(variant)
-    config.model_kwargs.update(TINY | kwargs)
-    return parse(config)
+    run = load(f"rfda:{variant}")
+    return dataclasses.replace(run, model_kwargs=run.model_kwargs | TINY | kwargs)
 
 
 def _numbered(network, number):

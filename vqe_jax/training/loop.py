@@ -28,7 +28,7 @@ from vqe_jax.training.meter import Meter
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.processes import barrier, is_primary
 from vqe_jax.training.samples import write_sample
-from vqe_jax.training.stages import Run, parse, to_plain
+from vqe_jax.training.stages import Run, parse, plain
 from vqe_jax.training.state import TrainState, exported_variables
 
 __all__ = ["Outcome", "run"]
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def run(
-    config: ConfigDict | Mapping[str, Any],
+    config: Run | ConfigDict | Mapping[str, Any],
     workdir: str | os.PathLike[str],
     *,
     output: io.TextIOBase | None = None,
@@ -91,7 +91,7 @@ def run(
         ) as writer,
         Interrupts() as interrupts,
     ):  # fmt: skip
-        session = Session(plan, to_plain(config), folder, clips, checkpoints, writer, interrupts)
+        session = Session(plan, folder, clips, checkpoints, writer, interrupts)
         try:
             return session.train(found)
         finally:
@@ -118,7 +118,6 @@ class Session:
     def __init__(
         self,
         plan: Run,
-        config: dict[str, Any],
         workdir: Path,
         clips: list[Any],
         checkpoints: Checkpoints,
@@ -126,12 +125,12 @@ class Session:
         interrupts: Interrupts,
     ) -> None:
         """Keeps what the stages share."""
-        self.plan, self.config, self.workdir = plan, config, workdir
+        self.plan, self.workdir = plan, workdir
         self.clips, self.checkpoints = clips, checkpoints
         self.writer, self.interrupts = writer, interrupts
         self.primary = is_primary()
         self.progress = Progress(
-            step=0, stage=0, data="", hosts=jax.process_count(), config=config
+            step=0, stage=0, data="", hosts=jax.process_count(), config=plain(plan)
         )  # fmt: skip
 
     def train(self, found: tuple[Progress, dict[str, Any]] | None) -> Outcome:
@@ -165,16 +164,26 @@ class Session:
                 f"the run had {progress.hosts} processes and now has {jax.process_count()}: "
                 "its batches differ from here on"
             )
-        changed = _differences(progress.config, json.loads(json.dumps(self.config)))
+        changed = _differences(_in_full(progress.config), plain(self.plan))
         if changed:
             self.writer.say(f"the config has changed and is followed: {', '.join(changed)}")
-        self.progress = dataclasses.replace(progress, hosts=jax.process_count(), config=self.config)
+        self.progress = dataclasses.replace(
+            progress, hosts=jax.process_count(), config=plain(self.plan)
+        )
 
     def _write_config(self) -> None:
         if self.primary:
             part = self.workdir / "config.json.part"
-            part.write_text(json.dumps(self.config, indent=2) + "\n")
+            part.write_text(json.dumps(plain(self.plan), indent=2) + "\n")
             os.replace(part, self.workdir / "config.json")
+
+
+def _in_full(config: dict[str, Any]) -> dict[str, Any]:
+    """A kept config with what it left to the defaults; as it is where it cannot be read."""
+    try:
+        return plain(parse(config))
+    except UserError:
+        return config
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
@@ -362,7 +371,7 @@ class StageRun:
 
     def _export(self, path: Path, variables: Any, record: dict[str, Any]) -> None:
         session = self.session
-        extra = {"config": session.config, "validation": record}
+        extra = {"config": plain(session.plan), "validation": record}
         starts.export(
             path, session.plan, self.stage, variables, step=session.progress.step, extra=extra
         )

@@ -1,7 +1,7 @@
-"""``--config.key=value``: changing single keys of a config from the command line.
+"""``--config.key=value``: changing single keys of a run from the command line.
 
-A key may be one that the config's file sets, or any other that its section has; values are Python
-literals of the kind that was there before. Stages are reached as ``--config.stages[0].steps=10``.
+A key is any field of :class:`~vqe_jax.training.stages.Run` or of a section in it; a value is a
+Python literal, or a word, of the field's type. Stages are reached as ``stages[0].steps``.
 """
 
 from __future__ import annotations
@@ -10,132 +10,123 @@ import ast
 import dataclasses
 import re
 import typing
+from collections.abc import Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
+from vqe_jax import models
+from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.training.stages import Run
+from vqe_jax.training.stages import Run, check, read_value, to_plain
 
-__all__ = ["apply_override"]
+__all__ = ["from_text", "override"]
 
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-def apply_override(config: ConfigDict, path: str, text: str) -> None:
-    """Sets one key in place.
+def override(run: Run, assignments: Sequence[tuple[str, str]]) -> Run:
+    """The run with keys changed.
 
     Args:
-      config: as its file makes it.
-      path: of the key, ``"stages[0].learning_rate"``.
-      text: the value as typed.
+      run: as its config makes it.
+      assignments: (path of the key, value as typed), as ``("stages[0].steps", "10")``.
 
     Raises:
-      UserError: no such key, or a value of another kind.
+      UserError: no such key, a value of another type, or one that a stage hides.
+    """
+    for path, text in assignments:
+        run = _changed(run, Run, _split(path), text, "config", run.model)
+    check(run)
+    _refuse_hidden(run, [path for path, _ in assignments])
+    return run
+
+
+def from_text(hint: Any, text: str, where: str) -> Any:
+    """The value of a type that a text says.
 
     Example:
-      >>> config = ConfigDict({"seed": 0, "stages": ({"name": "a", "steps": 5},)})
-      >>> apply_override(config, "stages[0].steps", "7")
-      >>> config.stages[0]["steps"]
-      7
+      >>> from_text(tuple[float, float], "(0.9, 1)", "betas")
+      (0.9, 1.0)
+
+    Raises:
+      UserError: it says none.
     """
-    *parents, (last, position) = _split(path)
-    config.unlock()  # a config from a file is locked against new keys: they are checked here
-    seen, node, section = "config", config, Run
-    for name, index in parents:
-        node, section, seen = _enter(node, section, name, index, seen)
-    if position is not None:
-        raise UserError(f"--config.{path}: items are set by their keys, as stages[0].steps=10")
-    known = _keys(node) | _fields(section, config)
-    if last not in known:
-        raise UserError(f"{seen} has no key {last!r}{near_misses(last, known)}")
-    if isinstance(node, ConfigDict):
-        node.unlock()
-    if last in _keys(node):
-        value = _like(node[last], text, path)
-        if not isinstance(value, type(node[last])):
-            del node[last]  # a ConfigDict holds on to the old value's type
-        node[last] = value
-    else:
-        node[last] = _literal(text)
-
-
-def _split(path: str) -> list[tuple[str, int | None]]:
-    parts = []
-    for part in path.split("."):
-        match = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", part)
-        if match is None:
-            raise UserError(f"--config.{path} is not a path of keys, as stages[0].steps")
-        parts.append((match[1], None if match[2] is None else int(match[2])))
-    return parts
-
-
-def _enter(
-    node: Any, section: Any, name: str, index: int | None, seen: str
-) -> tuple[Any, Any, str]:
-    """The section below, what it is made of, and its place in words."""
-    below = _below(section, name)
-    known = _keys(node)
-    if name not in known:
-        if index is not None or below is None:
-            raise UserError(f"{seen} has no key {name!r}{near_misses(name, known)}")
-        node[name] = ConfigDict()
-    node, seen = node[name], f"{seen}.{name}"
-    if index is None:
-        return node, below, seen
-    if not isinstance(node, (tuple, list)) or index >= len(node):
-        raise UserError(f"{seen} has no item [{index}]")
-    return node[index], below, f"{seen}[{index}]"
-
-
-def _below(section: Any, name: str) -> Any:
-    """The dataclass, or the name of the free section, that a key of a section holds."""
-    if name in ("data", "model_kwargs"):
-        return name
-    if not isinstance(section, type):
-        return None
-    hint = typing.get_type_hints(section).get(name)
-    candidates = [hint, *typing.get_args(hint)]
-    return next((c for c in candidates if dataclasses.is_dataclass(c)), None)
-
-
-def _fields(section: Any, config: ConfigDict) -> set[str]:
-    """All keys that a section may have, set or not."""
-    if section == "data":
-        from vqe_jax.data.pipeline import DataConfig
-
-        section = DataConfig
-    if section == "model_kwargs":
-        from vqe_jax import models
-
-        return set(models.fields(config.model))
-    return {f.name for f in dataclasses.fields(section)} if section is not None else set()
-
-
-def _keys(node: Any) -> set[str]:
-    return {str(k) for k in node.keys()} if isinstance(node, (ConfigDict, dict)) else set()  # noqa: SIM118
-
-
-def _literal(text: str) -> Any:
     try:
-        return ast.literal_eval(text)
+        value = to_plain(ast.literal_eval(text))
     except (ValueError, SyntaxError):
-        return _TRUTH.get(text.lower(), text) if text.isalpha() else text
+        value = text
+    if hint is bool or (hint is Any and text.isalpha()):
+        value = _TRUTH.get(text.lower(), text)
+    try:
+        return read_value(hint, value, where)
+    except UserError as mistake:
+        try:
+            return read_value(hint, text, where)
+        except UserError:
+            raise mistake from None
 
 
-def _like(old: Any, text: str, path: str) -> Any:
-    """The value that a text says, of the kind of the old one; of texts there may be several."""
-    if isinstance(old, str):
-        several = _literal(text) if text.startswith("(") else text
-        return several if isinstance(several, tuple) else text
-    value = _literal(text) if not isinstance(old, bool) else _TRUTH.get(text.lower(), text)
-    if old is None or value is None:
-        return value
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(old, tuple) and isinstance(value, list):
-        return tuple(value)
-    if type(value) is not type(old):
-        kind = type(old).__name__
-        raise UserError(f"--config.{path}={text!r}; expected {kind}, as {old!r}")
-    return value
+def _split(path: str) -> list[str | int]:
+    if re.fullmatch(r"\w+(\[\d+\])?(\.\w+(\[\d+\])?)*", path) is None:
+        raise UserError(f"--config.{path} is not a path of keys, as stages[0].steps")
+    if path.endswith("]"):
+        raise UserError(f"--config.{path}: items are set by their keys, as stages[0].steps=10")
+    return [int(index) if index else name for name, index in re.findall(r"(\w+)|\[(\d+)\]", path)]
+
+
+def _changed(node: Any, hint: Any, keys: list[str | int], text: str, where: str, model: str) -> Any:
+    """The node with the value at the end of the keys in place."""
+    if not keys:
+        return from_text(hint, text, where)
+    key, *rest = keys
+    if isinstance(key, int):
+        if not isinstance(node, tuple) or key >= len(node):
+            raise UserError(f"{where} has no item [{key}]")
+        item = _changed(node[key], type(node[key]), rest, text, f"{where}[{key}]", model)
+        return (*node[:key], item, *node[key + 1 :])
+    if isinstance(node, tuple):
+        raise UserError(f"{where} has items: write {where.partition('.')[2]}[0].KEY=VALUE")
+    node = _empty(hint) if node is None else node
+    hints = _hints(node, where, model)
+    if key not in hints:
+        raise UserError(f"{where} has no key {key!r}{near_misses(key, hints)}")
+    old = node.get(key) if isinstance(node, dict) else getattr(node, key)
+    new = _changed(old, hints[key], rest, text, f"{where}.{key}", model)
+    return {**node, key: new} if isinstance(node, dict) else dataclasses.replace(node, **{key: new})
+
+
+def _empty(hint: Any) -> Any:
+    """The section that stands where there is none yet."""
+    sections = [c for c in typing.get_args(hint) if dataclasses.is_dataclass(c)]
+    return typing.cast(Any, sections[0])() if sections else {}
+
+
+def _hints(node: Any, where: str, model: str) -> dict[str, Any]:
+    """What a section's keys are, and the type of each."""
+    name = where.rpartition(".")[2]
+    if name == "data":
+        return typing.get_type_hints(DataConfig)
+    if name == "model_kwargs":
+        hints = typing.get_type_hints(models.model_class(model))
+        return {key: hints[key] for key in models.fields(model)}
+    if dataclasses.is_dataclass(node):
+        return typing.get_type_hints(type(node))
+    if isinstance(node, dict):
+        return {key: type(value) for key, value in node.items()}
+    raise UserError(f"{where}={node!r} is a value, not a section with keys")
+
+
+def _refuse_hidden(run: Run, paths: list[str]) -> None:
+    """A stage's own ``data`` and ``model_kwargs`` come before those of the run."""
+    for path in paths:
+        section, _, key = path.partition(".")
+        if section not in ("data", "model_kwargs") or not key:
+            continue
+        name, ours = key.partition(".")[0], getattr(run, section)
+        hiding = [
+            f"stages[{index}].{path}"
+            for index, stage in enumerate(run.stages)
+            if name in getattr(stage, section) and getattr(stage, section)[name] != ours[name]
+        ]
+        if missed := [other for other in hiding if other not in paths]:
+            raise UserError(f"--config.{path} is hidden by the stage's own; set "
+                            + " and ".join(f"--config.{other}" for other in missed))  # fmt: skip

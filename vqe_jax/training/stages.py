@@ -7,9 +7,10 @@ key that does not exist, or a value of the wrong kind, is one line that names it
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -26,8 +27,11 @@ __all__ = [
     "Stage",
     "Term",
     "TermWeight",
+    "check",
     "parse",
+    "plain",
     "read_section",
+    "read_value",
     "to_plain",
 ]
 
@@ -250,8 +254,8 @@ class Run:
         return sum(stage.steps for stage in self.stages[:index])
 
 
-def parse(config: ConfigDict | Mapping[str, Any]) -> Run:
-    """Checks a config.
+def parse(config: Run | ConfigDict | Mapping[str, Any]) -> Run:
+    """Reads and checks a config.
 
     Args:
       config: a ``ConfigDict`` or nested dictionaries; its keys are the fields of :class:`Run`.
@@ -260,10 +264,20 @@ def parse(config: ConfigDict | Mapping[str, Any]) -> Run:
       The same as dataclasses.
 
     Raises:
-      UserError: a missing or unknown key, a value of another kind, a stage that starts from one
-        that does not come before it, an unknown loss.
+      UserError: a missing or unknown key, a value of another kind, and what :func:`check` finds.
     """
-    run = read_section(Run, to_plain(config), "config")
+    run = config if isinstance(config, Run) else read_section(Run, to_plain(config), "config")
+    check(run)
+    return run
+
+
+def check(run: Run) -> None:
+    """Finds values that cannot be together.
+
+    Raises:
+      UserError: no stage, one that starts from a stage that does not come before it, an unknown
+        loss.
+    """
     if not run.stages:
         raise UserError("config.stages is empty; a run needs at least one stage")
     if run.dtype not in ("float32", "bfloat16"):
@@ -272,7 +286,11 @@ def parse(config: ConfigDict | Mapping[str, Any]) -> Run:
     for index, stage in enumerate(run.stages):
         _check_stage(stage, f"config.stages[{index}]", earlier)
         earlier.append(stage.name)
-    return run
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """The run as nested dictionaries and lists, as JSON has them; :func:`parse` reads it back."""
+    return json.loads(json.dumps(dataclasses.asdict(run)))
 
 
 def to_plain(config: Any) -> Any:
@@ -336,24 +354,36 @@ def read_section(cls: type, values: Any, where: str) -> Any:
     for name in required:
         if name not in values:
             raise UserError(f"{where} lacks the key {name!r}")
-    return cls(**{k: _value(hints[k], v, f"{where}.{k}") for k, v in values.items()})
+    return cls(**{k: read_value(hints[k], v, f"{where}.{k}") for k, v in values.items()})
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """A value checked against a field's type; integers are accepted as floats."""
+def read_value(hint: Any, value: Any, where: str) -> Any:
+    """A value checked against a field's type; integers are accepted as floats.
+
+    Raises:
+      UserError: a value of another type.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is types.UnionType:
-        if value is None:
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
             return None
         return _union([a for a in arguments if a is not type(None)], value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UserError(f"{where}={value!r}{near_misses(str(value), map(str, arguments))}")
+        return value
     if dataclasses.is_dataclass(hint):
         return read_section(typing.cast(type, hint), value, where)
     if origin is tuple:
         return _tuple(arguments, value, where)
+    if origin is Sequence:
+        return _tuple((arguments[0], ...), value, where)
     if origin is dict:
         if not isinstance(value, Mapping):
             raise UserError(f"{where}={value!r}; expected a section")
         return dict(value)
+    if not isinstance(hint, type):
+        return value  # a type that cannot be told from a value alone
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
@@ -364,17 +394,17 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 def _union(kinds: list[Any], value: Any, where: str) -> Any:
     for kind in kinds[:-1]:
         try:
-            return _value(kind, value, where)
+            return read_value(kind, value, where)
         except UserError:
             continue
-    return _value(kinds[-1], value, where)
+    return read_value(kinds[-1], value, where)
 
 
 def _tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, tuple):
         raise UserError(f"{where}={value!r}; expected a tuple")
     if arguments[-1] is Ellipsis:
-        return tuple(_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+        return tuple(read_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if len(value) != len(arguments):
         raise UserError(f"{where}={value!r}; expected {len(arguments)} values")
-    return tuple(_value(a, v, where) for a, v in zip(arguments, value, strict=True))
+    return tuple(read_value(a, v, where) for a, v in zip(arguments, value, strict=True))

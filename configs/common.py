@@ -1,0 +1,97 @@
+"""What recipes share: schedules, data sets, the stages that are quick to learn, and the run around.
+
+A recipe is a function of keywords under ``@variants``; it names its network's fields, its stages
+and its data, and ends with :func:`run` (the paper's) or :func:`small` (minutes on two cores).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from vqe_jax.training.variants import variants
+
+__all__ = ["QP", "Width", "adam", "cosine", "demo", "fast_stage", "halved", "mfqe_v2", "narrow",
+           "run", "small", "stage", "variants"]  # fmt: skip
+
+Config = dict[str, Any]
+QP = Literal[22, 27, 32, 37, 42]
+# The network of the paper; one for an hour, one for minutes on two CPU cores.
+Width = Literal["full", "narrow", "small"]
+
+
+def cosine(end: float, **changes: Any) -> Config:
+    """A learning rate that falls to ``end`` along a cosine."""
+    return {"name": "cosine", "end": end, **changes}
+
+
+def halved(*fractions: float) -> Config:
+    """A learning rate halved at these fractions of the stage."""
+    return {"name": "step", "fractions": fractions, "factor": 0.5}
+
+
+def adam(*betas: float, **changes: Any) -> Config:
+    """Adam with its betas; a gradient is clipped with ``clip_norm=1.0``."""
+    return {"name": "adam", "betas": betas, **changes}
+
+
+def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
+    """A stage; ``changes`` are further fields of :class:`vqe_jax.training.stages.Stage`."""
+    return {"name": name, "steps": steps, "learning_rate": learning_rate, **changes}
+
+
+def fast_stage(name: str, steps: int, learning_rate: float = 2e-3, **changes: Any) -> Config:
+    """A stage that learns in few steps: it minimizes what PSNR measures, and starts fast."""
+    return stage(name, steps, learning_rate, **{
+        "losses": (("l2", 30.0),),
+        "optimizer": adam(0.9, 0.99, clip_norm=1.0),
+        "schedule": cosine(1e-5, warmup=min(200, steps // 10)),
+        "ema": 0.999,
+        **changes,
+    })  # fmt: skip
+
+
+def mfqe_v2(qp: int | tuple[int, ...] = 37, **changes: Any) -> Config:
+    """Crops of luma from MFQE's training sequences; several QPs are mixed."""
+    name = f"qp{qp}" if isinstance(qp, int) else tuple(f"qp{one}" for one in qp)
+    return {"dataset": "mfqe_v2", "config_name": name, **changes}
+
+
+def demo(frames: int, **changes: Any) -> Config:
+    """Small crops of the demo clips, which come with scikit-image."""
+    place = {"dataset": "demo", "config_name": "qp37"}
+    return {**place, "frames": frames, "crop": 64, "batch": 8, **changes}
+
+
+def run(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:
+    """The run of a paper: validated on the test sequences, which chooses the best model.
+
+    Args:
+      model: the network's name.
+      fields: its fields.
+      *stages: in order, see :func:`stage`.
+      data: see :func:`mfqe_v2`.
+      **changes: further fields of :class:`vqe_jax.training.stages.Run`.
+    """
+    return {
+        "model": model,
+        "model_kwargs": fields,
+        "data": data,
+        "stages": stages,
+        "eval": {"split": "test", "every": 5_000},
+        "checkpoint": {"every": 1_000},
+        **changes,
+    }
+
+
+def small(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:
+    """A narrow network on the demo data, minutes on two cores; validated three times."""
+    every = max(stages[0]["steps"] // 3, 1)
+    own = {"eval": {"split": "val", "every": every, "frames": 12}, "checkpoint": {"every": every}}
+    return run(model, fields, *stages, data=data, **{**own, **changes})
+
+
+def narrow(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:
+    """A narrow network on the reader's own folder (data set ``clips``), an hour on one core."""
+    data = {**data, "dataset": "clips"}
+    own = {"eval": {"split": "val", "every": 2_500, "frames": 24}}
+    return run(model, fields, *stages, data=data, **{**own, **changes})
