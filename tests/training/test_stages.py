@@ -3,7 +3,7 @@ from ml_collections import ConfigDict
 
 from tests.training import synthetic
 from vqe_jax.errors import UserError
-from vqe_jax.training.stages import Term, parse
+from vqe_jax.training.stages import Term, changes, parse, plain
 
 
 def test_keys_become_fields_and_sections_dataclasses():
@@ -59,3 +59,12 @@ def test_mistakes_are_one_line(stages, keys, message):
 def test_no_stage_at_all():
     with pytest.raises(UserError, match="stages is empty"):
         parse(ConfigDict({"model": "vig", "data": {}, "stages": ()}))
+
+
+def test_changes_of_a_kept_config_are_named_and_defaults_are_none():
+    config = {"model": "vig", "data": {"frames": 3}, "stages": [STAGE]}
+    run = parse(config)
+    assert changes(config, run) == changes(plain(run), run) == []
+    run = parse(config | {"seed": 1, "stages": [STAGE | {"ema": 0.5}]})
+    assert changes(config, run) == ["seed (0 -> 1)", "stages[0].ema (0.0 -> 0.5)"]
+    assert changes({"model": "vig", "old_key": 1}, run)  # what cannot be read is told, not refused

@@ -28,7 +28,7 @@ from vqe_jax.training.meter import Meter
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.processes import barrier, is_primary
 from vqe_jax.training.samples import write_sample
-from vqe_jax.training.stages import Run, parse, plain
+from vqe_jax.training.stages import Run, changes, parse, plain
 from vqe_jax.training.state import TrainState, exported_variables
 
 __all__ = ["Outcome", "run"]
@@ -164,7 +164,7 @@ class Session:
                 f"the run had {progress.hosts} processes and now has {jax.process_count()}: "
                 "its batches differ from here on"
             )
-        changed = _differences(_in_full(progress.config), plain(self.plan))
+        changed = changes(progress.config, self.plan)
         if changed:
             self.writer.say(f"the config has changed and is followed: {', '.join(changed)}")
         self.progress = dataclasses.replace(
@@ -176,24 +176,6 @@ class Session:
             part = self.workdir / "config.json.part"
             part.write_text(json.dumps(plain(self.plan), indent=2) + "\n")
             os.replace(part, self.workdir / "config.json")
-
-
-def _in_full(config: dict[str, Any]) -> dict[str, Any]:
-    """A kept config with what it left to the defaults; as it is where it cannot be read."""
-    try:
-        return plain(parse(config))
-    except UserError:
-        return config
-
-
-def _differences(old: Any, new: Any, where: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{where}.{k}")]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [d for i, (a, b) in pairs for d in _differences(a, b, f"{where}[{i}]")]
-    return [] if old == new else [f"{where.lstrip('.')} ({old!r} -> {new!r})"]
 
 
 class StageRun:

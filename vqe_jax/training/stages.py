@@ -6,6 +6,7 @@ key that does not exist, or a value of the wrong kind, is one line that names it
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import types
@@ -27,6 +28,7 @@ __all__ = [
     "Stage",
     "Term",
     "TermWeight",
+    "changes",
     "check",
     "parse",
     "plain",
@@ -291,6 +293,23 @@ def check(run: Run) -> None:
 def plain(run: Run) -> dict[str, Any]:
     """The run as nested dictionaries and lists, as JSON has them; :func:`parse` reads it back."""
     return json.loads(json.dumps(dataclasses.asdict(run)))
+
+
+def changes(kept: dict[str, Any], run: Run) -> list[str]:
+    """Where a run differs from a config that was kept, as ``"seed (0 -> 1)"``."""
+    with contextlib.suppress(UserError):  # told as they are where they cannot be read
+        kept = plain(parse(kept))  # with what it left to the defaults
+    return _differences(kept, plain(run))
+
+
+def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [d for k in keys for d in _differences(old.get(k), new.get(k), f"{where}.{k}")]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [d for i, (a, b) in pairs for d in _differences(a, b, f"{where}[{i}]")]
+    return [] if old == new else [f"{where.lstrip('.')} ({old!r} -> {new!r})"]
 
 
 def to_plain(config: Any) -> Any:
