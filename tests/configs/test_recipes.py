@@ -10,7 +10,7 @@ import pytest
 from tests.configs import discovery
 from vqe_jax import losses, models
 from vqe_jax.models.shapes import initial_variables
-from vqe_jax.training import corruption, recipes, step
+from vqe_jax.training import corruption, kinds, recipes
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.optimizer import build_schedule, freeze_steps, lr_factors
 from vqe_jax.training.variants import words
@@ -47,7 +47,7 @@ def test_every_variant_of_the_docstring_is_a_run(name):
             lr_factors(stage, params)  # patterns that match nothing are errors
             freeze_steps(stage, params)
             build_schedule(stage)
-            step.kind(stage.kind)
+            kinds.get(stage.kind)
             corruption.build(stage.corruption)
             for term in stage.losses:
                 losses.build(term.name, **term.options)
