@@ -43,6 +43,11 @@ STAGE = {"name": "a", "steps": 3}
         ([STAGE | {"optimizer": {"betas": (0.9,)}}], {}, "expected 2 values"),
         ([STAGE | {"losses": (("charbonier", 1.0),)}], {}, "did you mean 'charbonnier'"),
         ([STAGE | {"losses": ()}], {}, "losses is empty"),
+        (
+            [STAGE | {"losses": (("l1", 1.0, {}, "picture", 3),)}],
+            {},
+            "expected a section with name",
+        ),
         ([STAGE, STAGE], {}, "taken by an earlier stage"),
         ([STAGE | {"start": "previous"}], {}, "is the first stage"),
         ([STAGE, {"name": "b", "steps": 1, "keep_optimizer": True}], {}, "start='previous'"),

@@ -20,7 +20,8 @@ from vqe_jax.losses.adversarial import (
 from vqe_jax.registry import Registry
 from vqe_jax.training import corruption
 from vqe_jax.training.objective import Objective, build_objective
-from vqe_jax.training.stages import Optimizer, Stage, read_section
+from vqe_jax.training.sections import read_section
+from vqe_jax.training.stages import Optimizer, Stage
 from vqe_jax.training.step import Metrics
 
 __all__ = ["DISCRIMINATORS", "Game", "Options", "build_game", "read_options", "register"]

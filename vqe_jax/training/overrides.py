@@ -16,7 +16,8 @@ from typing import Any
 from vqe_jax import models
 from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.training.stages import Run, check, read_value, to_plain
+from vqe_jax.training.sections import read_value, to_plain
+from vqe_jax.training.stages import Run, check
 
 __all__ = ["from_text", "override"]
 
