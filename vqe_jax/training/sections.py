@@ -1,4 +1,4 @@
-"""Reads nested dictionaries into dataclasses: what does not fit is one line that names its place."""
+"""Reads nested dictionaries into dataclasses; what does not fit is one line that says where."""
 
 from __future__ import annotations
 
