@@ -5,6 +5,7 @@ import pytest
 from vqe_jax.perceptual import InceptionV3
 from vqe_jax.weights import load_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS
+from vqe_jax.weights.rules import official_shape
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -71,11 +72,11 @@ def checkpoint(tmp_path_factory):
     rng = np.random.default_rng(5)
     shapes = PARTS["inception"].shapes()
     state = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
-    for ours, (name, _) in PARTS["inception"].spellings()[1].items():
-        shape = shapes[ours]
+    for path, tensor in PARTS["inception"].tables()[1].items():
+        name, shape = tensor.names[0], official_shape(tensor, shapes[path])
         if len(shape) == 4:
-            value = rng.standard_normal([shape[3], shape[2], shape[0], shape[1]])
-            value *= np.sqrt(2 / np.prod(shape[:3]))
+            value = rng.standard_normal(shape)
+            value *= np.sqrt(2 / np.prod(shape[1:]))
         elif name.endswith(("running_var", "bn.weight")):
             value = rng.uniform(0.5, 1.5, shape)
         else:

@@ -2,11 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from vqe_jax.errors import UserError
 from vqe_jax.perceptual import LPIPS, SqueezeNet
 from vqe_jax.perceptual.lpips import LPIPS_NETS, unit_length
 from vqe_jax.weights.perceptual_parts import PARTS, extract
+from vqe_jax.weights.rules import official_shape
 
 from .seeded import seeded
 
@@ -133,24 +135,15 @@ def squeezenet_of_torch(torch, state, x):
 def test_squeezenet_equals_pytorch_at_sizes_that_round_up(size):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
-    official = PARTS["squeezenet"].spellings()[1]
     shapes = PARTS["squeezenet"].shapes()
     state = {}
-    for ours, (name, _) in official.items():
-        *size_hw, cin, cout = shapes[ours] if len(shapes[ours]) == 4 else (1, *shapes[ours])
-        shape = (cout, cin, *size_hw) if name.endswith("weight") else shapes[ours]
-        scale = np.sqrt(2 / np.prod(shape[1:])) if name.endswith("weight") else 0.1
-        state[name] = (scale * rng.standard_normal(shape)).astype(np.float32)
-    flat = extract("squeezenet", state, "seeded")
-    params = {}
-    for path, value in flat.items():
-        *parents, leaf = path.split("/")
-        node = params
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
+    for path, tensor in PARTS["squeezenet"].tables()[1].items():
+        shape = official_shape(tensor, shapes[path])
+        scale = np.sqrt(2 / np.prod(shape[1:])) if path.endswith("kernel") else 0.1
+        state[tensor.names[0]] = (scale * rng.standard_normal(shape)).astype(np.float32)
+    variables = unflatten_dict(extract("squeezenet", state, "seeded"), sep="/")
     x = rng.standard_normal((1, *size, 3)).astype(np.float32)
-    ours = jax.jit(SqueezeNet().apply)({"params": params}, x)
+    ours = jax.jit(SqueezeNet().apply)(variables, x)
     tensors = {k: torch.from_numpy(v) for k, v in state.items()}
     theirs = squeezenet_of_torch(torch, tensors, torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
     assert [o.shape[-1] for o in ours] == [64, 128, 256, 384, 384, 512, 512]

