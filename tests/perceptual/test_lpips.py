@@ -8,7 +8,6 @@ from vqe_jax.errors import UserError
 from vqe_jax.perceptual import LPIPS, SqueezeNet
 from vqe_jax.perceptual.lpips import LPIPS_NETS, unit_length
 from vqe_jax.weights.perceptual_parts import PARTS, extract
-from vqe_jax.weights.rules import official_shape
 
 from .seeded import seeded
 
@@ -135,12 +134,10 @@ def squeezenet_of_torch(torch, state, x):
 def test_squeezenet_equals_pytorch_at_sizes_that_round_up(size):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(3)
-    shapes = PARTS["squeezenet"].shapes()
     state = {}
     for path, tensor in PARTS["squeezenet"].tables()[1].items():
-        shape = official_shape(tensor, shapes[path])
-        scale = np.sqrt(2 / np.prod(shape[1:])) if path.endswith("kernel") else 0.1
-        state[tensor.names[0]] = (scale * rng.standard_normal(shape)).astype(np.float32)
+        scale = np.sqrt(2 / np.prod(tensor.shape[1:])) if path.endswith("kernel") else 0.1
+        state[tensor.names[0]] = (scale * rng.standard_normal(tensor.shape)).astype(np.float32)
     variables = unflatten_dict(extract("squeezenet", state, "seeded"), sep="/")
     x = rng.standard_normal((1, *size, 3)).astype(np.float32)
     ours = jax.jit(SqueezeNet().apply)(variables, x)

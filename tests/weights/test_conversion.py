@@ -8,10 +8,8 @@ import pytest
 
 from vqe_jax import models
 from vqe_jax.errors import UserError
-from vqe_jax.models.shapes import variable_shapes
 from vqe_jax.weights import from_torch, to_torch
 from vqe_jax.weights.conversion import table_of
-from vqe_jax.weights.rules import official_shape
 
 SMALL = {"radius": 1, "features": 8, "qe_features": 8, "qe_depth": 4}
 
@@ -19,12 +17,9 @@ SMALL = {"radius": 1, "features": 8, "qe_features": 8, "qe_depth": 4}
 @pytest.fixture(scope="module")
 def official():
     """Seeded official tensors of a small STDF."""
-    shapes = variable_shapes("stdf", **SMALL)
     rng = np.random.default_rng(0)
-    return {
-        tensor.names[0]: rng.random(official_shape(tensor, shapes[path]), np.float32)
-        for path, tensor in table_of("stdf", **SMALL).items()
-    }
+    table = table_of("stdf", **SMALL)
+    return {t.names[0]: rng.random(t.shape, np.float32) for t in table.values()}
 
 
 def test_a_checkpoint_is_unwrapped_and_comes_back(official):

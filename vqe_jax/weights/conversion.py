@@ -34,10 +34,10 @@ Example:
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,6 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import variable_shapes
 from vqe_jax.weights.official import OFFICIAL
 from vqe_jax.weights.rules import (
-    Rules,
     Tensor,
     official_table,
     prefixed,
@@ -61,41 +60,11 @@ __all__ = ["from_torch", "official_table", "prefixed", "table_of", "to_torch"]
 _LOG = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Official:
-    """All that is known of a network's official names."""
-
-    rules: Rules | Callable[..., Rules]
-    dead: Sequence[str]
-    renames: Sequence[tuple[str, Any]]
-    shapes: Callable[..., dict[str, tuple[int, ...]]] | None  # of parts that are no network
-
-
-def _official(name: str) -> _Official:
+def _part(name: str, what: str, default: Any = None) -> Any:
+    """``RULES`` or ``rules`` of the network's file, else its class attribute ``official_rules``."""
     if module := OFFICIAL.get(name):
-        parts = vars(module)
-        rules = parts["RULES"] if "RULES" in parts else parts["rules"]
-        own_shapes = parts.get("variable_shapes")
-        return _Official(rules, parts.get("DEAD", ()), parts.get("RENAMES", ()), own_shapes)
-    network = models.model_class(name)
-    rules = getattr(network, "official_rules", None)
-    if rules is None:
-        raise UserError(f"model {name!r} has no official PyTorch names to convert from or to")
-    dead, renames = (getattr(network, f"official_{k}", ()) for k in ("dead", "renames"))
-    return _Official(rules, dead, renames, None)
-
-
-def _table(
-    name: str, official: _Official, fields: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, tuple[int, ...]]]:
-    rules = official.rules
-    if callable(rules):
-        rules = rules(**{**models.fields(name), **fields})
-    shapes = official.shapes(**fields) if official.shapes else variable_shapes(name, **fields)
-    try:
-        return official_table(rules, shapes), shapes
-    except UserError as err:
-        raise UserError(f"{name}: {err}") from None
+        return getattr(module, what.upper(), getattr(module, what, default))
+    return getattr(models.model_class(name), f"official_{what}", default)
 
 
 def table_of(name: str, **kwargs: Any) -> dict[str, Tensor]:
@@ -105,10 +74,20 @@ def table_of(name: str, **kwargs: Any) -> dict[str, Tensor]:
       UserError: the network has no official names, or a variable has none.
 
     Example:
-      >>> table_of("stdf")["params/fusion/bottom_up/kernel"].names
-      ('ffnet.tr_conv.4.weight',)
+      >>> tensor = table_of("stdf")["params/fusion/bottom_up/kernel"]
+      >>> tensor.names, tensor.shape
+      (('ffnet.tr_conv.4.weight',), (32, 32, 4, 4))
     """
-    return _table(name, _official(name), kwargs)[0]
+    rules = _part(name, "rules")
+    if rules is None:
+        raise UserError(f"model {name!r} has no official PyTorch names to convert from or to")
+    if callable(rules):
+        rules = rules(**{**models.fields(name), **kwargs})
+    shapes = _part(name, "variable_shapes", functools.partial(variable_shapes, name))(**kwargs)
+    try:
+        return official_table(rules, shapes)
+    except UserError as err:
+        raise UserError(f"{name}: {err}") from None
 
 
 def _unwrapped(
@@ -140,10 +119,10 @@ def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[
     Raises:
       UserError: a tensor is missing, unused, or of another shape than the network's.
     """
-    official = _official(name)
-    table, shapes = _table(name, official, kwargs)
-    tensors = _unwrapped(state_dict, official.renames)
-    flat, dropped = tensors_to_variables(table, shapes, tensors, where=name, dead=official.dead)
+    tensors = _unwrapped(state_dict, _part(name, "renames", ()))
+    flat, dropped = tensors_to_variables(
+        table_of(name, **kwargs), tensors, where=name, dead=_part(name, "dead", ())
+    )
     if dropped:
         _LOG.info("%s: dropped, since nothing reads them: %s", name, ", ".join(dropped))
     return unflatten_dict(flat, sep="/")
@@ -163,5 +142,5 @@ def to_torch(name: str, variables: Mapping[str, Any], **kwargs: Any) -> dict[str
     Raises:
       UserError: a variable is missing.
     """
-    table, _ = _table(name, _official(name), kwargs)
-    return variables_to_tensors(table, flatten_dict(variables, sep="/"), where=name)
+    flat = flatten_dict(variables, sep="/")
+    return variables_to_tensors(table_of(name, **kwargs), flat, where=name)

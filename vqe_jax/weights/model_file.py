@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -55,25 +56,9 @@ class ModelFile:
         return models.build(self.model, **self.kwargs)
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}/")
-        else:
-            flat[prefix + key] = np.ascontiguousarray(value)
-    return flat
-
-
-def _unflatten(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parents, leaf = name.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
-    return tree
+def _flatten(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    # Views would be written as their memory lies.
+    return {path: np.asarray(x, order="C") for path, x in flatten_dict(tree, sep="/").items()}
 
 
 def _checksum(flat: Mapping[str, np.ndarray]) -> str:
@@ -170,7 +155,7 @@ def load_model(name_or_path: str | os.PathLike[str], *, expect: str | None = Non
     return ModelFile(
         model=metadata["model"],
         kwargs={k: _tuples(v) for k, v in json.loads(metadata["kwargs"]).items()},
-        variables=_unflatten(flat),
+        variables=unflatten_dict(flat, sep="/"),
         colour=metadata["colour"],
         qp=tuple(json.loads(metadata["qp"])),
         source=metadata["source"],

@@ -22,7 +22,6 @@ from vqe_jax.weights.download import Remote
 from vqe_jax.weights.rules import (
     Rules,
     Tensor,
-    official_shape,
     official_table,
     tensors_to_variables,
 )
@@ -58,7 +57,8 @@ class Part:
 
     def tables(self) -> list[dict[str, Tensor]]:
         """Its tensors in every spelling, ours first."""
-        return [official_table(rules, self.shapes()) for rules in (_OURS, *self.spellings)]
+        shapes = self.shapes()
+        return [official_table(rules, shapes) for rules in (_OURS, *self.spellings)]
 
 
 def _torchvision_vgg(depth: int) -> Rules:
@@ -213,14 +213,14 @@ def extract(
       UserError: a tensor is missing, misshapen, or left over.
     """
     part, found = PARTS[name], {_plain(k): np.asarray(v) for k, v in tensors.items()}
-    sizes, shapes = {k: v.shape for k, v in found.items()}, part.shapes()
+    sizes = {k: v.shape for k, v in found.items()}
 
     def fitting(table: Mapping[str, Tensor]) -> int:
-        wanted = {t.names[0]: official_shape(t, shapes[path]) for path, t in table.items()}
+        wanted = {t.names[0]: t.shape for t in table.values()}
         return sum((key in sizes) + (sizes.get(key) == shape) for key, shape in wanted.items())
 
     table = max(part.tables(), key=fitting)
     known = {tensor.names[0] for tensor in table.values()}
     mine = {k: v for k, v in found.items() if k in known or k.startswith(part.owns)}
-    values, _ = tensors_to_variables(table, shapes, mine, where=f"{origin} as {part.title}")
+    values, _ = tensors_to_variables(table, mine, where=f"{origin} as {part.title}")
     return {path: value.astype(np.float32) for path, value in values.items()}

@@ -26,7 +26,6 @@ __all__ = [
     "variables_to_tensors",
 ]
 
-Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 Name: TypeAlias = "str | tuple[str, ...] | Callable[[re.Match[str]], str | tuple[str, ...]]"
 Rules: TypeAlias = "Sequence[tuple[str, Name] | tuple[str, Name, str] | Prefixed]"
 
@@ -35,19 +34,21 @@ _LEAVES = {
     "kernel": "weight",
     "scale": "weight",
     "slope": "weight",
+    "negative_slope": "weight",
     "embedding": "weight",
     "bias": "bias",
     "mean": "running_mean",
     "var": "running_var",
 }
 # Theirs -> ours, axis by axis; "1" is an axis of length one, "-h" runs backward.
-_KERNELS = {
-    2: "o i -> i o",
-    3: "o i w -> w i o",
-    4: "o i h w -> h w i o",
-    5: "o i d h w -> d h w i o",
+_USUAL = {
+    ("kernel", 2): "o i -> i o",
+    ("kernel", 3): "o i w -> w i o",
+    ("kernel", 4): "o i h w -> h w i o",
+    ("kernel", 5): "o i d h w -> d h w i o",
+    ("negative_slope", 0): "1 ->",
 }
-_LAYOUTS = {
+_MARKERS = {
     "same": "",
     "pointwise": "o i 1 1 -> i o",
     # The convolution over the dilated input that a transposed one equals: its taps flipped.
@@ -59,10 +60,16 @@ _NEVER_READ = re.compile(r"(^|\.)num_batches_tracked$")
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An official tensor: its names (several where PyTorch shares it) and its layout."""
+    """An official tensor: its names (several where PyTorch shares it), layout and shapes."""
 
     names: tuple[str, ...]
-    layout: str = ""  # "their axes -> our axes"; empty for the same axes
+    layout: str  # "their axes -> our axes"; empty for the same axes
+    ours: tuple[int, ...]  # the shape here
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape there."""
+        return rearranged(np.broadcast_to(np.float32(0), self.ours), self.layout, back=True).shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,19 +123,13 @@ def _find(rules: Rules, module: str, leaf: str) -> tuple[tuple[str, ...], str] |
         if leaf in _LEAVES and (match := re.fullmatch(pattern, module)):
             names = tuple(f"{n}.{_LEAVES[leaf]}".lstrip(".") for n in _expanded(name, match))
             # The marker of a layer is about its kernel.
-            return names, marker if leaf == "kernel" else "same"
+            return names, marker if leaf == "kernel" else ""
         if match := re.fullmatch(pattern, variable):
             return _expanded(name, match), marker
     return None
 
 
-def _layout(marker: str, leaf: str, shape: tuple[int, ...]) -> str:
-    if marker:
-        return _LAYOUTS.get(marker, marker)
-    return _KERNELS.get(len(shape), "") if leaf == "kernel" else ""
-
-
-def official_table(rules: Rules, shapes: Shapes) -> dict[str, Tensor]:
+def official_table(rules: Rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """Which official tensor each variable is.
 
     Args:
@@ -145,8 +146,10 @@ def official_table(rules: Rules, shapes: Shapes) -> dict[str, Tensor]:
         found = _find(rules, "/".join(modules), leaf)
         if found is None:
             raise UserError(f"no rule gives {path} {shape} an official name; add one")
-        table[path] = Tensor(found[0], _layout(found[1], leaf, shape))
-        for name in found[0]:
+        names, marker = found
+        usual = _USUAL.get((leaf, len(shape)), "")
+        table[path] = Tensor(names, _MARKERS.get(marker, marker) if marker else usual, shape)
+        for name in names:
             if owners.setdefault(name, path) != path:
                 raise UserError(f"the rules give {owners[name]} and {path} one name, {name}")
     return table
@@ -177,61 +180,41 @@ def rearranged(x: np.ndarray, layout: str, *, back: bool = False) -> np.ndarray:
     return np.expand_dims(x, tuple(i for i, axis in enumerate(right) if axis == "1"))
 
 
-def official_shape(tensor: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that an official tensor has when it makes a variable of ``shape``."""
-    return rearranged(np.broadcast_to(np.float32(0), shape), tensor.layout, back=True).shape
-
-
 def _listed(items: Iterable[str]) -> str:
     items = sorted(items)
     return ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
 
 
-def _check_names(
-    where: str, table: Mapping[str, Tensor], shapes: Shapes, found: Mapping[str, np.ndarray]
-) -> None:
-    problems = []
-    missing = {path: t for path, t in table.items() if not any(n in found for n in t.names)}
-    if missing:
-        lacks = (f"{t.names[0]} {official_shape(t, shapes[path])}" for path, t in missing.items())
-        problems.append(f"lacks {_listed(lacks)}")
+def _check_names(where: str, table: Mapping[str, Tensor], found: Mapping[str, np.ndarray]) -> None:
     known = {name for tensor in table.values() for name in tensor.names}
-    unused = [f"{n} {x.shape}" for n, x in found.items() if n not in known]
+    lacks = [f"{t.names[0]} {t.shape}" for t in table.values() if found.keys().isdisjoint(t.names)]
+    unused = [f"{name} {x.shape}" for name, x in found.items() if name not in known]
+    problems = [f"lacks {_listed(lacks)}"] if lacks else []
     if unused:
         problems.append(f"has tensors that the network does not use: {_listed(unused)}")
     if problems:
         raise UserError(f"{where}: the checkpoint " + "; it ".join(problems))
 
 
-def _check_values(
-    where: str, table: Mapping[str, Tensor], shapes: Shapes, found: Mapping[str, np.ndarray]
-) -> None:
-    places = {name: i for i, name in enumerate(found)}
-
-    def telling(item: tuple[str, Tensor]) -> tuple[int, int]:
-        path, tensor = item
-        return -len(shapes[path]), min(places.get(n, len(places)) for n in tensor.names)
-
+def _check_values(where: str, table: Mapping[str, Tensor], found: Mapping[str, np.ndarray]) -> None:
+    owners = {name: path for path, tensor in table.items() for name in tensor.names}
     # The shape that tells most about what is wrong is that of the file's first kernel.
-    for path, tensor in sorted(table.items(), key=telling):
-        expected = official_shape(tensor, shapes[path])
-        names = [n for n in tensor.names if n in found]
-        for name in names:
-            if found[name].shape != expected:
-                raise UserError(
-                    f"{where}: tensor {name!r} has shape {found[name].shape}, which does not make "
-                    f"{path} {shapes[path]}: expected {expected}; was it trained with other "
-                    "settings?"
-                )
-            if not np.array_equal(found[name], found[names[0]]):
-                raise UserError(
-                    f"{where}: tensors {names[0]!r} and {name!r} are one, but they differ"
-                )
+    for name in sorted(found, key=lambda name: -found[name].ndim):
+        path = owners[name]
+        tensor = table[path]
+        if found[name].shape != tensor.shape:
+            raise UserError(
+                f"{where}: tensor {name!r} has shape {found[name].shape}, which does not make "
+                f"{path} {tensor.ours}: expected {tensor.shape}; was it trained with other "
+                "settings?"
+            )
+        for alias in tensor.names:
+            if alias in found and not np.array_equal(found[alias], found[name]):
+                raise UserError(f"{where}: tensors {name!r} and {alias!r} are one, but they differ")
 
 
 def tensors_to_variables(
     table: Mapping[str, Tensor],
-    shapes: Shapes,
     tensors: Mapping[str, np.ndarray],
     *,
     where: str,
@@ -241,7 +224,6 @@ def tensors_to_variables(
 
     Args:
       table: of :func:`official_table`.
-      shapes: that it was made from.
       tensors: official names to arrays.
       where: the network or file, for messages.
       dead: regular expressions (found anywhere) for official tensors that nothing reads.
@@ -255,8 +237,8 @@ def tensors_to_variables(
     known = {name for tensor in table.values() for name in tensor.names}
     dropped = [n for n in tensors if n not in known and any(re.search(p, n) for p in dead)]
     found = {n: x for n, x in tensors.items() if n not in dropped and not _NEVER_READ.search(n)}
-    _check_names(where, table, shapes, found)
-    _check_values(where, table, shapes, found)
+    _check_names(where, table, found)
+    _check_values(where, table, found)
     values = {}
     for path, tensor in table.items():
         name = next(n for n in tensor.names if n in found)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -40,14 +41,9 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not an array")
 
 
-def _flatten(tree: Any, prefix: str = "") -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}/")
-        else:
-            flat[f"{prefix}{key}"] = np.asarray(value)
-    return flat
+def _flatten(tree: Any) -> dict[str, np.ndarray]:
+    # Whoever wrote it may have keys that are no strings.
+    return {"/".join(map(str, path)): np.asarray(x) for path, x in flatten_dict(tree).items()}
 
 
 def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
