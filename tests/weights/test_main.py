@@ -27,11 +27,12 @@ def checkpoint(tmp_path):
     rng = np.random.default_rng(0)
     shapes = variable_shapes("basicvsr", **NARROW)
     tree = unflatten_dict({p: rng.random(s, np.float32) for p, s in shapes.items()}, sep="/")
-    np.savez(tmp_path / "official.npz", **to_torch("basicvsr", tree, **NARROW))
+    dead = {"spynet.mean": np.zeros((1, 3, 1, 1)), "step_counter": np.zeros(1)}
+    np.savez(tmp_path / "official.npz", **to_torch("basicvsr", tree, **NARROW), **dead)
     return tmp_path / "official.npz", tree
 
 
-def test_convert_writes_a_model_file_with_its_settings(checkpoint, tmp_path):
+def test_convert_writes_a_model_file_and_says_what_it_drops(checkpoint, tmp_path, caplog):
     source, tree = checkpoint
     settings = [f"--set={k}={v}" for k, v in NARROW.items()]
     target = str(tmp_path / "out" / "narrow.safetensors")
@@ -39,6 +40,7 @@ def test_convert_writes_a_model_file_with_its_settings(checkpoint, tmp_path):
     file = load_model(target)
     assert (file.model, file.kwargs, file.colour, file.qp) == ("basicvsr", NARROW, "rgb", (37,))
     assert file.source == "converted from official.npz"
+    assert "nothing reads them: spynet.mean, step_counter" in caplog.text
     jax.tree.map(np.testing.assert_array_equal, file.variables, tree)
 
 

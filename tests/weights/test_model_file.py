@@ -91,3 +91,10 @@ def test_packaged_models_load_and_are_small(name):
     assert packaged_models()[name].stat().st_size < 2e6
     assert file.source and file.qp
     assert file.build().context is not None
+
+
+def test_a_scalar_stays_a_scalar(tmp_path):
+    variables = {"params": {"prelu": {"negative_slope": np.float32(0.25)}}}
+    save_model(tmp_path / "m.safetensors", ModelFile("vig", {}, variables))
+    slope = load_model(tmp_path / "m.safetensors").variables["params"]["prelu"]["negative_slope"]
+    assert slope.shape == () and slope == 0.25

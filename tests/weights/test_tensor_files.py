@@ -38,6 +38,12 @@ def test_dictionaries_of_arrays_in_every_format(tmp_path):
         np.testing.assert_array_equal(found["a/kernel"], flat["a/kernel"])
 
 
+def test_a_pickle_that_is_no_dictionary_is_refused(tmp_path):
+    (tmp_path / "w.ckpt").write_bytes(pickle.dumps(ARRAYS["b"], protocol=4))
+    with pytest.raises(UserError, match=r"w.ckpt cannot be read .*does not hold tensors by name"):
+        read_tensors(tmp_path / "w.ckpt")
+
+
 @pytest.mark.parametrize("suffix", ["ckpt", "pth"])
 def test_nothing_in_a_pickle_is_executed(tmp_path, suffix):
     if suffix == "pth":

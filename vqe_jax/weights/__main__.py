@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,8 @@ def main(argv: list[str] | None = None) -> None:
       UserError: as the message says; :func:`vqe_jax.errors.run_cli` turns it into an exit code.
     """
     args = _parser().parse_args(argv)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("vqe_jax").setLevel(logging.INFO)  # conversion tells what it drops
     args.run(args)
 
 

@@ -130,11 +130,7 @@ def _find(rules: Rules, module: str, leaf: str) -> tuple[tuple[str, ...], str] |
 
 
 def official_table(rules: Rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Which official tensor each variable is.
-
-    Args:
-      rules: ordered; the first that matches counts.
-      shapes: of the network's variables by path, the collection first.
+    """Which official tensor each variable is, from the variables' shapes by path.
 
     Raises:
       UserError: a variable without a rule, or two with the same official name.
@@ -156,12 +152,7 @@ def official_table(rules: Rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[
 
 
 def rearranged(x: np.ndarray, layout: str, *, back: bool = False) -> np.ndarray:
-    """An array with its axes in another order, as a view.
-
-    Args:
-      x: any array that has the axes of the left side.
-      layout: ``"o i 1 1 -> i o"``; ``1`` is an axis of length one, ``-h`` runs backward.
-      back: from the right side to the left.
+    """A view of an array in another layout; ``back`` goes from its right side to its left.
 
     Example:
       >>> rearranged(np.zeros((8, 3, 1, 1)), "o i 1 1 -> i o").shape
@@ -226,10 +217,10 @@ def tensors_to_variables(
       table: of :func:`official_table`.
       tensors: official names to arrays.
       where: the network or file, for messages.
-      dead: regular expressions (found anywhere) for official tensors that nothing reads.
+      dead: regular expressions for official tensors that nothing reads.
 
     Returns:
-      The variables, and the names of the dead tensors that were dropped.
+      The variables, and the dead tensors' names.
 
     Raises:
       UserError: a tensor is missing, unused or misshapen, or differs from its alias.

@@ -42,6 +42,8 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _flatten(tree: Any) -> dict[str, np.ndarray]:
+    if not isinstance(tree, Mapping):
+        raise ValueError("it does not hold tensors by name")
     # Whoever wrote it may have keys that are no strings.
     return {"/".join(map(str, path)): np.asarray(x) for path, x in flatten_dict(tree).items()}
 
