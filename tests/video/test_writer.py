@@ -62,7 +62,7 @@ def test_no_frames(tmp_path):
         ("a.mkv", {"options": {"crf": "99"}}, "refuses its options"),
         ("a.mkv", {"options": {"x265-params": "crff=3"}}, "Unknown option: crff"),
         ("a.mkv", {"options": {"preset": "fastish"}}, "preset"),
-        ("a.webm", {}, "does not support"),
+        ("a.webm", {"codec": "libx265"}, "--codec libvpx-vp9"),
     ],
 )
 def test_what_cannot_be_written(tmp_path, name, options, message):

@@ -29,7 +29,7 @@ from vqe_jax.inference.file import Enhanced, Job, prepare, run, trial
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
 from vqe_jax.video import PixelFormat, open_reader
-from vqe_jax.video.mux import DEFAULT_OPTIONS
+from vqe_jax.video.encoders import DEFAULT_OPTIONS
 from vqe_jax.weights import packaged_models
 
 __all__ = ["main"]

@@ -7,40 +7,33 @@ subtitles, time stamps, bit depth and colour tags come out as they went in.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
-import itertools
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.inference.concerns import concerns
+from vqe_jax.inference.job import Job, enhanced
 from vqe_jax.inference.resolve import Model, Ready, resolve
 from vqe_jax.inference.scenes import SceneCut
-from vqe_jax.inference.source_qp import choose_qp, measured_qp, mismatch
-from vqe_jax.inference.stream import enhance_frames
-from vqe_jax.inference.target import converter, target_info
+from vqe_jax.inference.source_qp import choose_qp, doubt, measured_qp
+from vqe_jax.inference.target import target_info
 from vqe_jax.video import (
-    Frame,
     PixelFormat,
     Reader,
     VideoInfo,
     Writer,
-    from_rgb,
-    luma,
     open_reader,
     open_writer,
-    to_rgb,
-    with_luma,
 )
-from vqe_jax.video.mux import DEFAULT_OPTIONS
+from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
 from vqe_jax.weights import ModelFile, load_model
 
 __all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run", "trial"]
@@ -48,40 +41,8 @@ __all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run", "trial"]
 
 # Frames of a trial together have about this many pixels.
 _TRIAL_PIXELS = 16 * 416 * 240
-_QUALITY = ("crf", "qp", "b", "bitrate", "lossless", "global_quality", "q")
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """Everything that is decided before the first frame is computed.
-
-    Attributes:
-      reader: the source.
-      dst: the file or folder to write.
-      target: size, format and colour of what is written.
-      ready: the network with its variables.
-      colour: ``"luma"`` or ``"rgb"``: what the network works on.
-      codec: FFmpeg's name of the encoder.
-      encoder_options: of the encoder, defaults included.
-      source_qp: mean QP of the source's P frames; None where it does not tell.
-      qp: what the network is told; None for networks that do not ask.
-      frames: how many there will be, as far as is known.
-      preview: seconds to enhance; None for all.
-      limit: frames to enhance at most; None for all.
-    """
-
-    reader: Reader
-    dst: Path
-    target: VideoInfo
-    ready: Ready
-    colour: str
-    codec: str
-    encoder_options: Mapping[str, str]
-    source_qp: float | None
-    qp: int | None
-    frames: int | None
-    preview: float | None
-    limit: int | None = None
+# Of a training run, in this order.
+_RUN_MODELS = ("best.safetensors", "last.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +68,14 @@ def prepare(
     *,
     model: Model,
     qp: int | str | None = None,
-    codec: str = "libx265",
+    codec: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     preview: float | None = None,
+    force: bool = False,
 ) -> Job:
-    """Opens the model and decides how the target will look; writes nothing.
+    """Opens the model, decides how the target will look and makes every check; writes nothing.
+
+    What will be left out, and what speaks against the job, is said in warnings.
 
     Args:
       reader: the source.
@@ -121,37 +85,70 @@ def prepare(
       codec: see there.
       encoder_options: see there.
       preview: see there.
+      force: see there.
 
     Raises:
       UserError: whatever can be known to be wrong beforehand.
     """
     src, info = reader.path, reader.info
-    if dst.exists() and src.samefile(dst):
-        raise UserError(f"{dst} is the source itself; name another file")
-    model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+    _check_names(src, dst)
+    model = load_model(_in_run(model)) if isinstance(model, (str, os.PathLike)) else model
     ready = resolve(model)
     colour = _colour(model, ready)
     scale = ready.network.context.scale
     if scale != 1 and colour == "luma":
         raise UserError(f"the model enlarges luma {scale} times, but chroma would stay small")
+    codec = encoder_name(codec) if codec else default_encoder(dst, info)
     mean = measured_qp(src) if src.is_file() else None
-    if isinstance(model, ModelFile) and (message := mismatch(mean, model.qp)):
-        warnings.warn(message, stacklevel=2)
-    for message in _concerns(info, dst):
-        warnings.warn(message, stacklevel=2)
-    return Job(
+    job = Job(
         reader=reader,
         dst=dst,
         target=target_info(dst, info, codec=codec, scale=scale),
         ready=ready,
         colour=colour,
         codec=codec,
-        encoder_options=_encoder_options(codec, encoder_options or {}),
+        encoder_options=with_defaults(codec, encoder_options or {}),
         source_qp=mean,
         qp=choose_qp(qp, mean, ready.network),
         frames=_expected_frames(info, preview),
         preview=preview,
+        force=force,
     )
+    said = [*reader.concerns(preview), *concerns(job.reader, job.target, dst), *_rehearse(job)]
+    if isinstance(model, ModelFile) and not force and (why := doubt(info.codec, mean, model)):
+        said.append(why)
+    for message in said:
+        warnings.warn(message, stacklevel=2)
+    return job
+
+
+def _check_names(src: Path, dst: Path) -> None:
+    if str(dst) == "-":
+        raise UserError("'-' is no file: nothing is written to standard output; name a file")
+    if dst.exists() and src.samefile(dst):
+        raise UserError(f"{dst} is the source itself; name another file")
+
+
+def _in_run(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The model of a training run, where its folder is given: the best one, or the last."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    for name in _RUN_MODELS:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(
+        f"model {str(model)!r} is a folder without {' or '.join(_RUN_MODELS)}; name the folder of "
+        "a training run that has validated, or a model file"
+    )
+
+
+def _rehearse(job: Job) -> list[str]:
+    """Opens the output and throws it away: what cannot be written is known before any work."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _open(job).cancel()
+    return [str(warning.message) for warning in said]
 
 
 def enhance_video(
@@ -160,10 +157,11 @@ def enhance_video(
     *,
     model: Model = "vig_qp37",
     qp: int | str | None = None,
-    codec: str = "libx265",
+    codec: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     preview: float | None = None,
     split: bool = False,
+    force: bool = False,
     size: tuple[int, int] | None = None,
     pixel_format: PixelFormat | None = None,
     keep_damaged: bool = False,
@@ -180,11 +178,14 @@ def enhance_video(
       model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
       qp: the source's nominal QP, for networks conditioned on it; ``"auto"`` or None to read it
         from the stream.
-      codec: FFmpeg's name of the encoder; ``"ffv1"`` in ``.mkv`` is lossless.
+      codec: FFmpeg's name of the encoder; ``"ffv1"`` in ``.mkv`` is lossless. None for the usual
+        one of the container: libx265, libvpx-vp9 in ``.webm``, libx264 in ``.avi`` and for
+        interlaced pictures.
       encoder_options: by FFmpeg's names, added to the defaults: libx265 at CRF 12, which is
         visually lossless. Another quality setting (``crf``, ``qp``, ``b``) takes its place.
       preview: enhance only so many seconds from the start.
       split: leave the left half as it was, with a line between, to compare.
+      force: go on where the model is not meant for such a source, or all sound would be lost.
       size: (width, height) of a raw file whose name does not say it.
       pixel_format: of a raw file.
       keep_damaged: go on over damaged frames and a missing end.
@@ -208,6 +209,7 @@ def enhance_video(
         codec=codec,
         encoder_options=encoder_options,
         preview=preview,
+        force=force,
     )
     return run(job, split=split, progress=progress, scene_cut=scene_cut, **options)
 
@@ -228,8 +230,8 @@ def run(
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
     """
     start = time.monotonic()
-    with _memory_in_words(), _open(job) as writer:
-        for frame in _enhanced(job, split, options):
+    with _memory_in_words(), _open_again(job) as writer:
+        for frame in enhanced(job, split, options):
             writer.write(frame)
             if progress:
                 progress(writer.written, job.frames)
@@ -248,7 +250,7 @@ def trial(job: Job, **options: Any) -> float:
     with _memory_in_words():
         for _ in range(2):
             start = time.monotonic()
-            done = sum(1 for _ in _enhanced(short, False, options))
+            done = sum(1 for _ in enhanced(short, False, options))
     return done / (time.monotonic() - start)
 
 
@@ -272,30 +274,21 @@ def _open(job: Job) -> Writer:
         options=job.encoder_options,
         copy_from=job.reader.path if job.reader.is_container else None,
         copy_seconds=job.preview,
+        force=job.force,
     )
+
+
+def _open_again(job: Job) -> Writer:
+    """The output, whose warnings were said when the job was prepared."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _open(job)
 
 
 def _colour(model: Model, ready: Ready) -> str:
     if isinstance(model, ModelFile):
         return model.colour
     return "rgb" if getattr(ready.network, "channels", 1) == 3 else "luma"
-
-
-def _encoder_options(codec: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The defaults with what was given; only one setting may decide on the quality."""
-    options = dict(DEFAULT_OPTIONS.get(codec, {}))
-    words = [*given, *(word.partition("=")[0] for word in given.get("x265-params", "").split(":"))]
-    if any(word in _QUALITY for word in words):
-        options.pop("crf", None)
-    return options | dict(given)
-
-
-def _concerns(info: VideoInfo, dst: Path) -> Iterator[str]:
-    """What the user should know before the work begins."""
-    if info.interlaced:
-        yield "the source is interlaced; deinterlace it first, or fields will be mixed"
-    if info.rotation and dst.suffix.lower() in ("", ".yuv", ".y4m"):
-        yield f"{dst} cannot say that the picture is to be turned by {info.rotation} degrees"
 
 
 def _expected_frames(info: VideoInfo, preview: float | None) -> int | None:
@@ -306,80 +299,3 @@ def _expected_frames(info: VideoInfo, preview: float | None) -> int | None:
         return total
     wanted = max(1, round(preview * info.frame_rate))
     return wanted if total is None else min(total, wanted)
-
-
-def _source(job: Job) -> Iterator[Frame]:
-    """The frames to enhance: all, or those shown in the first seconds."""
-    rate = float(job.reader.info.frame_rate or 25)
-    first = 0.0
-    for index, frame in enumerate(itertools.islice(job.reader, job.limit)):
-        shown = index / rate if frame.seconds is None else frame.seconds
-        first = first if index else shown
-        if job.preview is not None and index and shown - first >= job.preview:
-            return
-        yield frame
-
-
-def _enhanced(job: Job, split: bool, options: dict[str, Any]) -> Iterator[Frame]:
-    """The frames to write."""
-    info = job.reader.info
-    pixels = _luma_pixels if job.colour == "luma" else to_rgb
-    scale = job.ready.network.context.scale
-    convert = converter(
-        dataclasses.replace(job.target, pixel_format=info.pixel_format, color=info.color),
-        job.target,
-    )
-    for frame, values in _pairs(job, pixels, options):
-        if split and scale == 1:
-            values = _split(pixels(frame, info), values)
-        if job.colour == "luma":
-            yield convert(with_luma(frame, values[..., 0]))
-        elif scale == 1:
-            yield convert(from_rgb(np.clip(values, 0, 1), info, like=frame))
-        else:
-            yield _enlarged(values, job.target, frame)
-
-
-def _luma_pixels(frame: Frame, info: VideoInfo) -> np.ndarray:
-    return luma(frame, info)[..., None]
-
-
-def _pairs(
-    job: Job, pixels: Callable[[Frame, VideoInfo], np.ndarray], options: dict[str, Any]
-) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Each frame with its enhanced values.
-
-    Frames wait until the network, which may look ahead, is done with them. A bidirectional
-    network looks at all of them first: then the source is read a second time instead.
-    """
-    info = job.reader.info
-    if job.ready.network.context.recurrence == "both":
-        values = (pixels(frame, info) for frame in _source(job))
-        yield from zip(_source(job), _run(job, values, options), strict=True)
-        return
-    waiting: collections.deque[Frame] = collections.deque()
-
-    def feed() -> Iterator[np.ndarray]:
-        for frame in _source(job):
-            waiting.append(frame)
-            yield pixels(frame, info)
-
-    for enhanced in _run(job, feed(), options):
-        yield waiting.popleft(), enhanced
-
-
-def _run(job: Job, frames: Iterable[np.ndarray], options: dict[str, Any]) -> Iterator[np.ndarray]:
-    return enhance_frames(job.ready, frames, qp=job.qp, **options)
-
-
-def _split(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    half = before.shape[1] // 2
-    result = after.copy()
-    result[:, :half] = before[:, :half]
-    result[:, half : half + 1] = 1.0
-    return result
-
-
-def _enlarged(values: np.ndarray, target: VideoInfo, like: Frame) -> Frame:
-    made = from_rgb(values, target)
-    return dataclasses.replace(like, planes=made.planes, pixel_format=made.pixel_format)

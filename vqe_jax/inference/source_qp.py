@@ -9,17 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Network
 from vqe_jax.video import frame_qps, mean_p_offset, mean_p_qp, nominal_qp
+from vqe_jax.weights import ModelFile
 
-__all__ = ["choose_qp", "measured_qp", "mismatch"]
+__all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
 
 # A quarter of a minute is enough to know an encoder's habits.
 _FRAMES = 300
 # The literature's QPs are 5 apart; further than that another model would be the right one.
 _FAR = 5.0
+# Where a model file does not say otherwise (extra["measured"]["codecs"]): networks trained on HEVC
+# were measured to gain on H.264 of the same quality, too, and to lose on AV1, VP9 and MPEG-2.
+_MEASURED = ("hevc", "h264")
+_SPOKEN = {
+    "hevc": "H.265",
+    "h264": "H.264",
+    "av1": "AV1",
+    "libdav1d": "AV1",
+    "libaom-av1": "AV1",
+    "vp8": "VP8",
+    "vp9": "VP9",
+    "libvpx": "VP8",
+    "libvpx-vp9": "VP9",
+    "mpeg1video": "MPEG-1",
+    "mpeg2video": "MPEG-2",
+    "mpeg4": "MPEG-4 (Xvid, DivX)",
+    "mjpeg": "Motion JPEG",
+    "vvc": "H.266",
+    "dvvideo": "DV",
+    "h263": "H.263",
+    "prores": "ProRes",
+    "dnxhd": "DNxHD",
+}
+_LOSSLESS = (
+    "ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "v410", "rawvideo", "qtrle", "png",
+    "apng", "gif", "zlib", "zmbv", "lagarith", "r210", "yuv4", "qoi", "bmp", "tiff", "dpx",
+)  # fmt: skip
+_COMPARE = "compare with --preview 5s --split, or go on without this warning with --force"
 
 
 def measured_qp(path: Path) -> float | None:
@@ -69,7 +99,7 @@ def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> 
 
 
 def mismatch(mean: float | None, trained: Sequence[int]) -> str | None:
-    """One line that says that a model is the wrong one for a stream; None if it is not.
+    """One sentence that says that a model is the wrong one for a stream; None if it is not.
 
     Args:
       mean: of the source, as :func:`measured_qp` found it.
@@ -77,13 +107,52 @@ def mismatch(mean: float | None, trained: Sequence[int]) -> str | None:
     """
     if mean is None or not trained:
         return None
-    distances = {qp: mean - (qp + mean_p_offset(qp)) for qp in trained}
-    nearest = min(distances, key=lambda qp: abs(distances[qp]))
-    if abs(distances[nearest]) <= _FAR:
+    means = {qp: qp + mean_p_offset(qp) for qp in trained}
+    nearest = min(means, key=lambda qp: abs(mean - means[qp]))
+    if abs(mean - means[nearest]) <= _FAR:
         return None
-    better = distances[nearest] < 0
-    advice = "it may blur what is still there" if better else "it will repair only a part"
-    return (
-        f"the source's P frames have QP {mean:.1f} on average, as at QP {nominal_qp(mean)} of the "
-        f"training recipe, but the model was trained at QP {nearest}; {advice}"
+    better = mean < means[nearest]
+    found, result = (
+        ("better", "it will lose detail")
+        if better
+        else ("worse", "only a part of the damage will be repaired")
     )
+    return (
+        f"this file is {found} than what the model was trained to mend: its frames have QP "
+        f"{mean:.1f} on average, those of the training had QP {means[nearest]:.1f} (a nominal QP "
+        f"of {nearest}); {result}"
+    )
+
+
+def _words(codecs: Sequence[str]) -> str:
+    spoken = [_SPOKEN.get(codec, codec) for codec in codecs]
+    return " and ".join(filter(None, [", ".join(spoken[:-1]), spoken[-1]])) if spoken else "none"
+
+
+def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
+    """Why the result may be worse than the source; None where nothing speaks for it.
+
+    A model file says for which codecs it was measured in ``extra["measured"]["codecs"]``, by
+    FFmpeg's names, and for which QPs in ``qp``.
+
+    Args:
+      codec: of the source, by the name of FFmpeg's decoder.
+      mean: QP of the source, as :func:`measured_qp` found it.
+      model: with its weights.
+    """
+    said: dict[str, Any] = model.extra.get("measured") or {}
+    codecs = tuple(said.get("codecs") or _MEASURED)
+    message = None
+    if codec in _LOSSLESS:
+        message = (
+            "this file is not compressed, or without loss, as it lies here: if it never was, "
+            "there is nothing to mend, and it will lose detail"
+        )
+    elif codec not in codecs:
+        message = (
+            f"this file is coded as {_SPOKEN.get(codec, codec)}, but the model was measured on "
+            f"{_words(codecs)} only; it may lose detail where it should gain"
+        )
+    elif not said.get("any_qp"):
+        message = mismatch(mean, model.qp)
+    return f"{message}; {_COMPARE}" if message else None

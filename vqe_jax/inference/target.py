@@ -11,6 +11,7 @@ from vqe_jax.video import ColorTags, Frame, PixelFormat, VideoInfo, from_rgb, to
 __all__ = ["converter", "target_info"]
 
 _PLANES = (".yuv", ".y4m")
+_TAKES_RGB = ("ffv1", "png", "utvideo", "magicyuv", "libx264rgb")
 _TAGS_OF_RGB = {False: 6, True: 1}  # BT.601 for small pictures, BT.709 for large ones
 
 
@@ -44,7 +45,7 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
         if wanted == source.pixel_format:
             return info
         return dataclasses.replace(info, pixel_format=wanted, color=ColorTags(range=2))
-    if layout != "rgb" or (kind == "container" and codec in ("ffv1", "png")):
+    if layout != "rgb" or (kind == "container" and codec in _TAKES_RGB):
         return info
     odd = info.width % 2 or info.height % 2
     wanted = PixelFormat(

@@ -18,6 +18,7 @@ from vqe_jax.video.encode import (
 from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.open import open_reader, open_writer, read_frames
+from vqe_jax.video.passthrough import other_streams
 from vqe_jax.video.qp import FrameQP, encoder_settings, frame_qps, frame_types, mean_p_qp
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "nominal_qp",
     "open_reader",
     "open_writer",
+    "other_streams",
     "read_frames",
     "to_rgb",
     "two_pass",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import abc
+import os
+import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from vqe_jax.errors import UserError
-from vqe_jax.video.files import discard, publish, translated, unfinished
+from vqe_jax.video.files import claim, discard, publish, translated, unfinished
 from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.rates import Steps
 
 __all__ = ["Reader", "Writer"]
 
@@ -35,6 +39,14 @@ class Reader(abc.ABC):
           start: index of the first frame wanted; those before it are skipped.
         """
 
+    def concerns(self, seconds: float | None = None) -> list[str]:
+        """What is odd about the file, one line each: found without decoding it.
+
+        Args:
+          seconds: look at so much of its beginning; None for all.
+        """
+        return []
+
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
 
@@ -54,10 +66,12 @@ class Writer(abc.ABC):
       written: frames so far.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rate: Fraction | None = None) -> None:
         self.path = path
         self.part = unfinished(path)
         self.written = 0
+        self._steps = Steps(rate)
+        self._claimed: int | None = None
         if not path.parent.is_dir():
             raise UserError(f"{path}: the folder {path.parent} does not exist; make it first")
 
@@ -69,7 +83,16 @@ class Writer(abc.ABC):
         """
         with translated(self.path, "written"):
             self._write(frame)
+        self._steps.note(frame.seconds)
         self.written += 1
+
+    def cancel(self) -> None:
+        """Gives up: what was written so far is thrown away."""
+        try:
+            self._close(whole=False)
+        finally:
+            self._release()
+            discard(self.part)
 
     @abc.abstractmethod
     def _write(self, frame: Frame) -> None: ...
@@ -82,10 +105,26 @@ class Writer(abc.ABC):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: Any) -> None:
+        published = False
         try:
             with translated(self.path, "written"):
                 self._close(whole=kind is None)
                 if kind is None:
                     publish(self.part, self.path)
+                    published = True
         finally:
-            discard(self.part)
+            self._release()
+            if not published:
+                discard(self.part)
+        if published and (message := self._steps.uneven(self.path)):
+            warnings.warn(message, stacklevel=2)
+
+    def _claim(self) -> None:
+        """Makes the unfinished file this process's own."""
+        with translated(self.path, "written"):
+            self._claimed = claim(self.part)
+
+    def _release(self) -> None:
+        if self._claimed is not None:
+            os.close(self._claimed)
+            self._claimed = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import struct
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,15 +15,20 @@ import av
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.base import Reader
+from vqe_jax.video.clock import Clock
 from vqe_jax.video.files import readable_file, translated
-from vqe_jax.video.formats import ColorTags
+from vqe_jax.video.formats import ColorTags, has_alpha
 from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
-from vqe_jax.video.planes import from_av_frame, side_data
+from vqe_jax.video.ledger import Ledger
+from vqe_jax.video.libav import BestEffort, open_input, video_stream
+from vqe_jax.video.planes import from_av_frame, layout_of, side_data
+from vqe_jax.video.rates import nominal_rate
+from vqe_jax.video.survey import survey
 from vqe_jax.video.truncation import bytes_missing
 
-__all__ = ["ContainerReader", "video_stream"]
+__all__ = ["ContainerReader"]
 
 # chroma_sample_loc_type of the HEVC and H.264 VUI.
 _SITING = ("left", "center", "topleft", "top", "bottomleft", "bottom")
@@ -28,24 +36,14 @@ _SITING = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 _BITSTREAMS = ("hevc", "h264")
 # Bitstreams do not say how long they are; up to this size their packets are counted.
 _COUNTED_BYTES = 1 << 26
-
-
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first video stream that is not a cover picture.
-
-    Args:
-      container: open for reading.
-      path: for the message.
-
-    Raises:
-      UserError: there is none.
-    """
-    cover = av.stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if not stream.disposition & cover:
-            return stream
-    kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
-    raise UserError(f"{path} holds no video, only {kinds}; expected a file with moving pictures")
+# What may lie in the pictures' side data and has no way into another encoder.
+_UNCARRIED = {
+    "A53_CC": "closed captions (CEA-608/708)",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "dynamic HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "dynamic HDR Vivid metadata",
+}
 
 
 class ContainerReader(Reader):
@@ -68,9 +66,11 @@ class ContainerReader(Reader):
                 f"{path} is cut short: {short} bytes are missing at its end; get the whole file, "
                 "or use what is there (enhance.py --keep-damaged)"
             )
-        with translated(path, "read"), av.open(str(path)) as container:
+        self._state = _file_state(path)
+        with translated(path, "read"), open_input(path, best_effort_times=True) as container:
             stream = video_stream(container, path)
-            first = next(self._pictures(container, stream), None)
+            with contextlib.closing(self._pictures(container, stream, warn=False)) as pictures:
+                first = next(pictures, None)
             if first is None:
                 raise UserError(f"{path}: no frame could be decoded; is the file damaged?")
             self.info = _describe(container, stream, first, self._siting(stream))
@@ -81,27 +81,64 @@ class ContainerReader(Reader):
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on; those before are decoded and dropped, as they must be.
 
+        Their times are FFmpeg's best effort: the presentation time, or the decoding time where
+        the container has no other, or one step after the last where there is none; where the
+        clock of a recording jumps, time goes on.
+
         Args:
           start: index of the first frame wanted.
         """
-        index = -1
-        with translated(self.path, "read"), av.open(str(self.path)) as container:
+        times = BestEffort()
+        last: int | None = None
+        with (
+            translated(self.path, "read"),
+            open_input(self.path, best_effort_times=True) as container,
+        ):
             stream = video_stream(container, self.path)
             stream.thread_type = "AUTO"
+            step = self._step(stream)
             for index, picture in enumerate(self._pictures(container, stream)):
-                if (picture.width, picture.height) != (self.info.width, self.info.height):
-                    raise UserError(
-                        f"{self.path}: the picture changes from {self.info.width}x"
-                        f"{self.info.height} to {picture.width}x{picture.height} at frame {index}; "
-                        "cut the file there"
-                    )
-                if picture.is_corrupt and not self.keep_damaged:
-                    raise UserError(self._damaged(f"frame {index} is damaged"))
+                self._check(picture, index)
+                pts = times.time(picture.pts, picture.dts)
+                if pts is None and last is not None and step:
+                    pts = last + step
+                last = pts
                 if index >= start:
-                    yield from_av_frame(picture)
+                    frame = from_av_frame(picture)
+                    frame.pts = pts
+                    yield frame
+
+    def concerns(self, seconds: float | None = None) -> list[str]:
+        """Holes, jumps of the clock and damage that the container itself tells of.
+
+        Args:
+          seconds: look at so much of its beginning; None for all.
+        """
+        with translated(self.path, "read"):
+            return survey(self.path, seconds)
+
+    def _step(self, stream: av.VideoStream) -> int | None:
+        rate = self.info.frame_rate
+        return max(1, round(1 / (rate * stream.time_base))) if rate and stream.time_base else None
+
+    def _check(self, picture: av.VideoFrame, index: int) -> None:
+        """Refuses a picture of another size or layout, or a damaged one."""
+        info = self.info
+        if (picture.width, picture.height) != (info.width, info.height):
+            raise UserError(
+                f"{self.path}: the picture changes from {info.width}x{info.height} to "
+                f"{picture.width}x{picture.height} at frame {index}; cut the file there"
+            )
+        if (found := layout_of(picture)) != info.pixel_format:
+            raise UserError(
+                f"{self.path}: the pixel format changes from {info.pixel_format.av_name} to "
+                f"{found.av_name} at frame {index}; cut the file there"
+            )
+        if picture.is_corrupt and not self.keep_damaged:
+            raise UserError(self._damaged(f"frame {index} is damaged"))
 
     def _count(self) -> int:
-        with av.open(str(self.path)) as container:
+        with open_input(self.path) as container:
             stream = video_stream(container, self.path)
             return sum(packet.size > 0 for packet in container.demux(stream))
 
@@ -112,23 +149,62 @@ class ContainerReader(Reader):
         )
 
     def _pictures(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.VideoFrame]:
-        packets = pictures = 0
-        for packet in container.demux(stream):
-            packets += packet.size > 0
-            try:
-                decoded = packet.decode()
-            except av.error.InvalidDataError as err:
-                if self.keep_damaged:
-                    continue
-                raise UserError(self._damaged(f"damaged after frame {pictures}")) from err
-            pictures += len(decoded)
-            yield from decoded
-        if container.format.name in _BITSTREAMS and packets != pictures and not self.keep_damaged:
+        self, container: av.container.InputContainer, stream: av.VideoStream, warn: bool = True
+    ) -> Generator[av.VideoFrame, None, None]:
+        clock, ledger = Clock(container, stream.index), Ledger(stream.codec_context.name)
+        shape = stream.codec_context.sample_aspect_ratio
+        for packet in container.demux() if clock.drives_all else container.demux(stream):
+            clock.correct(packet)
+            if packet.stream_index != stream.index:
+                continue
+            ledger.send(packet)
+            for picture in self._decoded(packet, ledger):
+                ledger.show(picture)
+                now = stream.codec_context.sample_aspect_ratio
+                if warn and now != shape and ledger.shown > 1:
+                    warnings.warn(
+                        f"{self.path}: the shape of the pixels changes from {shape} to {now} at "
+                        f"frame {ledger.shown - 1}; the first one is kept",
+                        stacklevel=2,
+                    )
+                shape = now
+                yield picture
+        self._finish(ledger, bare=container.format.name in _BITSTREAMS, warn=warn)
+
+    def _decoded(self, packet: av.Packet, ledger: Ledger) -> list[av.VideoFrame]:
+        """The pictures that a packet completes; recordings may begin before a key frame."""
+        try:
+            return packet.decode()
+        except av.error.InvalidDataError as err:
+            if not ledger.shown and not packet.is_keyframe:
+                ledger.leading += 1
+                return []
+            if self.keep_damaged:
+                return []
+            raise UserError(self._damaged(f"damaged after frame {ledger.shown}")) from err
+
+    def _finish(self, ledger: Ledger, *, bare: bool, warn: bool) -> None:
+        """What can be said only when the stream has ended."""
+        if _file_state(self.path) != self._state:
+            message = f"{self.path} was changed while it was read"
+            if not self.keep_damaged:
+                raise UserError(f"{message}; wait until it is complete, then start again")
+            warnings.warn(message, stacklevel=2)
+        lost = ledger.lost()
+        if not lost or not warn:
+            return
+        if bare and not self.keep_damaged:
             raise UserError(
-                self._damaged(f"only {pictures} of {packets} frames could be decoded; cut short?")
+                self._damaged(
+                    f"only {ledger.shown} of {ledger.shown + lost} frames could be decoded; "
+                    "cut short?"
+                )
             )
+        warnings.warn(
+            f"{self.path}: {lost} of {ledger.shown + lost} frames could not be decoded and are "
+            "missing; the file is damaged there",
+            stacklevel=2,
+        )
 
     def _siting(self, stream: av.VideoStream) -> str:
         codec = stream.codec_context.name
@@ -144,6 +220,20 @@ class ContainerReader(Reader):
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
     matrices = side_data(picture, "DISPLAYMATRIX")
     return struct.unpack("=9i", matrices[0]) if matrices else None
+
+
+def _file_state(path: Path) -> tuple[int, int]:
+    """Changes when somebody writes to the file."""
+    state = os.stat(path)
+    return state.st_size, state.st_mtime_ns
+
+
+def _shown(stream: av.VideoStream) -> int | None:
+    """Frames that a player shows: an edit list may hide some of those that are stored."""
+    hidden = 0
+    if stream.frames and len(stream.index_entries) == stream.frames:
+        hidden = sum(entry.is_discard for entry in stream.index_entries)
+    return stream.frames - hidden or None
 
 
 def _describe(
@@ -169,14 +259,17 @@ def _describe(
             transfer=int(picture.color_trc),
             siting=siting,
         ),
-        frame_rate=_known(stream.average_rate) or _known(stream.guessed_rate),
+        frame_rate=nominal_rate(stream.average_rate, stream.guessed_rate),
         time_base=stream.time_base,
-        frames=stream.frames or None,
+        frames=_shown(stream),
         codec=stream.codec_context.name,
         rotation=picture.rotation,
         display_matrix=_display_matrix(picture),
         sample_aspect_ratio=_known(stream.sample_aspect_ratio),
-        interlaced=bool(picture.interlaced_frame),
+        interlaced=bool(picture.interlaced_frame) or stream.codec_context.field_order > 1,
+        field_order=_field_order(stream, picture),
+        alpha=has_alpha(picture.format.name),
+        uncarried=_uncarried(picture),
         duration=duration,
         bit_rate=stream.bit_rate or container.bit_rate or None,
         hdr=parse_hdr(
@@ -184,6 +277,21 @@ def _describe(
             next(iter(side_data(picture, "CONTENT_LIGHT_LEVEL")), None),
         ),
     )
+
+
+def _field_order(stream: av.VideoStream, picture: av.VideoFrame) -> str:
+    """``"top"`` or ``"bottom"`` first; of an interlaced stream that does not say it, the usual."""
+    order = stream.codec_context.field_order
+    if order in (3, 5):
+        return "bottom"
+    if order in (2, 4) or picture.interlaced_frame:
+        return "top"
+    return ""
+
+
+def _uncarried(picture: av.VideoFrame) -> tuple[str, ...]:
+    names = (name for kind, name in _UNCARRIED.items() if side_data(picture, kind))
+    return tuple(dict.fromkeys(names))
 
 
 def _known(ratio: Fraction | None) -> Fraction | None:

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import av
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from vqe_jax.errors import EnvironmentFailure, UserError
 
-__all__ = ["discard", "publish", "readable_file", "translated", "unfinished"]
+__all__ = ["claim", "discard", "publish", "readable_file", "translated", "unfinished"]
 
 
 def unfinished(path: Path) -> Path:
@@ -23,6 +28,39 @@ def unfinished(path: Path) -> Path:
       path: the final name.
     """
     return path.with_name(path.name + ".part")
+
+
+def claim(part: Path) -> int | None:
+    """Takes an unfinished file or folder for this process: it is empty, and nobody else writes it.
+
+    Args:
+      part: what :func:`unfinished` returned; a folder must exist already.
+
+    Returns:
+      A descriptor to close when the writing has ended; None where the system has no locks.
+
+    Raises:
+      UserError: another process is writing there.
+    """
+    if fcntl is None:
+        if not part.is_dir():
+            part.open("wb").close()
+        return None
+    flags = os.O_RDONLY if part.is_dir() else os.O_WRONLY | os.O_CREAT
+    descriptor = os.open(part, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UserError(
+            f"{part.name} is being written by another run; wait for it, or name another file"
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    if not part.is_dir():
+        with contextlib.suppress(OSError):
+            os.truncate(descriptor, 0)
+    return descriptor
 
 
 def discard(path: Path) -> None:

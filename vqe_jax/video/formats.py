@@ -14,7 +14,7 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 
-__all__ = ["LUMA_WEIGHTS", "ColorTags", "PixelFormat"]
+__all__ = ["LUMA_WEIGHTS", "ColorTags", "PixelFormat", "has_alpha"]
 
 # (horizontal, vertical) subsampling of the chroma planes.
 _FACTORS = {
@@ -28,6 +28,8 @@ _FACTORS = {
 }
 _AV_NAME = re.compile(r"(?:yuv[aj]?(?P<sub>\d{3})p|(?P<gray>gray)|gbra?p)(?P<bits>\d+)?(?:le)?")
 
+_ALPHA = re.compile(r"yuva|gbrap|(rgba|bgra|argb|abgr)(?!\w*0)|ya\d|ayuv|vuya(?!\w*x)")
+
 # H.273 MatrixCoefficients -> (K_R, K_B), the shares of red and blue in luma (table 4).
 LUMA_WEIGHTS = {
     1: (0.2126, 0.0722),  # BT.709
@@ -39,6 +41,15 @@ LUMA_WEIGHTS = {
 }
 _UNSPECIFIED = 2
 _RGB = 0
+
+
+def has_alpha(av_name: str) -> bool:
+    """Whether FFmpeg's pixel format has a plane or channel of transparency.
+
+    Args:
+      av_name: for example ``"yuva420p"``, ``"rgba"``, ``"ya8"``; palettes count as opaque.
+    """
+    return bool(_ALPHA.match(av_name))
 
 
 @dataclasses.dataclass(frozen=True)

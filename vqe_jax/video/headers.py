@@ -15,6 +15,7 @@ import av
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.files import readable_file, translated
+from vqe_jax.video.libav import open_input
 from vqe_jax.video.log import captured
 
 __all__ = ["TRACEABLE", "TracedPacket", "trace"]
@@ -63,7 +64,7 @@ def trace(path: Path) -> Generator[TracedPacket, None, None]:
       UserError: unreadable, or another codec.
     """
     readable_file(path, "a video")
-    with translated(path, "read"), av.open(str(path)) as container:
+    with translated(path, "read"), open_input(path) as container:
         stream = next(iter(container.streams.video), None)
         codec = stream.codec_context.name if stream else "none"
         if stream is None or codec not in TRACEABLE:

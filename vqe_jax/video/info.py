@@ -25,7 +25,7 @@ class VideoInfo:
       height: in pixels.
       pixel_format: bits and chroma subsampling.
       color: colour tags as the file states them.
-      frame_rate: mean frames per second; None where unknown.
+      frame_rate: nominal frames per second; None where unknown.
       time_base: the unit of the time stamps, in seconds; None where there are none.
       frames: how many, where the file says so without being decoded.
       codec: FFmpeg's name of it, or ``"rawvideo"`` or ``"png"``.
@@ -33,6 +33,9 @@ class VideoInfo:
       display_matrix: the nine numbers behind ``rotation``, flips included.
       sample_aspect_ratio: width over height of one sample; None where not stated.
       interlaced: the first frame is stored as two fields.
+      field_order: which field of an interlaced video comes first, ``"top"`` or ``"bottom"``.
+      alpha: the source has transparency, which frames here do not carry.
+      uncarried: what else lies in the pictures and cannot be carried over, in words.
       duration: in seconds, where the file says so.
       bit_rate: bits per second of the video, where the file says so.
       hdr: static HDR metadata; None where there is none.
@@ -50,6 +53,9 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None = None
     sample_aspect_ratio: Fraction | None = None
     interlaced: bool = False
+    field_order: str = ""
+    alpha: bool = False
+    uncarried: tuple[str, ...] = ()
     duration: float | None = None
     bit_rate: int | None = None
     hdr: HDRMetadata | None = None

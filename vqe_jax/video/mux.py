@@ -1,7 +1,8 @@
-"""Writing containers through PyAV: one encoded video stream, the rest copied packet by packet."""
+"""Writing containers through PyAV: one encoded video stream, the rest carried over."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from fractions import Fraction
@@ -12,38 +13,32 @@ import av
 
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.video.base import Writer
+from vqe_jax.video.encoders import (
+    CONTAINERS,
+    DEFAULT_OPTIONS,
+    check_options,
+    default_encoder,
+    encoder_name,
+    known_quality,
+)
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.libav import open_output
 from vqe_jax.video.log import captured
 from vqe_jax.video.passthrough import Passthrough
 from vqe_jax.video.planes import to_av_frame
+from vqe_jax.video.quicktime import add_extras
 
-__all__ = ["CONTAINERS", "DEFAULT_OPTIONS", "ContainerWriter"]
+__all__ = ["ContainerWriter"]
 
-CONTAINERS = {
-    ".mkv": "matroska",
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".avi": "avi",
-    ".nut": "nut",
-    ".hevc": "hevc",
-    ".h265": "hevc",
-    ".265": "hevc",
-    ".h264": "h264",
-    ".264": "h264",
-}
-# Visually lossless: on the luma of decoded camera clips, x265 at CRF 12 was measured at 47 to
-# 50 dB. What was gained is not spent again; to measure gains, ffv1 is exact.
-DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
-    "libx265": {"preset": "medium", "crf": "12"},
-    "libx264": {"preset": "medium", "crf": "12"},
-    "ffv1": {"level": "3", "slicecrc": "1"},
-}
 _FAR = 1000  # frames; no encoder reorders over such a distance
 _EVEN_ONLY = ("libx264", "libx265", "libsvtav1")
+# Encoders and containers in which a frame lasts one unit of time: the unit must be the frame rate.
+_FIXED_RATE = (
+    "mpeg1video", "mpeg2video", "mpeg4", "libxvid", "msmpeg4", "msmpeg4v2", "h263", "h263p", "flv",
+    "wmv1", "wmv2", "avi", "mpeg",
+)  # fmt: skip
+_HEVC = ("libx265", "libkvazaar", "hevc_nvenc", "hevc_qsv", "hevc_vaapi", "hevc_videotoolbox")
 
 
 def _x265_params(options: dict[str, str], info: VideoInfo) -> dict[str, str]:
@@ -61,15 +56,13 @@ def _x265_params(options: dict[str, str], info: VideoInfo) -> dict[str, str]:
 
 def _layout(codec: str, info: VideoInfo) -> str:
     """The encoder's pixel format that holds the samples unchanged."""
-    try:
-        known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
-    except av.codec.codec.UnknownCodecError:
-        raise UserError(
-            f"encoder {codec!r} is not in this FFmpeg; known ones: libx265, libx264, ffv1, ..."
-        ) from None
+    known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
     name = info.pixel_format.av_name
     if name in known or not known:
         return name
+    full_range = name.replace("yuv", "yuvj", 1)  # the same samples under MJPEG's name
+    if full_range in known:
+        return full_range
     if name == "gbrp" and "bgr0" in known:
         return "bgr0"
     raise UserError(
@@ -88,15 +81,16 @@ def _check_size(codec: str, info: VideoInfo) -> None:
 
 
 class ContainerWriter(Writer):
-    """An encoded video in a container.
+    """An encoded video in a container; its header is written when it is opened.
 
     Args:
       path: its suffix names the container.
       info: of the frames to come.
-      codec: FFmpeg's name of the encoder.
-      options: of the encoder; None for :data:`DEFAULT_OPTIONS`.
+      codec: FFmpeg's name of the encoder; None for the container's usual one.
+      options: of the encoder; None for :data:`vqe_jax.video.encoders.DEFAULT_OPTIONS`.
       copy_from: the file whose other streams come along.
       copy_seconds: how much of them; None for all.
+      force: go on where all sound would be lost.
     """
 
     def __init__(
@@ -104,10 +98,11 @@ class ContainerWriter(Writer):
         path: Path,
         info: VideoInfo,
         *,
-        codec: str = "libx265",
+        codec: str | None = None,
         options: Mapping[str, str] | None = None,
         copy_from: Path | None = None,
         copy_seconds: float | None = None,
+        force: bool = False,
     ) -> None:
         super().__init__(path)
         if path.suffix.lower() not in CONTAINERS:
@@ -115,40 +110,51 @@ class ContainerWriter(Writer):
                 f"{path}: {path.suffix!r} is no container known here"
                 + near_misses(path.suffix.lower(), [*CONTAINERS, ".yuv", ".y4m"])
             )
+        codec = encoder_name(codec) if codec else default_encoder(path, info)
         _check_size(codec, info)
         self.info = info
-        self._base = info.time_base or 1 / (info.frame_rate or Fraction(25))
-        self._tick = max(1, round(1 / ((info.frame_rate or Fraction(25)) * self._base)))
+        self._kind = CONTAINERS[path.suffix.lower()]
+        rate = info.frame_rate or Fraction(25)
+        fixed = codec in _FIXED_RATE or self._kind in _FIXED_RATE
+        self._base = 1 / rate if fixed or not info.time_base else info.time_base
+        self._tick = max(1, round(1 / (rate * self._base)))
         self._last: int | None = None
-        self._first = 0
+        self._first = self._moved = self._rounded = 0
         chosen = dict(DEFAULT_OPTIONS.get(codec, {}) if options is None else options)
-        kind = CONTAINERS[path.suffix.lower()]
-        with translated(path, "written"):
-            self.part.open("wb").close()  # FFmpeg would do so with the first packet only
-            self._container = av.open(str(self.part), "w", format=kind)
-            try:
-                if codec == "libx265":
-                    chosen = _x265_params(chosen, info)
-                elif info.hdr:
-                    warnings.warn(f"{codec} does not take the HDR metadata along", stacklevel=4)
+        if not known_quality(codec, chosen):
+            warnings.warn(
+                f"encoder {codec} runs at its own default quality, which may lose more than was "
+                "gained; choose one with --encoder-options",
+                stacklevel=4,
+            )
+        self._claim()
+        try:
+            with translated(path, "written"):
+                self._container = open_output(self.part, self._kind)
                 self._stream = self._add_video(codec, chosen)
                 self._others = Passthrough(
-                    copy_from, self._container, self._stream, until=copy_seconds
+                    copy_from, self._container, self._stream, until=copy_seconds, force=force
                 )
-            except BaseException:
-                self._abandon()
-                raise
+                self._container.start_encoding()
+        except BaseException:
+            self._abandon()
+            raise
 
-    def _add_video(self, codec: str, options: dict[str, str]) -> av.VideoStream:
+    def _add_video(self, codec: str, given: dict[str, str]) -> av.VideoStream:
         info = self.info
         layout = _layout(codec, info)
-        _check_options(codec, options)
+        check_options(codec, given)
+        if info.hdr and codec != "libx265":
+            warnings.warn(f"{codec} does not take the HDR metadata along", stacklevel=5)
         try:
             stream = cast(
                 av.VideoStream, self._container.add_stream(codec, rate=info.frame_rate or 25)
             )
         except ValueError as err:
-            raise UserError(f"{self.path}: {err}; choose another codec or container") from None
+            usual = default_encoder(self.path, info)
+            raise UserError(
+                f"{self.path}: {err}; choose another codec (--codec {usual}) or container (.mkv)"
+            ) from None
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = info.width, info.height, layout
         stream.time_base = context.time_base = self._base
@@ -158,26 +164,44 @@ class ContainerWriter(Writer):
         context.color_trc = info.color.transfer
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
-        if info.color.siting != "unspecified" and info.pixel_format.subsampling == "420":
-            options = options | {"chroma_sample_location": info.color.siting}
         if info.display_matrix:
             stream.set_display_matrix(info.display_matrix)
-        context.options = options
-        _open_encoder(context, options)
+        if codec in _HEVC and self._kind in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # Apple's players know HEVC under this name only
+        if info.interlaced:
+            context.field_order = 3 if info.field_order == "bottom" else 2
+        context.options = self._encoder_options(codec, given)
+        _open_encoder(context, given)
         return stream
+
+    def _encoder_options(self, codec: str, given: dict[str, str]) -> dict[str, str]:
+        """What was chosen, and what follows from the pictures."""
+        info, options = self.info, dict(given)
+        if info.color.siting != "unspecified" and info.pixel_format.subsampling == "420":
+            options["chroma_sample_location"] = info.color.siting
+        if codec == "libx265":
+            options = _x265_params(options, info)
+        if codec == "libx264" and info.interlaced and not info.height % 4:
+            field = "bff=1" if info.field_order == "bottom" else "tff=1"
+            options["x264-params"] = ":".join(filter(None, [field, given.get("x264-params")]))
+        if self._kind in ("avi", "h264") and codec == "libx264":
+            options.setdefault("bf", "0")  # no times of presentation in these
+        if codec == "mjpeg":
+            options.setdefault("strict", "unofficial")  # limited range
+        if codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors only
+        return options
 
     def _stamp(self, frame: Frame) -> int:
         """The frame's time in the stream's units; counted on where the source has none."""
         if frame.pts is None:
             pts = 0 if self._last is None else self._last + self._tick
         else:
-            pts = round(frame.pts * (frame.time_base or self._base) / self._base)
+            exact = (frame.pts * (frame.time_base or self._base) - self._others.shift) / self._base
+            pts = round(exact)
+            self._rounded += abs(exact - pts) > Fraction(1, 4)
         if self._last is not None and pts <= self._last:
-            warnings.warn(
-                f"{self.path}: frame {self.written} does not come after the one before it; "
-                "moved by a tick",
-                stacklevel=4,
-            )
+            self._moved += 1
             pts = self._last + 1
         self._first = pts if self._last is None else self._first
         self._last = pts
@@ -223,23 +247,43 @@ class ContainerWriter(Writer):
             raise UserError(f"{self.path}: no frame was written; is the source empty?")
         try:
             self._mux(self._stream.encode(None))
-            self._others.advance(float("inf"))
+            self._others.finish()
             self._container.close()
+            if not add_extras(self.part, self._others.extras):
+                warnings.warn(f"{self.path}: some tags could not be written", stacklevel=4)
         except BaseException:
             self._abandon()
             raise
         finally:
             self._others.close()
+        self._say_what_moved()
+
+    def _say_what_moved(self) -> None:
+        if self._moved:
+            warnings.warn(
+                f"{self.path}: {self._moved} frames did not come after the one before them; each "
+                "was moved by a tick",
+                stacklevel=5,
+            )
+        if self._rounded:
+            warnings.warn(
+                f"{self.path}: {self._rounded} frames are not at even steps in the source; "
+                f"{self.path.suffix} shows them at the nearest of {float(1 / self._base):.5g} a "
+                "second",
+                stacklevel=5,
+            )
 
     def _abandon(self) -> None:
         """Closes what is thrown away; a disk that is full objects once more, in vain."""
         if hasattr(self, "_others"):
             self._others.close()
         try:
-            self._container.close()
-        except (av.FFmpegError, OSError):
+            if hasattr(self, "_container"):
+                self._container.close()
+        except (av.FFmpegError, OSError, ValueError):
             pass
         finally:
+            self._release()
             discard(self.part)
 
 
@@ -257,15 +301,3 @@ def _open_encoder(context: av.VideoCodecContext, options: Mapping[str, str]) -> 
         given = " ".join(f"{key}={value}" for key, value in options.items())
         reason = "; ".join(refused or said) or str(failure)
         raise UserError(f"{context.name} refuses its options ({given[:200]}): {reason}")
-
-
-def _check_options(codec: str, options: Mapping[str, str]) -> None:
-    """FFmpeg passes over options it does not know; here they are an error."""
-    context = av.CodecContext.create(codec, "w")
-    known = {o.name for o in context.supported_options.generic}
-    known |= {o.name for o in context.supported_options.private}
-    for name in options:
-        if name not in known:
-            raise UserError(
-                f"encoder option {name!r} is not one of {codec}'s" + near_misses(name, known)
-            )

@@ -70,10 +70,11 @@ def open_writer(
     path: str | os.PathLike[str],
     info: VideoInfo,
     *,
-    codec: str = "libx265",
+    codec: str | None = None,
     options: Mapping[str, str] | None = None,
     copy_from: str | os.PathLike[str] | None = None,
     copy_seconds: float | None = None,
+    force: bool = False,
 ) -> Writer:
     """Opens a video for writing; what it is follows from the name.
 
@@ -83,11 +84,13 @@ def open_writer(
     Args:
       path: the final name.
       info: size, pixel format, colour tags and timing; frames must fit it.
-      codec: FFmpeg's name of an encoder, for containers.
+      codec: FFmpeg's name of an encoder, for containers; None for the usual one (libx265,
+        libvpx-vp9 in ``.webm``, libx264 in ``.avi``).
       options: of the encoder, by FFmpeg's names; None for the defaults in
-        :data:`vqe_jax.video.mux.DEFAULT_OPTIONS`.
+        :data:`vqe_jax.video.encoders.DEFAULT_OPTIONS`.
       copy_from: a file whose sound, subtitles, attachments, chapters and metadata come along.
       copy_seconds: how much of its sound and subtitles; None for all.
+      force: go on where all sound of that file would be lost.
 
     Raises:
       UserError: a folder that is not there, a name, codec, option or pixel format that cannot be.
@@ -95,12 +98,18 @@ def open_writer(
     path = Path(path)
     suffix = path.suffix.lower()
     if not suffix or path.is_dir():
-        return PngWriter(path)
+        return PngWriter(path, info.frame_rate)
     if suffix == ".yuv":
-        return PlanesWriter(path)
+        return PlanesWriter(path, rate=info.frame_rate)
     if suffix == ".y4m":
-        return PlanesWriter(path, y4m_header(info), b"FRAME\n")
+        return PlanesWriter(path, y4m_header(info), b"FRAME\n", info.frame_rate)
     source = None if copy_from is None else Path(copy_from)
     return ContainerWriter(
-        path, info, codec=codec, options=options, copy_from=source, copy_seconds=copy_seconds
+        path,
+        info,
+        codec=codec,
+        options=options,
+        copy_from=source,
+        copy_seconds=copy_seconds,
+        force=force,
     )

@@ -1,21 +1,42 @@
-"""Sound, subtitles, attachments, chapters and metadata of a source, carried over unchanged."""
+"""Sound, subtitles, attachments, chapters and tags of a source, carried over in step."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
-from vqe_jax.video.container import video_stream
+from vqe_jax.errors import UserError
+from vqe_jax.video.clock import Clock, start_time
+from vqe_jax.video.convert import Converter
 from vqe_jax.video.files import translated
+from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.quicktime import Extras
+from vqe_jax.video.routes import (
+    BARE,
+    Route,
+    add_converted,
+    add_copy,
+    codec_name,
+    cover_file,
+    find_routes,
+    lost_tags,
+)
 
-__all__ = ["Passthrough"]
+__all__ = ["Passthrough", "other_streams"]
 
 # Muxers write these themselves; a stale copy would contradict the new video.
-_OWN_TAGS = ("encoder", "duration", "major_brand", "minor_version", "compatible_brands")
+_OWN_TAGS = (
+    "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "alpha_mode",
+    "handler_name", "vendor_id",
+)  # fmt: skip
 _OWN_PREFIXES = ("_statistics", "bps", "number_of_frames", "number_of_bytes")
+# Broadcasts start their clock anywhere; other containers begin at 0, as the ffmpeg program does.
+_KEEPS_START = ("mpegts",)
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
@@ -26,16 +47,39 @@ def _kept(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
+def other_streams(source: Path) -> list[tuple[str, str]]:
+    """(kind, codec) of each stream of a file that is not its video.
+
+    Args:
+      source: any container.
+    """
+    with translated(source, "read"), open_input(source) as container:
+        video = video_stream(container, source)
+        return [
+            (stream.type, codec_name(stream))
+            for stream in container.streams
+            if stream.index != video.index
+        ]
+
+
 class Passthrough:
     """The streams of a source other than its video, copied in step with the video.
 
-    What the container cannot hold is left out with a warning that names it.
+    What the container cannot hold is converted or left out with a warning that names it.
 
     Args:
       source: the file; None for nothing to copy.
-      output: the container being written, before its first packet.
+      output: the container being written, before its header.
       video: its video stream, which gets the source's language, title and disposition.
       until: seconds from the source's start after which nothing more is copied.
+      force: go on where the last sound would be lost.
+
+    Attributes:
+      shift: seconds that are taken off all times, so that the file starts at 0.
+      extras: what has to be added to the file when it is closed.
+
+    Raises:
+      UserError: the source has sound, and none of it can come along.
     """
 
     def __init__(
@@ -45,67 +89,123 @@ class Passthrough:
         video: av.VideoStream,
         *,
         until: float | None = None,
+        force: bool = False,
     ) -> None:
         self._output = output
-        self._until = float("inf") if until is None else until
+        self._kind = output.format.name
+        self._until: Fraction | float = float("inf") if until is None else Fraction(until)
         self._waiting: av.Packet | None = None
         self._packets: Iterator[av.Packet] = iter(())
         self._input: av.container.InputContainer | None = None
+        self._targets: dict[int, av.stream.Stream] = {}
+        self._converters: dict[int, Converter] = {}
+        self._last: dict[int, int] = {}
+        self._moved = 0
+        self.shift = Fraction(0)
+        self.extras = Extras()
         if source is None or not source.is_file():
             return
         with translated(source, "read"):
-            self._input = av.open(str(source))
-            self._until += (self._input.start_time or 0) / av.time_base
+            self._input = open_input(source)
         try:
-            self._add_streams(source, video)
+            self._add(source, video, force)
         except BaseException:
             self._input.close()
             raise
 
-    def _add_streams(self, source: Path, video: av.VideoStream) -> None:
+    def _add(self, source: Path, video: av.VideoStream, force: bool) -> None:
         assert self._input is not None
         original = video_stream(self._input, source)
+        routes = find_routes(source, original.index, self._kind)
+        self._refuse_silence(source, routes, force)
+        start = start_time(self._input)
+        if self._kind not in _KEEPS_START:
+            self.shift = max(Fraction(0), start)
+        self._until += start - self.shift
         video.metadata.update(_kept(original.metadata))
         video.disposition = original.disposition
-        self._targets: dict[int, av.stream.Stream] = {}
-        for stream in self._input.streams:
-            if stream.index != original.index:
-                self._add(stream)
-        self._output.metadata.update(_kept(self._input.metadata))
-        self._output.set_chapters(self._input.chapters())
-        copied = [s for s in self._input.streams if s.index in self._targets]
-        self._packets = self._input.demux(*copied) if copied else iter(())
+        for route in routes:
+            if route.message:
+                warnings.warn(route.message, stacklevel=2)
+            self._take(route, self._input.streams[route.index], video)
+        self._add_tags()
+        self._packets = self._demux(original)
 
-    def _add(self, stream: av.stream.Stream) -> None:
-        if stream.type == "data":
-            # MP4 keeps chapters as a track, too; the muxer makes it anew and refuses it as data.
-            chapters = self._input.chapters() if self._input else []
-            if not (chapters and stream.name == "bin_data"):
-                self._left_out(stream, "data streams cannot be copied")
+    def _refuse_silence(self, source: Path, routes: tuple[Route, ...], force: bool) -> None:
+        sound = [r for r in routes if r.kind == "audio"]
+        if not sound or self._kind in BARE or any(r.way != "drop" for r in sound):
             return
-        try:
-            if isinstance(stream, av.stream.AttachmentStream):
-                self._output.add_attachment(stream.name or "", stream.mimetype or "", stream.data)
-                return
-            target = self._output.add_stream_from_template(stream)
-        except (ValueError, av.FFmpegError) as err:
-            self._left_out(stream, str(err))
+        if force:
             return
-        target.metadata.update(_kept(stream.metadata))
-        target.disposition = stream.disposition
-        self._targets[stream.index] = target
-
-    def _left_out(self, stream: av.stream.Stream, why: str) -> None:
-        warnings.warn(
-            f"stream {stream.index} ({stream.type}, {stream.name}) is left out: {why}",
-            stacklevel=2,
+        raise UserError(
+            f"the sound of {source} ({sound[0].name}) cannot be written to {self._kind}; write "
+            ".mkv instead, or go on without it (enhance.py --force)"
         )
+
+    def _take(self, route: Route, stream: Any, video: av.VideoStream) -> None:
+        if "timecode" in stream.metadata:
+            video.metadata.setdefault("timecode", stream.metadata["timecode"])
+        if route.way == "attach" and route.kind == "attachment":
+            self._output.add_attachment(stream.name or "", stream.mimetype or "", stream.data)
+        elif route.way in ("attach", "cover"):
+            picture = self._first_packet(route.index)
+            if route.way == "cover":
+                self.extras.covers.append((route.name, picture))
+            else:
+                self._output.add_attachment(*cover_file(stream), picture)
+        elif route.way == "copy":
+            self._targets[route.index] = add_copy(self._output, stream, route.layout)
+            self._targets[route.index].metadata.update(_kept(stream.metadata))
+        elif route.way == "convert":
+            converter = add_converted(self._output, stream, route.codec)
+            converter.target.metadata.update(_kept(stream.metadata))
+            converter.target.disposition = stream.disposition
+            self._targets[route.index] = converter.target
+            self._converters[route.index] = converter
+
+    def _first_packet(self, index: int) -> bytes:
+        assert self._input is not None
+        with open_input(Path(self._input.name)) as container:
+            packets = container.demux(container.streams[index])
+            return next((bytes(p) for p in packets if p.size), b"")
+
+    def _add_tags(self) -> None:
+        assert self._input is not None
+        tags = _kept(self._input.metadata)
+        self._output.metadata.update(tags)
+        chapters = self._input.chapters()
+        for chapter in chapters:
+            ticks = round(self.shift / (chapter["time_base"] or 1))
+            chapter["start"], chapter["end"] = chapter["start"] - ticks, chapter["end"] - ticks
+        self._output.set_chapters(chapters)
+        if self._kind in BARE:
+            return
+        lost = lost_tags(tags, self._kind)
+        if self._kind in ("mp4", "mov"):
+            self.extras.tags.update(lost)
+        elif lost:
+            names = ", ".join(sorted(lost))
+            warnings.warn(f"tags that {self._kind} cannot hold are left out: {names}", stacklevel=2)
+
+    def _demux(self, original: av.VideoStream) -> Iterator[av.Packet]:
+        """The packets to copy, on a clock that never jumps."""
+        assert self._input is not None
+        clock = Clock(self._input, original.index)
+        if not self._targets:
+            return
+        known = {s.index for s in self._input.streams}
+        for packet in self._input.demux():
+            if packet.stream_index not in known:
+                continue
+            clock.correct(packet)
+            if packet.stream_index in self._targets:
+                yield packet
 
     def advance(self, seconds: float) -> None:
         """Writes the packets that are due before a time, so that no stream runs far ahead.
 
         Args:
-          seconds: decoding time of the video packet that comes next.
+          seconds: decoding time of the video packet that comes next, in the new file.
         """
         while True:
             packet = self._waiting or next(self._packets, None)
@@ -113,15 +213,64 @@ class Passthrough:
             if packet is None:
                 return
             stamp = packet.pts if packet.dts is None else packet.dts
-            if stamp is None:  # the empty packet that ends a stream
-                continue
-            if float(stamp * packet.time_base) > min(seconds, self._until):
+            if stamp is None:
+                if not packet.size:  # the empty packet that ends a stream
+                    continue
+                stamp = packet.pts = packet.dts = 0  # a cover picture
+            if stamp * packet.time_base - self.shift > min(seconds, self._until):
                 self._waiting = packet
                 return
-            packet.stream = self._targets[packet.stream_index]
-            self._output.mux(packet)
+            self._put(packet)
+
+    def _put(self, packet: av.Packet) -> None:
+        index = packet.stream_index
+        ticks = round(self.shift / packet.time_base)
+        cover = packet.stream.disposition & av.stream.Disposition.attached_pic
+        if ticks and not cover:
+            packet.pts = None if packet.pts is None else packet.pts - ticks
+            packet.dts = None if packet.dts is None else packet.dts - ticks
+        converter = self._converters.get(index)
+        for made in converter.packets(packet) if converter else [packet]:
+            self._mux(made, index)
+
+    def _mux(self, packet: av.Packet, index: int) -> None:
+        """Hands a packet to the muxer, whose decoding times must grow."""
+        target = self._targets[index]
+        last = self._last.get(index)
+        dts = packet.dts if packet.dts is not None else packet.pts
+        if dts is not None:
+            base = target.time_base or packet.time_base
+            now = round(dts * packet.time_base / base)
+            if last is not None and now <= last:
+                later = last + 1 - now
+                self._moved += now < last
+                packet.pts = (
+                    now + later
+                    if packet.pts is None
+                    else max(round(packet.pts * packet.time_base / base), last + 1)
+                )
+                packet.dts, now = last + 1, last + 1
+                packet.duration = round((packet.duration or 0) * packet.time_base / base)
+                packet.time_base = base
+            self._last[index] = now
+        packet.stream = target
+        self._output.mux(packet)
+
+    def finish(self) -> None:
+        """Writes all that is left."""
+        self.advance(float("inf"))
+        for index, converter in self._converters.items():
+            for packet in converter.packets(None):
+                self._mux(packet, index)
+        if self._moved:
+            warnings.warn(
+                f"{self._moved} packets of sound or text did not come after the one before them; "
+                "each moved by a tick",
+                stacklevel=2,
+            )
 
     def close(self) -> None:
         """Closes the source."""
         if self._input is not None:
+            self._packets = iter(())
             self._input.close()

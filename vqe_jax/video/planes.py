@@ -12,7 +12,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.video.formats import PixelFormat
 from vqe_jax.video.info import Frame
 
-__all__ = ["from_av_frame", "planar_name", "side_data", "to_av_frame"]
+__all__ = ["from_av_frame", "layout_of", "planar_name", "side_data", "to_av_frame"]
 
 # Packed and semi-planar layouts and the planar one that holds the same samples.
 _REARRANGED = {
@@ -63,6 +63,18 @@ def side_data(picture: av.VideoFrame, kind: str) -> list[bytes]:
     """
     found: Any = picture.side_data
     return [bytes(data) for data in found if data.type.name == kind]
+
+
+def layout_of(picture: av.VideoFrame) -> PixelFormat:
+    """The layout that :func:`from_av_frame` gives a picture.
+
+    Args:
+      picture: as PyAV's decoder returned it.
+
+    Raises:
+      UserError: its pixel format has no planar integer equivalent here.
+    """
+    return PixelFormat.from_av(planar_name(picture.format.name))
 
 
 def from_av_frame(picture: av.VideoFrame) -> Frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -122,15 +123,19 @@ class PngReader(Reader):
 class PngWriter(Writer):
     """A folder of ``00000000.png`` and so on."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, rate: Fraction | None = None) -> None:
+        super().__init__(path, rate)
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file; expected the name of a folder for PNG frames")
         if path.is_dir() and any(f.suffix != ".png" for f in path.iterdir()):
             raise UserError(f"{path} holds files that are not PNG; name an empty or new folder")
-        discard(self.part)
         with translated(path, "written"):
-            self.part.mkdir()
+            if not self.part.is_dir():
+                discard(self.part)
+            self.part.mkdir(exist_ok=True)
+        self._claim()
+        for old in self.part.iterdir():  # of a run that was killed
+            discard(old)
 
     def _write(self, frame: Frame) -> None:
         (self.part / f"{self.written:08d}.png").write_bytes(encode_png(frame))

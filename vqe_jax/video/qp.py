@@ -13,11 +13,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
-
-from vqe_jax.video.container import video_stream
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.headers import trace
+from vqe_jax.video.libav import open_input, video_stream
 from vqe_jax.video.open import open_reader
 from vqe_jax.video.planes import side_data
 from vqe_jax.video.slices import CodedPicture, SliceParser
@@ -107,7 +105,7 @@ def encoder_settings(path: str | os.PathLike[str]) -> dict[str, str] | None:
     """
     path = Path(path)
     readable_file(path, "a video")
-    with translated(path, "read"), av.open(str(path)) as container:
+    with translated(path, "read"), open_input(path) as container:
         stream = video_stream(container, path)
         for packet in container.demux(stream):
             for picture in packet.decode():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -138,9 +139,16 @@ class RawReader(Reader):
 class PlanesWriter(Writer):
     """``.yuv``, and ``.y4m`` with its header lines."""
 
-    def __init__(self, path: Path, header: bytes = b"", before_frame: bytes = b"") -> None:
-        super().__init__(path)
+    def __init__(
+        self,
+        path: Path,
+        header: bytes = b"",
+        before_frame: bytes = b"",
+        rate: Fraction | None = None,
+    ) -> None:
+        super().__init__(path, rate)
         self._before_frame = before_frame
+        self._claim()
         with translated(path, "written"):
             self._file = self.part.open("wb")
             self._file.write(header)

@@ -54,6 +54,7 @@ def _parse(line: bytes, path: Path) -> VideoInfo:
             time_base=1 / rate if rate else None,
             sample_aspect_ratio=_ratio(fields.get("A", "0:0")),
             interlaced=fields.get("I", "p") in "tbm",
+            field_order={"t": "top", "b": "bottom"}.get(fields.get("I", "p"), ""),
         )
     except (KeyError, ValueError) as err:
         if isinstance(err, UserError):
@@ -80,10 +81,11 @@ def y4m_header(info: VideoInfo) -> bytes:
     elif subsampling == "420":
         layout += names.get(info.color.siting, "mpeg2")
     rate = info.frame_rate or Fraction(0)
+    field = (info.field_order[:1] or "m") if info.interlaced else "p"
     sar = info.sample_aspect_ratio or Fraction(0)
     line = (
         f"{_MAGIC.decode()} W{info.width} H{info.height} "
-        f"F{rate.numerator}:{rate.denominator if rate else 0} Ip "
+        f"F{rate.numerator}:{rate.denominator if rate else 0} I{field} "
         f"A{sar.numerator}:{sar.denominator if sar else 0} C{layout}"
     )
     if info.color.range:

@@ -1,0 +1,54 @@
+"""What the user should know before a file is enhanced: what the target cannot hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from vqe_jax.video import Reader, VideoInfo, other_streams
+from vqe_jax.video.encoders import CONTAINERS
+
+__all__ = ["concerns"]
+
+
+def concerns(reader: Reader, target: VideoInfo, dst: Path) -> Iterator[str]:
+    """One sentence for each thing that will be lost or changed beside the picture's quality.
+
+    Args:
+      reader: of the source.
+      target: size, format and colour of what is written.
+      dst: the file or folder to write.
+    """
+    info = reader.info
+    pictures_only = dst.suffix.lower() not in CONTAINERS
+    if info.interlaced:
+        yield (
+            "the source is interlaced: two half pictures in each frame, which the network sees as "
+            "one; deinterlace it first for the best result"
+        )
+    if info.rotation and pictures_only:
+        yield f"{dst} cannot say that the picture is to be turned by {info.rotation} degrees"
+    if info.alpha:
+        yield "the source's transparency (alpha channel) is left out: the result is opaque"
+    for thing in info.uncarried:
+        yield f"{thing} of the source are left out"
+    yield from _formats(info, target, pictures_only)
+    if pictures_only and reader.is_container:
+        left = Counter(f"{kind} ({name})" for kind, name in other_streams(reader.path))
+        if left:
+            names = ", ".join(name if n == 1 else f"{n} x {name}" for name, n in left.items())
+            yield f"{dst} holds pictures only; left out: {names}"
+
+
+def _formats(info: VideoInfo, target: VideoInfo, pictures_only: bool) -> Iterator[str]:
+    before, after = info.pixel_format, target.pixel_format
+    if before.subsampling == "rgb" and after.subsampling != "rgb":
+        colours = "a quarter of the colour samples" if after.subsampling == "420" else "rounding"
+        way = "write PNG" if pictures_only else "--codec ffv1 in .mkv"
+        yield (
+            f"the source is RGB and becomes YUV ({after.av_name}), with {colours}; to keep it, "
+            f"{way}"
+        )
+    elif after.bits < before.bits:
+        yield f"{before.bits} bits a sample become {after.bits}"

@@ -1,0 +1,137 @@
+"""A file's enhancement as decided (:class:`Job`), and the frames that come of it."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vqe_jax.inference.resolve import Ready
+from vqe_jax.inference.stream import enhance_frames
+from vqe_jax.inference.target import converter
+from vqe_jax.video import Frame, Reader, VideoInfo, from_rgb, luma, to_rgb, with_luma
+
+__all__ = ["Job", "enhanced"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Everything that is decided before the first frame is computed.
+
+    Attributes:
+      reader: the source.
+      dst: the file or folder to write.
+      target: size, format and colour of what is written.
+      ready: the network with its variables.
+      colour: ``"luma"`` or ``"rgb"``: what the network works on.
+      codec: FFmpeg's name of the encoder.
+      encoder_options: of the encoder, defaults included.
+      source_qp: mean QP of the source's P frames; None where it does not tell.
+      qp: what the network is told; None for networks that do not ask.
+      frames: how many there will be, as far as is known.
+      preview: seconds to enhance; None for all.
+      limit: frames to enhance at most; None for all.
+      force: go on in spite of doubts.
+    """
+
+    reader: Reader
+    dst: Path
+    target: VideoInfo
+    ready: Ready
+    colour: str
+    codec: str
+    encoder_options: Mapping[str, str]
+    source_qp: float | None
+    qp: int | None
+    frames: int | None
+    preview: float | None
+    limit: int | None = None
+    force: bool = False
+
+
+def _source(job: Job) -> Iterator[Frame]:
+    """The frames to enhance: all, or those shown in the first seconds."""
+    rate = float(job.reader.info.frame_rate or 25)
+    first = 0.0
+    for index, frame in enumerate(itertools.islice(job.reader, job.limit)):
+        shown = index / rate if frame.seconds is None else frame.seconds
+        first = first if index else shown
+        if job.preview is not None and index and shown - first >= job.preview:
+            return
+        yield frame
+
+
+def enhanced(job: Job, split: bool, options: dict[str, Any]) -> Iterator[Frame]:
+    """The frames to write, in order.
+
+    Args:
+      job: as prepared.
+      split: leave the left half as it was, with a line between.
+      options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
+    """
+    info = job.reader.info
+    pixels = _luma_pixels if job.colour == "luma" else to_rgb
+    scale = job.ready.network.context.scale
+    convert = converter(
+        dataclasses.replace(job.target, pixel_format=info.pixel_format, color=info.color),
+        job.target,
+    )
+    for frame, values in _pairs(job, pixels, options):
+        if split and scale == 1:
+            values = _split(pixels(frame, info), values)
+        if job.colour == "luma":
+            yield convert(with_luma(frame, values[..., 0]))
+        elif scale == 1:
+            yield convert(from_rgb(np.clip(values, 0, 1), info, like=frame))
+        else:
+            yield _enlarged(values, job.target, frame)
+
+
+def _luma_pixels(frame: Frame, info: VideoInfo) -> np.ndarray:
+    return luma(frame, info)[..., None]
+
+
+def _pairs(
+    job: Job, pixels: Callable[[Frame, VideoInfo], np.ndarray], options: dict[str, Any]
+) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Each frame with its enhanced values.
+
+    Frames wait until the network, which may look ahead, is done with them. A bidirectional
+    network looks at all of them first: then the source is read a second time instead.
+    """
+    info = job.reader.info
+    if job.ready.network.context.recurrence == "both":
+        values = (pixels(frame, info) for frame in _source(job))
+        yield from zip(_source(job), _run(job, values, options), strict=True)
+        return
+    waiting: collections.deque[Frame] = collections.deque()
+
+    def feed() -> Iterator[np.ndarray]:
+        for frame in _source(job):
+            waiting.append(frame)
+            yield pixels(frame, info)
+
+    for enhanced in _run(job, feed(), options):
+        yield waiting.popleft(), enhanced
+
+
+def _run(job: Job, frames: Iterable[np.ndarray], options: dict[str, Any]) -> Iterator[np.ndarray]:
+    return enhance_frames(job.ready, frames, qp=job.qp, **options)
+
+
+def _split(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    half = before.shape[1] // 2
+    result = after.copy()
+    result[:, :half] = before[:, :half]
+    result[:, half : half + 1] = 1.0
+    return result
+
+
+def _enlarged(values: np.ndarray, target: VideoInfo, like: Frame) -> Frame:
+    made = from_rgb(values, target)
+    return dataclasses.replace(like, planes=made.planes, pixel_format=made.pixel_format)

@@ -1,0 +1,128 @@
+"""Sound and text of a source in another coding, where the container cannot hold the one it has."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any, cast
+
+import av
+
+__all__ = ["AudioConverter", "Converter", "SubtitleConverter", "stated_layout"]
+
+# What players assume of so many channels whose places are not stated.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_SHORT = ("u8", "u8p", "s16", "s16p")
+_OPUS_RATES = (48000, 24000, 16000, 12000, 8000)
+_MILLISECONDS = Fraction(1, 1000)
+
+
+def stated_layout(stream: av.AudioStream) -> str | None:
+    """The usual layout of a stream that says how many channels it has but not where; else None.
+
+    Args:
+      stream: of a source.
+    """
+    layout = stream.codec_context.layout
+    if layout.nb_channels and layout.name.endswith("channels"):
+        return _LAYOUTS.get(layout.nb_channels)
+    return None
+
+
+class AudioConverter:
+    """Decodes the packets of a stream and encodes them anew.
+
+    Args:
+      source: the stream.
+      output: the container to write, before its header.
+      codec: FFmpeg's name of the encoder.
+    """
+
+    def __init__(
+        self, source: av.AudioStream, output: av.container.OutputContainer, codec: str
+    ) -> None:
+        decoder = source.codec_context
+        rate = decoder.sample_rate
+        if codec == "libopus":
+            rate = next((r for r in reversed(_OPUS_RATES) if r >= rate), _OPUS_RATES[0])
+        count = min(decoder.layout.nb_channels, 2 if codec == "mp2" else 8)
+        layout = stated_layout(source) or decoder.layout.name
+        if count != decoder.layout.nb_channels:
+            layout = _LAYOUTS[count]
+        self.target = cast(av.AudioStream, output.add_stream(codec, rate=rate))
+        self.target.layout = layout
+        self.target.format = _sample_format(codec, decoder.format.name)
+        self._source = source
+        self.target.codec_context.open(strict=False)
+        self._resampler = av.AudioResampler(
+            self.target.format.name, layout, rate, self.target.codec_context.frame_size or None
+        )
+
+    def packets(self, packet: av.Packet | None) -> list[av.Packet]:
+        """The packets that are complete after another one of the source; all, after None.
+
+        Args:
+          packet: of the source; None at its end.
+        """
+        context = self._source.codec_context
+        encoded: list[av.Packet] = []
+        try:
+            frames = context.decode(packet)
+        except av.error.InvalidDataError:  # a click, as players have it
+            frames = []
+        for frame in cast(list[av.AudioFrame], frames):
+            for piece in self._resampler.resample(frame):
+                encoded += self.target.encode(piece)
+        if packet is None:
+            for piece in self._resampler.resample(None):
+                encoded += self.target.encode(piece)
+            encoded += self.target.encode(None)
+        return encoded
+
+
+def _sample_format(codec: str, found: str) -> str:
+    """The encoder's sample format that holds what was decoded."""
+    known = [f.name for f in av.Codec(codec, "w").audio_formats or ()]
+    wanted = ("s16", "s16p") if found in _SHORT else ("s32", "s32p", "fltp", "flt", "s16", "s16p")
+    return next((name for name in wanted if name in known), known[0])
+
+
+class SubtitleConverter:
+    """Decodes text subtitles and encodes them as another container has them.
+
+    Args:
+      source: the stream.
+      output: the container to write, before its header.
+      codec: FFmpeg's name of the encoder.
+    """
+
+    def __init__(self, source: Any, output: av.container.OutputContainer, codec: str) -> None:
+        self._decoder = source.codec_context
+        self._decoder.open(strict=False)
+        self.target: Any = output.add_stream(codec)
+        context: Any = self.target.codec_context
+        context.subtitle_header = self._decoder.subtitle_header
+        context.time_base = self.target.time_base = _MILLISECONDS
+        context.open(strict=False)
+
+    def packets(self, packet: av.Packet | None) -> list[av.Packet]:
+        """The line of text in a packet of the source; none for the gaps between lines.
+
+        Args:
+          packet: of the source; None at its end.
+        """
+        if packet is None or packet.pts is None:
+            return []
+        try:
+            lines = self._decoder.decode2(packet)
+        except av.FFmpegError:
+            return []
+        if lines is None or not len(lines):
+            return []
+        made = self.target.codec_context.encode_subtitle(lines)
+        made.time_base = _MILLISECONDS
+        made.pts = made.dts = round(packet.pts * packet.time_base / _MILLISECONDS)
+        made.duration = round((packet.duration or 0) * packet.time_base / _MILLISECONDS)
+        return [made]
+
+
+Converter = AudioConverter | SubtitleConverter

@@ -1,0 +1,82 @@
+"""Counts what goes into a decoder and what comes out, so that no picture is lost without a word."""
+
+from __future__ import annotations
+
+import av
+
+__all__ = ["Ledger"]
+
+# A picture of MPEG-4 that only says "as before" is a few bytes; its twin was in the packet before.
+_PLACEHOLDER = 8
+
+
+def _shows_nothing(codec: str, packet: av.Packet) -> bool:
+    """Whether a whole packet brings no picture of its own."""
+    if packet.is_discard:
+        return True
+    if codec == "vp8":
+        return not bytes(packet)[0] >> 4 & 1  # show_frame (RFC 6386, 9.1)
+    return codec == "mpeg4" and packet.size <= _PLACEHOLDER
+
+
+class Ledger:
+    """The pictures of one pass over a stream.
+
+    Attributes:
+      sent: packets that should bring a picture.
+      shown: pictures that came.
+      leading: packets before the first picture that no decoder could use.
+    """
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._waiting: set[int] = set()
+        self._first: int | None = None
+        self._timed = True
+        self._fields = False
+        self._strays = 0
+        self.sent = self.shown = self.leading = 0
+
+    def send(self, packet: av.Packet) -> None:
+        """Notes a packet that goes to the decoder.
+
+        Args:
+          packet: its times are those that its picture will have.
+        """
+        if not packet.size or _shows_nothing(self._codec, packet):
+            return
+        self.sent += 1
+        if packet.pts is None:
+            self._timed = False
+        elif self._timed:
+            self._waiting.add(packet.pts)
+
+    def show(self, picture: av.VideoFrame) -> None:
+        """Notes a picture that came out.
+
+        Args:
+          picture: as the decoder gave it.
+        """
+        self.shown += 1
+        self._fields = self._fields or bool(picture.interlaced_frame)
+        if picture.pts is None:
+            return
+        if self._first is None:
+            self._first = picture.pts
+        if picture.pts in self._waiting:
+            self._waiting.remove(picture.pts)
+        else:
+            self._strays += 1
+
+    def lost(self) -> int:
+        """How many pictures never came; those that belong before the first one do not count.
+
+        Of interlaced streams nothing is said: two packets may be one picture.
+        """
+        if self._fields:
+            return 0
+        if not self._timed:
+            return max(0, self.sent - self.leading - self.shown)
+        first = self._first or 0
+        left = sum(pts > first for pts in self._waiting)
+        return max(0, left - self._strays)

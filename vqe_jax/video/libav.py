@@ -1,0 +1,101 @@
+"""Opening files with FFmpeg as this package always does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+
+from vqe_jax.errors import UserError
+
+__all__ = ["BestEffort", "open_input", "open_output", "reset_clock", "video_stream"]
+
+_GENERATE_TIMES = 0x1  # AVFMT_FLAG_GENPTS
+_TIMES_JUMP = 0x200  # AVFMT_TS_DISCONT
+
+
+def open_input(path: Path, *, best_effort_times: bool = False) -> av.container.InputContainer:
+    """Opens a file for reading, whatever its name and the alphabet of its tags.
+
+    A name with a colon would be taken for an address ("Talk: part 1.mkv" for the protocol Talk),
+    an absolute path never is. Old cameras write tags in Latin-1.
+
+    Args:
+      path: the file.
+      best_effort_times: leave presentation times out where the container has decoding times
+        only, instead of taking the next packet's decoding time for one.
+    """
+    container = av.open(os.path.abspath(path), metadata_errors="replace")
+    if best_effort_times:
+        container.flags &= ~_GENERATE_TIMES
+    return container
+
+
+def open_output(path: Path, kind: str) -> av.container.OutputContainer:
+    """Opens a file for writing.
+
+    Args:
+      path: the file.
+      kind: FFmpeg's name of the container.
+    """
+    return av.open(os.path.abspath(path), "w", format=kind)
+
+
+def reset_clock(container: av.container.InputContainer) -> bool:
+    """Whether times may jump in this kind of container (broadcast streams, for example)."""
+    return bool(container.format.flags & _TIMES_JUMP)
+
+
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The first video stream that is not a cover picture.
+
+    Args:
+      container: open for reading.
+      path: for the message.
+
+    Raises:
+      UserError: there is none.
+    """
+    cover = av.stream.Disposition.attached_pic
+    for stream in container.streams.video:
+        if not stream.disposition & cover:
+            if stream.codec_context is None:
+                raise UserError(f"{path}: its video is of a kind that this FFmpeg cannot decode")
+            return stream
+    kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
+    found = " and ".join(kinds) or "nothing"
+    raise UserError(f"{path} holds no video, only {found}; expected a file with moving pictures")
+
+
+class BestEffort:
+    """The time of each decoded picture: the presentation time, or what serves for it.
+
+    As FFmpeg's ``best_effort_timestamp``: whichever of presentation and decoding times went
+    backwards less often so far. Decoding times come out of the decoder delayed as its pictures are.
+    """
+
+    def __init__(self) -> None:
+        self._faulty_pts = self._faulty_dts = 0
+        self._last_pts = self._last_dts = -(1 << 62)
+
+    def time(self, pts: int | None, dts: int | None) -> int | None:
+        """The time of the next picture in display order, in the stream's units.
+
+        Args:
+          pts: as the decoder gave it.
+          dts: as the decoder gave it.
+        """
+        if dts is not None:
+            self._faulty_dts += dts <= self._last_dts
+            self._last_dts = dts
+        elif pts is not None:
+            self._last_dts = pts
+        if pts is not None:
+            self._faulty_pts += pts <= self._last_pts
+            self._last_pts = pts
+        elif dts is not None:
+            self._last_pts = dts
+        if pts is not None and (self._faulty_pts <= self._faulty_dts or dts is None):
+            return pts
+        return dts

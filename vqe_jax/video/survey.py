@@ -1,0 +1,117 @@
+"""A walk through a file's packets, before any work begins: are there holes, jumps or damage?
+
+Nothing is decoded, so this takes seconds for an hour of video. What is found is said with a count;
+a player would pass over it without a word.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vqe_jax.video.clock import Clock
+from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.log import captured
+
+__all__ = ["survey"]
+
+# What demuxers say of damage; their other warnings are about habits of encoders.
+_COMPLAINTS = re.compile(
+    r"corrupt|prematurely|invalid as first byte|size mismatch|partial file|truncat|"
+    r"exceeds|[Rr]ead error|EBML|[Ii]nvalid (data|chunk|packet)|[Uu]nexpected"
+)
+_REGULAR = 0.8  # of the steps are alike in a video of one frame rate
+_FEW = 4  # steps that tell nothing
+
+
+@dataclasses.dataclass
+class _Found:
+    times: list[int] = dataclasses.field(default_factory=list)
+    corrupt: int = 0
+    picture_end: float = 0.0
+    sound_end: float = 0.0
+    jumps: int = 0
+    complaints: list[str] = dataclasses.field(default_factory=list)
+
+
+def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
+    found = _Found()
+    with (
+        captured(av.logging.WARNING) as logs,
+        open_input(path, best_effort_times=True) as container,
+    ):
+        stream = video_stream(container, path)
+        clock = Clock(container, stream.index)
+        unit = float(stream.time_base or 0)
+        known = len(container.streams)
+        for packet in container.demux():
+            if packet.stream_index >= known or not packet.size:
+                continue
+            clock.correct(packet)
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.is_discard:
+                continue
+            end = float((stamp + (packet.duration or 0)) * packet.time_base)
+            if packet.stream.type == "audio":
+                found.sound_end = max(found.sound_end, end)
+            if packet.stream_index != stream.index:
+                continue
+            found.times.append(stamp)
+            found.corrupt += packet.is_corrupt
+            found.picture_end = max(found.picture_end, end)
+            if seconds is not None and (stamp - found.times[0]) * unit > seconds:
+                break
+        found.jumps = clock.jumps
+        found.complaints = [text.strip() for _, _, text in logs if _COMPLAINTS.search(text)]
+    return found, unit
+
+
+def _holes(times: list[int], unit: float) -> str:
+    """The sentence about frames that are missing from a regular video; empty if there are none."""
+    ticks = np.unique(np.asarray(times, np.int64))
+    steps = np.diff((ticks - ticks[0]).astype(np.float64))
+    if len(steps) < _FEW:
+        return ""
+    usual = float(np.median(steps))
+    tolerance = max(1.5, 0.1 * usual)
+    if np.mean(np.abs(steps - usual) <= tolerance) < _REGULAR:
+        return ""
+    wide = np.flatnonzero(steps > 1.5 * usual + 1)
+    if not len(wide):
+        return ""
+    missing = int(sum(round(steps[i] / usual) - 1 for i in wide))
+    first = datetime.timedelta(seconds=round(int(np.sum(steps[: wide[0] + 1])) * unit, 2))
+    return f"{missing} frames seem to be missing at {len(wide)} places, the first at {first}"
+
+
+def survey(path: Path, seconds: float | None = None) -> list[str]:
+    """What is odd about a file, one line each.
+
+    Args:
+      path: any container.
+      seconds: look at so much of its beginning; None for all.
+    """
+    found, unit = _walk(path, seconds)
+    said = []
+    if found.complaints:
+        first, count = found.complaints[0], len(found.complaints)
+        more = f" (and {count - 1} more)" if count > 1 else ""
+        said.append(f"{path} is damaged, FFmpeg says: {first}{more}")
+    if found.corrupt and not found.complaints:
+        said.append(f"{path}: {found.corrupt} packets of the picture are marked as damaged")
+    if found.times and (holes := _holes(found.times, unit)):
+        said.append(f"{path}: {holes}; the file may be damaged or cut there")
+    if found.jumps:
+        said.append(f"{path}: its clock jumps {found.jumps} times; time goes on there")
+    silent = found.sound_end - found.picture_end
+    if seconds is None and found.times and silent > max(1.0, 0.05 * found.picture_end):
+        said.append(
+            f"{path}: the sound goes on for {silent:.1f} s after the last picture; is the video "
+            "cut short?"
+        )
+    return said
