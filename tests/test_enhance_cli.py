@@ -62,7 +62,7 @@ def test_quiet_is_quiet_but_warns(tmp_path, weights, capsys):
     encode_hevc(drifting(info, 4), source, info, low_delay_p(22))
     assert main([str(source), str(tmp_path / "out.mkv"), "--model", weights, "--quiet"]) == 0
     said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("warning: the source's P frames have QP")
+    assert said.out == "" and said.err.startswith("warning: this file is better than what the model")
     assert said.err.count("\n") == 1
 
 
@@ -99,7 +99,7 @@ def test_preview_split_tiles_and_raw_files(tmp_path, weights):
         (["--encoder-options", "crff=3"], "did you mean 'crf'"),
         (["--codec", "x266"], "'x266' is not in this FFmpeg"),
         (["--pixel-format", "nv12"], "'nv12' is not supported"),
-        (["--tile", "many"], "invalid int value"),
+        (["--tile", "many"], "expected a side in pixels"),
     ],
 )
 def test_mistakes_in_one_line(clip, weights, options, message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import re
 import sys
 import warnings
@@ -34,6 +35,7 @@ from vqe_jax.weights import packaged_models
 
 __all__ = ["main"]
 
+_SMALLEST_TILE = 16
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -55,6 +57,15 @@ def _duration(text: str) -> float:
             f"duration {text!r} is not understood; expected 5, 5s, 2m or 1h"
         )
     return float(match[1]) * _UNITS[match[2]]
+
+
+def _tile(text: str) -> int:
+    if not text.isdigit() or int(text) < _SMALLEST_TILE:
+        raise argparse.ArgumentTypeError(
+            f"tile {text!r} is not understood; expected a side in pixels of {_SMALLEST_TILE} or "
+            "more, as 512"
+        )
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -79,6 +90,7 @@ def _assignment(text: str) -> tuple[str, str]:
     if not sign or not name:
         raise argparse.ArgumentTypeError(
             f"encoder option {text!r} is not understood; expected name=value"
+            " (IN and OUT stand before --encoder-options)"
         )
     return name, value
 
@@ -95,12 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     model = parser.add_argument_group("model")
     names = ", ".join(packaged_models()) or "none"
-    model.add_argument("--model", default="vig_qp37", help=f"packaged ({names}) or a model file")
+    model.add_argument(
+        "--model", default="vig_qp37", help=f"packaged ({names}), a model file, or a run's folder"
+    )
     model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
     model.add_argument("--no-scene-cuts", action="store_true", help="carry the state across cuts")
-    model.add_argument("--tile", type=int, metavar="PIXELS", help="work on tiles, to save memory")
+    model.add_argument("--tile", type=_tile, metavar="PIXELS", help="work on tiles, to save memory")
     output = parser.add_argument_group("output")
-    output.add_argument("--codec", default="libx265", help="encoder (libx265); ffv1 is lossless")
+    output.add_argument(
+        "--codec",
+        help="encoder (libx265; libvpx-vp9 in .webm, libx264 in .avi); ffv1 is lossless",
+    )
     output.add_argument(
         "--encoder-options",
         nargs="+",
@@ -114,7 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--size", type=_size, metavar="WxH", help="of a raw file")
     source.add_argument("--pixel-format", help="of a raw file, as yuv420p10le")
     source.add_argument("--keep-damaged", action="store_true", help="go on over damaged frames")
-    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    parser.add_argument(
+        "--plan", action="store_true", help="make all checks, say what would be done, and stop"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="go on where the result may be worse or lose its sound"
+    )
     parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     return parser
 
@@ -129,11 +151,28 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:.2f} fps" if task.speed else "")
 
 
-@contextmanager
-def _warnings_on(console: Console) -> Iterator[None]:
-    """Shows each warning as one line, when it happens."""
+def _say(text: str) -> None:
+    """Prints a line; a reader that has gone away does not end the work."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _kind(text: str) -> str:
+    """What repeated warnings have in common: those of single frames differ by their figures."""
+    return re.sub(r"-?\d+(\.\d+)?(e[+-]\d+)?", "#", text) if text.startswith("frame ") else text
+
+
+class _Said:
+    """Warnings as lines, each when it first comes; in the end, how often it came again."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._again: dict[str, tuple[int, str]] = {}
 
     def show(
+        self,
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -141,13 +180,35 @@ def _warnings_on(console: Console) -> Iterator[None]:
         file: Any = None,
         line: str | None = None,
     ) -> None:
-        console.print(f"warning: {message}", style="yellow", markup=False, highlight=False)
+        """Takes the place of :func:`warnings.showwarning`."""
+        text = " ".join(str(message).split())
+        kind = _kind(text)
+        count, _ = self._again.get(kind, (-1, ""))
+        self._again[kind] = (count + 1, text)
+        if count < 0:
+            self._print(text)
 
+    def close(self) -> None:
+        """Says what was kept back."""
+        for count, text in self._again.values():
+            if count:
+                self._print(f"{count} more of this kind, the last: {text}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+
+@contextmanager
+def _warnings_on(console: Console) -> Iterator[None]:
+    said = _Said(console)
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("always", RuntimeWarning)
-        warnings.showwarning = show
-        yield
+        warnings.showwarning = said.show
+        try:
+            yield
+        finally:
+            said.close()
 
 
 @contextmanager
@@ -221,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     console = Console(stderr=True, soft_wrap=True)
-    say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+    say = (lambda text: None) if args.quiet else _say
     with _warnings_on(console):
         layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None
         reader = open_reader(
@@ -235,6 +296,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             codec=args.codec,
             encoder_options=dict(args.encoder_options or ()),
             preview=args.preview,
+            force=args.force,
         )
         say(_describe(job, args.model))
         options: dict[str, Any] = {
