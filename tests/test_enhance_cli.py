@@ -62,7 +62,9 @@ def test_quiet_is_quiet_but_warns(tmp_path, weights, capsys):
     encode_hevc(drifting(info, 4), source, info, low_delay_p(22))
     assert main([str(source), str(tmp_path / "out.mkv"), "--model", weights, "--quiet"]) == 0
     said = capsys.readouterr()
-    assert said.out == "" and said.err.startswith("warning: this file is better than what the model")
+    assert said.out == "" and said.err.startswith(
+        "warning: this file is better than what the model"
+    )
     assert said.err.count("\n") == 1
 
 

@@ -30,7 +30,12 @@ def enhance() -> None:
 
     from vqe_jax.inference.cli import main
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing stays behind
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)  # through every "with": nothing stays behind
+
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     run_cli(main)
 
 
