@@ -1,12 +1,12 @@
 """Global attention: time and memory of the dense, blockwise and library forms.
 
-    python benchmarks/attention.py [--sizes 416x240 832x480] [--gradient] [--compile_only 1920x1080]
+    python benchmarks/attention.py [--sizes 416x240 832x480] [--gradient] [--compile-only 1920x1080]
 
 One side of PeQuENet's largest block (a quarter of the frame's size, 128 channels in queries and
 keys, 256 in values), float32. "extra" is what XLA sets aside beside inputs and results, by its own
 account; on the CPU that may leave out what a fused dense form takes for itself. Sizes behind
-``--compile_only`` are not run, nor are forms that hold all scores where these exceed
-``--limit_gib``. The library's GPU kernel (``--cudnn``) takes bfloat16 only and is timed on that.
+``--compile-only`` are not run, nor are forms that hold all scores where these exceed
+``--limit-gib``. The library's GPU kernel (``--cudnn``) takes bfloat16 only and is timed on that.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from vqe_jax.flags import Parser
 from vqe_jax.nn.attention import attend, choose_block_size, library_attention
 
 QUERY, VALUE = 128, 256
@@ -88,13 +89,13 @@ def row(name: str, form, size: str, options: argparse.Namespace, run_it: bool) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--sizes", nargs="*", default=["208x120", "416x240"])
-    parser.add_argument("--compile_only", nargs="*", default=["832x480", "1920x1080"])
+    parser.add_argument("--compile-only", nargs="*", default=["832x480", "1920x1080"])
     parser.add_argument("--gradient", action="store_true", help="forward and backward")
     parser.add_argument("--cudnn", action="store_true", help="also the library's GPU kernel")
-    parser.add_argument("--limit_gib", type=float, default=4.0)
-    parser.add_argument("--budget_mib", type=float, help="of a block; default: the backend's")
+    parser.add_argument("--limit-gib", type=float, default=4.0)
+    parser.add_argument("--budget-mib", type=float, help="of a block; default: the backend's")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     device = jax.devices()[0]

@@ -10,7 +10,6 @@ single convolutions are not in it.
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 import optax
 
 from vqe_jax import models
+from vqe_jax.flags import Parser
 from vqe_jax.models.shapes import initial_variables
 
 _GB = 1024**3
@@ -47,11 +47,11 @@ def step_memory(batch: int, frames: int, crop: int, **kwargs: Any) -> tuple[floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     for name, value in (("batch", 8), ("frames", 15), ("crop", 64), ("features", 64),
                         ("blocks", 30)):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--without_remat", action="store_true", help="measure that too")
+    parser.add_argument("--without-remat", action="store_true", help="measure that too")
     args = parser.parse_args()
     shape = f"batch {args.batch}, {args.frames} frames of {args.crop}x{args.crop}"
     width = f"{args.features} channels, {args.blocks} blocks"

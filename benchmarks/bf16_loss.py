@@ -1,7 +1,7 @@
 """What computing in bfloat16 costs a trained model, in dB, on real pairs.
 
-    python -m benchmarks.bf16_loss MODEL [--data_dir data] [--dataset clips] [--split val]
-        [--config_name qp37] [--frames 10]
+    python -m benchmarks.bf16_loss MODEL [--data-dir data] [--dataset clips] [--split val]
+        [--config-name qp37] [--frames 10]
 
 MODEL is a model file or a packaged name. Prints for every clip the PSNR-Y of the compressed frames
 and of the same model in float32 and in bfloat16, float results against the truth, and the loss.
@@ -15,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from vqe_jax.errors import UserError, run_cli
+from vqe_jax.flags import Parser
 
 
 def psnr(frames: np.ndarray, truth: np.ndarray) -> float:
@@ -32,14 +33,12 @@ def main() -> None:
     from vqe_jax.data import open_pairs
     from vqe_jax.weights import load_model
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--data-dir", default="data")
     parser.add_argument("--dataset", default="clips")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--config_name", default="qp37")
+    parser.add_argument("--config-name", default="qp37")
     parser.add_argument("--frames", type=int, default=10, help="of each clip, from its start")
     args = parser.parse_args()
     file = load_model(args.model)

@@ -4,13 +4,12 @@
 
 Prints how many crops and batches a second the pipeline makes, in its own thread and without one,
 for the settings of the config and for two larger ones, and how many steps a second training takes
-on one batch over and over and on batches from the pipeline. Without ``--data_dir`` a small ``demo``
+on one batch over and over and on batches from the pipeline. Without ``--data-dir`` a small ``demo``
 data set is built first. Run it on an idle machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
 import platform
@@ -19,6 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from vqe_jax.flags import Parser
 
 ROOT = Path(__file__).parents[1]
 
@@ -98,9 +99,9 @@ def demo(folder: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", default=str(ROOT / "configs/vig.py:demo"))
-    parser.add_argument("--data_dir", help="of the config's data set; default: a demo, built here")
+    parser.add_argument("--data-dir", help="of the config's data set; default: a demo, built here")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     given = parser.parse_args()
 

@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.flags import Parser
+
 CONTENDERS = ("jax factored", "jax direct", "torch eager", "torch compile")
 
 
@@ -162,12 +164,12 @@ class Contender:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--crop", type=int, default=64)
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--down_widths", type=int, nargs=3, default=(40, 48, 48))
+    parser.add_argument("--down-widths", type=int, nargs=3, default=(40, 48, 48))
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)

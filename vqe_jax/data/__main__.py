@@ -1,4 +1,4 @@
-"""``python -m vqe_jax.data DATASET --data_dir ... --source ... --qp 37``: builds a data set."""
+"""``python -m vqe_jax.data DATASET --data-dir ... --source ... --qp 37``: builds a data set."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from vqe_jax.data.sources import names, source
 from vqe_jax.errors import UserError, run_cli
+from vqe_jax.flags import Parser
 
-__all__: list[str] = []
+__all__ = ["main", "parser"]
 
 
-def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
-    flag, text = f"--{field.name}", field.metadata["help"]
+def _add_option(parser: Parser, field: dataclasses.Field[Any], kind: Any) -> None:
+    flag, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
     if kind is bool:
         # What is off can only be put on; what is on has its --no-....
@@ -37,11 +38,10 @@ def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vqe_jax.data", description="Builds a data set of compressed and raw clips."
-    )
-    commands = parser.add_subparsers(dest="dataset", metavar="DATASET", required=True)
+def parser() -> Parser:
+    """All data sets with their options."""
+    made = Parser(prog="vqe-data", description="Builds a data set of compressed and raw clips.")
+    commands = made.add_subparsers(dest="dataset", metavar="DATASET", required=True)
     for name in names():
         module = source(name)
         about = (module.__doc__ or "").strip()
@@ -49,9 +49,8 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=about.split("\n")[0].partition(": ")[2],
             description=about,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument("--data_dir", default="data", help="folder of all data sets")
+        command.add_argument("--data-dir", default="data", help="folder of all data sets")
         command.add_argument("--workers", type=int, help="processes (default: one a core)")
         command.add_argument(
             "--planes",
@@ -67,12 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         fields = dataclasses.fields(module.OPTIONS)
         for field in sorted(fields, key=lambda f: f.name != "source"):
             _add_option(command, field, kinds[field.name])
-    return parser
+    return made
 
 
 def main() -> None:
     """Parses the command line, builds, and prints what was built."""
-    options = vars(_parser().parse_args())
+    options = vars(parser().parse_args())
     from vqe_jax.data.build import build
     from vqe_jax.data.summary import print_summary
 

@@ -143,7 +143,7 @@ def _write_raw(job: ClipJob, target: Path) -> tuple[VideoInfo, Variant, int]:
     if job.recipe and job.recipe.name == "two_pass" and info.frame_rate is None:
         raise UserError(
             f"{job.origin.source} does not say its frame rate, which a bit rate needs; give it: "
-            "--frame_rate 25"
+            "--frame-rate 25"
         )
     with open_writer(target, info, codec="libx264", options=_LOSSLESS) as writer:
         for frame in vary(frames, variant, target.with_suffix(".spool")):

@@ -235,7 +235,7 @@ def _open(root: Path, dataset: str, split: str, config_name: str, cache: Path) -
         known = near_misses(config_name, there) if there else ""
         raise UserError(
             f"no data set {dataset}/{config_name} in {root}{known}; build it: "
-            f"python -m vqe_jax.data {dataset} --data_dir {root}"
+            f"python -m vqe_jax.data {dataset} --data-dir {root}"
         )
     if split not in index["splits"]:
         raise UserError(

@@ -12,30 +12,28 @@ from typing import Any
 from rich.console import Console
 
 from vqe_jax.errors import UserError
+from vqe_jax.flags import Parser
 
 __all__ = ["main", "parser"]
 
 _ABOUT = """Evaluates models on a data set or on a pair of files and writes a report.
 
   python evaluate.py runs/vig                                     the run's own validation clips
-  python evaluate.py vig_qp37 --dataset jct_vc --split test --config_name qp37
+  python evaluate.py vig_qp37 --dataset jct_vc --split test --config-name qp37
   python evaluate.py a.safetensors b.safetensors --raw a.yuv --compressed a.hevc
   python evaluate.py rfda=qp22.safetensors rfda=qp37.safetensors --dataset jct_vc \\
-      --split test --config_name qp22 qp27 qp32 qp37              one network, a file for each QP
-  python evaluate.py runs/vig --long_run 2000                     does the gain last?
+      --split test --config-name qp22 qp27 qp32 qp37              one network, a file for each QP
+  python evaluate.py runs/vig --long-run 2000                     does the gain last?
   python evaluate.py a.safetensors b.safetensors --dataset ldv --split test \\
-      --config_name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
+      --config-name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
   python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
       lpips_alex flicker_smooth                                   every step of ASTF
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All options with their defaults."""
-    made = argparse.ArgumentParser(
-        prog="python evaluate.py", description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    made = Parser(prog="vqe-evaluate", description=_ABOUT)
     made.add_argument(
         "models",
         nargs="*",
@@ -44,9 +42,9 @@ def parser() -> argparse.ArgumentParser:
         "LABEL=MODEL names its column",
     )
     data = made.add_argument_group("what to evaluate on")
-    data.add_argument("--data_dir", help="folder of all data sets (default: the run's, or data)")
+    data.add_argument("--data-dir", help="folder of all data sets (default: the run's, or data)")
     data.add_argument("--dataset", help="name of the data set (default: the run's)")
-    data.add_argument("--config_name", nargs="+", help="its configurations, e.g. qp22 qp37")
+    data.add_argument("--config-name", nargs="+", help="its configurations, e.g. qp22 qp37")
     data.add_argument("--split", help="its split (default: the run's validation, or test)")
     data.add_argument("--clips", nargs="+", help="only the clips of these names")
     data.add_argument("--raw", help="the truth, instead of a data set: any video or .yuv")
@@ -55,12 +53,12 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--qp", type=int, help="of --compressed, where its stream does not tell")
     data.add_argument("--frames", type=int, help="evaluate only so many frames of each clip")
     how = made.add_argument_group("how to enhance")
-    how.add_argument("--self_ensemble", action="store_true", help="average eight symmetries")
+    how.add_argument("--self-ensemble", action="store_true", help="average eight symmetries")
     how.add_argument("--tile", type=int, help="work on tiles with sides of so many pixels")
     how.add_argument("--chunk", type=int, help="frames at once (see enhance_frames)")
-    how.add_argument("--long_range", choices=("exact", "fast"), help="for bidirectional networks")
-    how.add_argument("--overlap", type=int, help="frames that pieces share with --long_range fast")
-    how.add_argument("--scene_cuts", action="store_true", help="start afresh at scene cuts")
+    how.add_argument("--long-range", choices=("exact", "fast"), help="for bidirectional networks")
+    how.add_argument("--overlap", type=int, help="frames that pieces share with --long-range fast")
+    how.add_argument("--scene-cuts", action="store_true", help="start afresh at scene cuts")
     how.add_argument("--outputs", nargs="+", default=[], metavar="STEP",
                      help="evaluate these steps of a network of several (ASTF: stage1, "
                      "enhance2, enhance1, fuse, fuse_sharp), or all")  # fmt: skip
@@ -77,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
                      help="whose chroma a model of luma is judged with by metrics of RGB (raw: "
                      "damage of luma alone, as in PeQuENet's tables)")  # fmt: skip
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
-    out.add_argument("--long_run", type=int, metavar="N",
+    out.add_argument("--long-run", type=int, metavar="N",
                      help="play each clip back and forth for N frames instead")  # fmt: skip
     out.add_argument("--quiet", action="store_true", help="no progress, no tables")
     return made
@@ -136,7 +134,7 @@ def _own_protocol(protocols: Sequence[Any], colour: str) -> Any:
     for protocol in protocols:
         if protocol.colour == colour:
             return protocol
-    raise UserError(f"--long_run needs a metric of {colour}, which the models work on; leave "
+    raise UserError(f"--long-run needs a metric of {colour}, which the models work on; leave "
                     "--metrics out or name one")  # fmt: skip
 
 
@@ -200,14 +198,14 @@ def _from_data_set(given: argparse.Namespace) -> tuple[list[Any], str]:
     dataset = given.dataset or run.get("dataset") or data.get("dataset")
     if not dataset:
         raise UserError(
-            "what to evaluate on? give --dataset NAME (and --data_dir), or --raw and --compressed"
+            "what to evaluate on? give --dataset NAME (and --data-dir), or --raw and --compressed"
         )
     is_own = given.dataset is None
     split = given.split or (run.get("split", "val") if is_own and run else "test")
     own_configs = run.get("config_name") or data.get("config_name") if is_own else None
     names = given.config_name or own_configs
     if not names:
-        raise UserError(f"which configuration of {dataset}? give --config_name, e.g. qp37")
+        raise UserError(f"which configuration of {dataset}? give --config-name, e.g. qp37")
     folder = given.data_dir or run.get("data_dir") or data.get("data_dir") or "data"
     pairs = open_pairs(folder, dataset, split, names)
     known = [pair.name for pair in pairs]

@@ -25,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.flags import Parser
 from vqe_jax.inference.file import Enhanced, Job, prepare, run, trial
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
@@ -33,21 +33,10 @@ from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
 from vqe_jax.weights import packaged_models
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 _SMALLEST_TILE = 16
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Mistakes in one line, with what was probably meant."""
-
-    def error(self, message: str) -> Any:
-        """Raises instead of printing the usage."""
-        if unknown := re.match(r"unrecognized arguments: (--[\w-]+)", message):
-            names = [o for action in self._actions for o in action.option_strings]
-            raise UserError(f"{unknown[1]} is no option{near_misses(unknown[1], names)}")
-        raise UserError(message)
 
 
 def _duration(text: str) -> float:
@@ -95,17 +84,17 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="enhance.py",
+def parser() -> Parser:
+    """All options with their defaults."""
+    made = Parser(
+        prog="vqe-enhance",
         description="Enhances a compressed video; everything but the picture stays as it was.",
-        allow_abbrev=False,
     )
-    parser.add_argument("src", metavar="IN", help="a video, raw .yuv or .y4m, or a folder of PNG")
-    parser.add_argument(
+    made.add_argument("src", metavar="IN", help="a video, raw .yuv or .y4m, or a folder of PNG")
+    made.add_argument(
         "dst", metavar="OUT", help=".mkv, .mp4, ..., .yuv, .y4m, or no suffix for a PNG folder"
     )
-    model = parser.add_argument_group("model")
+    model = made.add_argument_group("model")
     names = ", ".join(packaged_models()) or "none"
     model.add_argument(
         "--model", default="vig_qp37", help=f"packaged ({names}), a model file, or a run's folder"
@@ -113,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
     model.add_argument("--no-scene-cuts", action="store_true", help="carry the state across cuts")
     model.add_argument("--tile", type=_tile, metavar="PIXELS", help="work on tiles, to save memory")
-    output = parser.add_argument_group("output")
+    output = made.add_argument_group("output")
     output.add_argument(
         "--codec",
         help="encoder (libx265; libvpx-vp9 in .webm, libx264 in .avi); ffv1 is lossless",
@@ -127,18 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     output.add_argument("--preview", type=_duration, metavar="TIME", help="only the beginning: 5s")
     output.add_argument("--split", action="store_true", help="left half as it was, to compare")
-    source = parser.add_argument_group("input")
+    source = made.add_argument_group("input")
     source.add_argument("--size", type=_size, metavar="WxH", help="of a raw file")
     source.add_argument("--pixel-format", help="of a raw file, as yuv420p10le")
     source.add_argument("--keep-damaged", action="store_true", help="go on over damaged frames")
-    parser.add_argument(
+    made.add_argument(
         "--plan", action="store_true", help="make all checks, say what would be done, and stop"
     )
-    parser.add_argument(
+    made.add_argument(
         "--force", action="store_true", help="go on where the result may be worse or lose its sound"
     )
-    parser.add_argument("--quiet", action="store_true", help="print warnings and errors only")
-    return parser
+    made.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    return made
 
 
 def _plain(options: Mapping[str, str]) -> str:
@@ -280,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       0.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     console = Console(stderr=True, soft_wrap=True)
     say = (lambda text: None) if args.quiet else _say
     with _warnings_on(console):

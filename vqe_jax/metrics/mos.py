@@ -10,7 +10,6 @@ What remains is averaged, first over a subject's ratings of one video, then over
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 from collections import defaultdict
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vqe_jax.errors import UserError, near_misses, run_cli
+from vqe_jax.flags import Parser
 
 __all__ = ["MOS", "Rating", "main", "mean_opinion_scores", "read_ratings"]
 
@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
     Args:
       argv: arguments; None takes those of the process.
     """
-    parser = argparse.ArgumentParser(prog="python -m vqe_jax.metrics.mos", description=__doc__)
+    parser = Parser(prog="python -m vqe_jax.metrics.mos", description=__doc__)
     parser.add_argument("ratings", help="CSV with subject, video, method, rating")
     parser.add_argument("--drop", type=int, default=0, help="least consistent subjects left out")
     parser.add_argument("--scale", default="spread", help=" | ".join(_SCALES))

@@ -7,7 +7,6 @@ is kept, so that an interrupted command goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,11 @@ from vqe_jax.data.inputs import inputs_path, write_inputs
 from vqe_jax.data.pairs import Pair, open_pairs
 from vqe_jax.data.pipeline import to_float
 from vqe_jax.errors import UserError, run_cli
+from vqe_jax.flags import Parser
 from vqe_jax.inference.ensemble import SYMMETRIES, Symmetry, enhance_frames_ensemble
 from vqe_jax.weights import ModelFile, load_model
 
-__all__ = ["main", "make_inputs"]
+__all__ = ["main", "make_inputs", "parser"]
 
 
 def make_inputs(
@@ -77,24 +77,27 @@ def _model(name: str, output: str | None) -> ModelFile:
     return dataclasses.replace(file, kwargs={**file.kwargs, "output": output})
 
 
+def parser() -> Parser:
+    """All options with their defaults."""
+    made = Parser(prog="python -m vqe_jax.training.stage_inputs", description=__doc__)
+    made.add_argument("models", nargs="+", help="model files or run folders; several: averaged")
+    made.add_argument("--to", required=True, help="folder of the results")
+    made.add_argument("--data-dir", default="data")
+    made.add_argument("--dataset", required=True)
+    made.add_argument("--config-name", required=True)
+    made.add_argument("--split", nargs="+", default=["train"])
+    made.add_argument("--output", help="which output of an ASTF: stage1, ...")
+    made.add_argument("--self-ensemble", action="store_true", help="x8 flips and quarter turns")
+    return made
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command.
 
     Args:
       argv: arguments; None takes those of the process.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m vqe_jax.training.stage_inputs", description=__doc__
-    )
-    parser.add_argument("models", nargs="+", help="model files or run folders; several: averaged")
-    parser.add_argument("--to", required=True, help="folder of the results")
-    parser.add_argument("--data_dir", default="data")
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--config_name", required=True)
-    parser.add_argument("--split", nargs="+", default=["train"])
-    parser.add_argument("--output", help="which output of an ASTF: stage1, ...")
-    parser.add_argument("--self_ensemble", action="store_true", help="x8 flips and quarter turns")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     files = [_model(name, args.output) for name in args.models]
     for split in args.split:
         pairs = open_pairs(args.data_dir, args.dataset, split, args.config_name)

@@ -15,13 +15,14 @@ from typing import Any
 
 from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses, run_cli
+from vqe_jax.flags import Parser
 from vqe_jax.weights.conversion import from_torch
 from vqe_jax.weights.model_file import ModelFile, load_model, packaged_models, save_model
 from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS
 from vqe_jax.weights.tensor_files import read_state_dict, read_tensors
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -77,9 +78,10 @@ def _fetch(args: argparse.Namespace) -> None:
             print(f"wrote {args.output}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m vqe_jax.weights", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> Parser:
+    """All subcommands with their options."""
+    made = Parser(prog="python -m vqe_jax.weights", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="packaged models and perceptual networks")
     listing.set_defaults(run=_list)
 
@@ -98,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--file", action="append", help="take them from this file (repeatable)")
     fetch.add_argument("--output", help="also write them into one .safetensors")
     fetch.set_defaults(run=_fetch)
-    return parser
+    return made
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -110,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     Raises:
       UserError: as the message says; :func:`vqe_jax.errors.run_cli` turns it into an exit code.
     """
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("vqe_jax").setLevel(logging.INFO)  # conversion tells what it drops
     args.run(args)
