@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from vqe_jax import models, weights
 from vqe_jax.errors import UserError
@@ -45,15 +46,11 @@ def clip():
 def _made(**kwargs):
     """A tiny network with random variables that keep the signal's size; nothing is compiled."""
     kwargs = TINY | kwargs
-    rng, tree = np.random.default_rng(0), {}
+    rng, flat = np.random.default_rng(0), {}
     for path, shape in variable_shapes("pequenet", **kwargs).items():
-        *parents, leaf = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        scale = math.sqrt(2 / math.prod(shape[:-1])) if leaf == "kernel" else 0.1
-        node[leaf] = (scale * rng.standard_normal(shape)).astype(np.float32)
-    return models.build("pequenet", **kwargs), tree
+        scale = math.sqrt(2 / math.prod(shape[:-1])) if path.endswith("kernel") else 0.1
+        flat[path] = (scale * rng.standard_normal(shape)).astype(np.float32)
+    return models.build("pequenet", **kwargs), unflatten_dict(flat, sep="/")
 
 
 def _run(network, variables, clip, qp):

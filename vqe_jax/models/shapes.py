@@ -23,7 +23,7 @@ __all__ = [
 _WEIGHTS = ("params", "batch_stats", "frozen")
 
 
-def tree_paths(tree: Any) -> dict[str, Any]:
+def tree_paths(tree: Any, *, separator: str = "/") -> dict[str, Any]:
     """A tree's leaves by path, in the tree's order.
 
     Example:
@@ -31,7 +31,7 @@ def tree_paths(tree: Any) -> dict[str, Any]:
       {'head/kernel': 1, 'head/taps/0': 2, 'head/taps/1': 3}
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    return {jax.tree_util.keystr(p, simple=True, separator=separator): leaf for p, leaf in leaves}
 
 
 def _example(network: models.Network) -> jax.Array:

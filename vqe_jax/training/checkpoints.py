@@ -22,6 +22,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import tree_paths
 from vqe_jax.training.processes import barrier, is_primary
 
 __all__ = ["Checkpoints", "Progress"]
@@ -48,11 +49,6 @@ class Progress:
     best_step: int = 0
     hosts: int = 1
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def _named_leaves(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
 
 
 def _crc(array: np.ndarray) -> int:
@@ -103,7 +99,7 @@ class Checkpoints:
         """
         self.sign()
         # A copy: the next step reuses the state's buffers while this is being written.
-        arrays = {k: np.array(v, copy=True) for k, v in _named_leaves(state).items()}
+        arrays = {k: np.array(v, copy=True) for k, v in tree_paths(state, separator=".").items()}
         manifest = {
             "progress": dataclasses.asdict(progress),
             "arrays": {k: [*_describe(v), _crc(v)] for k, v in arrays.items()},
@@ -159,7 +155,7 @@ class Checkpoints:
         Raises:
           UserError: the config makes another state; names the first difference.
         """
-        expected = _named_leaves(template)
+        expected = tree_paths(template, separator=".")
         for name in sorted(expected.keys() ^ arrays.keys()):
             side = "lacks" if name in expected else "has an unexpected"
             raise UserError(f"checkpoint in {self._folder} {side} array {name!r}; it was written "

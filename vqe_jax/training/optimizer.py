@@ -16,6 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.models.shapes import tree_paths
 from vqe_jax.training.stages import Optimizer, Schedule, Stage
 
 __all__ = ["build_optimizer", "build_schedule", "freeze_steps", "lr_factors", "paths", "selected"]
@@ -25,8 +26,7 @@ _FROZEN = -1
 
 def paths(tree: Any) -> list[str]:
     """The paths of a tree's leaves, ``"head/kernel"``, in the tree's order."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return ["/".join(str(getattr(k, "key", k)) for k in path) for path, _ in leaves]
+    return list(tree_paths(tree))
 
 
 def selected(tree: Any, patterns: Iterable[str], what: str) -> list[str]:
