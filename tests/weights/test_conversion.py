@@ -44,6 +44,12 @@ def test_missing_unused_and_misshapen_tensors_are_named(official):
         from_torch("stdf", cut, **SMALL)
 
 
+def test_a_tensor_in_two_spellings_is_refused(official):
+    with pytest.raises(UserError, match=r"'ffnet\.\S+' twice, once spelt 'module\.ffnet"):
+        key = "ffnet.in_conv.0.bias"
+        from_torch("stdf", official | {f"module.{key}": official[key]}, **SMALL)
+
+
 def test_a_variable_that_is_missing_is_named(official):
     variables = from_torch("stdf", official, **SMALL)
     del variables["params"]["fusion"]["in_conv"]["bias"]

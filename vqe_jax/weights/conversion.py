@@ -97,11 +97,15 @@ def _unwrapped(
     for wrapper in ("state_dict", "params", "params_ema"):
         if isinstance(state_dict.get(wrapper), Mapping):
             state_dict = state_dict[wrapper]
-    for prefix in ("module.", "generator."):
-        state_dict = {k.removeprefix(prefix): v for k, v in state_dict.items()}
-    for pattern, replacement in renames:
-        state_dict = {re.sub(pattern, replacement, k): v for k, v in state_dict.items()}
-    return {k: np.asarray(v) for k, v in state_dict.items()}
+    found: dict[str, np.ndarray] = {}
+    for key, value in state_dict.items():
+        name = key.removeprefix("module.").removeprefix("generator.")
+        for pattern, replacement in renames:
+            name = re.sub(pattern, replacement, name)
+        if name in found:
+            raise UserError(f"the checkpoint has {name!r} twice, once spelt {key!r}")
+        found[name] = np.asarray(value)
+    return found
 
 
 def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
