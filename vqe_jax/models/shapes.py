@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from vqe_jax import models
 
 __all__ = [
+    "example_inputs",
     "initial_variables",
     "module_shapes",
     "parameter_count",
@@ -42,10 +43,15 @@ def _example(network: models.Network) -> jax.Array:
     return jnp.zeros((1, max(frames, 2), side, side, channels), jnp.float32)
 
 
+def example_inputs(network: models.Network) -> tuple[jax.Array, dict[str, Any]]:
+    """The smallest clip that fits a network, and the keyword arguments that go with it."""
+    return _example(network), {"qp": jnp.full((1,), 37, jnp.int32)}
+
+
 def initial_variables(network: models.Network, key: jax.Array) -> Any:
     """Freshly initialised variables, ``{"params": ...}``, from the smallest clip that fits."""
-    qp = jnp.full((1,), 37, jnp.int32)
-    return jax.jit(lambda k: network.init(k, _example(network), qp=qp))(key)
+    clip, told = example_inputs(network)
+    return jax.jit(lambda k: network.init(k, clip, **told))(key)
 
 
 def _weight_shapes(tree: Any) -> dict[str, tuple[int, ...]]:

@@ -20,7 +20,7 @@ import jax
 from ml_collections import ConfigDict
 
 from vqe_jax.errors import UserError
-from vqe_jax.training import kinds, starts, step, validation
+from vqe_jax.training import inits, kinds, starts, step, validation
 from vqe_jax.training.checkpoints import Checkpoints, Progress
 from vqe_jax.training.feed import Feed, data_config
 from vqe_jax.training.interrupts import Interrupts
@@ -103,6 +103,7 @@ def _check(plan: Run) -> None:
     for index, stage in enumerate(plan.stages):
         network = starts.build_network(plan, stage)
         kinds.get(stage.kind)
+        inits.check(stage.init, f"config.stages[{index}].init")
         data = data_config(plan.data, stage.data, f"config.data (stage {index}, {stage.name!r})")
         channels = getattr(network, "channels", 1)
         if channels != (3 if data.color == "rgb" else 1):

@@ -21,6 +21,7 @@ from vqe_jax.training.sections import read_section, to_plain
 __all__ = [
     "Checkpointing",
     "Evaluation",
+    "Init",
     "Optimizer",
     "Run",
     "Schedule",
@@ -117,6 +118,22 @@ class Term:
 
 
 @dataclasses.dataclass(frozen=True)
+class Init:
+    """How some parameters begin, in a config a tuple ``(pattern, scheme)`` or with options.
+
+    Attributes:
+      pattern: of their paths.
+      scheme: "high_pass", "kaiming", "uniform", "zeros", "constant", "open_gates", "keep", or
+        one of the reader's own; see :mod:`vqe_jax.training.inits`.
+      options: of the scheme.
+    """
+
+    pattern: str
+    scheme: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Stage:
     """One part of a training run.
 
@@ -127,6 +144,8 @@ class Stage:
         :mod:`vqe_jax.training.kinds`.
       start: where its parameters come from: "scratch", "previous", the name of an earlier
         stage, a packaged model or the path of a model file.
+      init: how parameters that the start does not give are drawn, in order; the last that matches
+        a path wins, and what none matches begins as the network has it.
       start_averaged: begin from an earlier stage's averaged weights where it kept them.
       keep_optimizer: go on with the previous stage's optimiser state, raw weights and average.
       fresh: path patterns of parameters that the start may lack.
@@ -154,6 +173,7 @@ class Stage:
     steps: int
     kind: str = "plain"
     start: str = "scratch"
+    init: tuple[Init, ...] = ()
     start_averaged: bool = True
     keep_optimizer: bool = False
     fresh: tuple[str, ...] = ()

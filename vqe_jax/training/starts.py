@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training import inits
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import Run, Stage
 from vqe_jax.weights import ModelFile, from_torch, load_model, load_perceptual, save_model
@@ -149,10 +151,17 @@ def _official_part(target: str, source: str, where: str) -> dict[str, Any]:
 
 
 def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
-    """Newly initialised variables of a stage, a function of the run's seed."""
+    """Newly initialized variables of a stage, a function of the run's seed and the stage's init."""
     # Far from the numbers of steps, which are folded into the same key.
     key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
-    make = jax.jit(lambda k: initial_variables(network, k)).lower(key)
+
+    def draw(key: jax.Array) -> Any:
+        variables = initial_variables(network, key)
+        pictures = functools.partial(inits.pictures_of, network)
+        params = inits.redraw(variables["params"], run.stages[index].init, pictures, key)
+        return {**variables, "params": params}
+
+    make = jax.jit(draw).lower(key)
     # It runs once: optimising dozens of random generators would take longer than the first steps.
     quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
     variables = make.compile(compiler_options=quickly)(key)

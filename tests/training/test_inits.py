@@ -1,0 +1,173 @@
+"""How parameters are drawn anew by path, and how kernels that read pictures are found."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax import models
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import tree_paths
+from vqe_jax.nn.recurrence import scan_time
+from vqe_jax.training import inits
+from vqe_jax.training.picture_channels import picture_channels
+from vqe_jax.training.stages import Init
+
+KEY = jax.random.key(0)
+
+
+class Mixed(nn.Module):
+    """Pictures in every guise: stacked, shifted, beside features, in a loop, through 1x1."""
+
+    @nn.compact
+    def __call__(self, clip):
+        centered = 2 * jnp.pad(clip, ((0, 0), (1, 1), *[(0, 0)] * 3), mode="edge") - 1
+        stack = jnp.concatenate([centered[:, :-2], centered[:, 1:-1], centered[:, 2:]], axis=-1)
+        pointwise = nn.Dense(2, name="pointwise")(stack)
+        features = nn.relu(nn.Conv(4, (3, 3), name="first")(stack))
+        both = nn.remat(nn.Conv)(4, (3, 3), name="both")(jnp.concatenate([features, clip], axis=-1))
+        grouped = nn.Conv(4, (3, 3), feature_group_count=2, name="grouped")(
+            jnp.concatenate([clip, clip], axis=-1)
+        )
+        hidden = nn.Conv(1, (3, 3), name="hidden")(both + grouped)
+        twice = nn.Conv(1, (3, 3), name="twice")
+        return twice(clip) + twice(hidden) + pointwise.sum(axis=-1, keepdims=True)
+
+
+class Loop(nn.Module):
+    """A recurrence over frames, as a loop and unrolled."""
+
+    @nn.compact
+    def __call__(self, clip):
+        conv = nn.Conv(2, (3, 3), name="inside")
+
+        def cell(_, state, frame):
+            state = conv(jnp.concatenate([frame, state], axis=-1))
+            return state, state
+
+        start = jnp.zeros((*clip[:, 0].shape[:-1], 2))
+        return scan_time(self, start, clip, method=cell)[1]
+
+
+CLIP = jnp.zeros((1, 3, 8, 8, 1))
+
+
+def _found(module):
+    params = jax.eval_shape(module.init, KEY, CLIP)["params"]
+    found = picture_channels(lambda p, x: module.apply({"params": p}, x), params, CLIP)
+    return {path: mask.tolist() for path, mask in found.items()}
+
+
+def test_kernels_that_read_pictures_are_found_with_their_channels():
+    assert _found(Mixed()) == {
+        "pointwise/kernel": [True] * 3,
+        "first/kernel": [True] * 3,
+        "both/kernel": [False] * 4 + [True],
+        "grouped/kernel": [True],
+    }
+    assert _found(Loop()) == {"inside/kernel": [True, False, False]}
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "expected"),
+    [
+        ("vig", {"width": 4, "down_widths": (4, 4, 4)}, {"pre"}),
+        (
+            "stdf",
+            {"features": 4, "depth": 1, "fused_features": 8, "qe_features": 8, "qe_depth": 4},
+            {"fusion/in_conv"},
+        ),
+        (
+            "basicvsr",
+            {"features": 4, "blocks": 1, "flow_levels": 2, "flow_widths": (4,)},
+            {"backward_trunk/conv", "forward_trunk/conv"},
+        ),
+    ],
+)
+def test_first_layers_of_networks_are_found(name, kwargs, expected):
+    found = inits.pictures_of(models.build(name, **kwargs))
+    assert {p.removesuffix("/kernel") for p in found if "spynet" not in p} == expected
+    assert all(mask[0] for mask in found.values())
+
+
+def _drawn(*pairs, module=None):
+    module = module or Mixed()
+    params = module.init(KEY, CLIP)["params"]
+    given = tuple(Init(*pair) for pair in pairs)
+
+    def pictures():
+        return picture_channels(lambda p, x: module.apply({"params": p}, x), params, CLIP)
+
+    new = inits.redraw(params, given, pictures, jax.random.key(7))
+    return tree_paths(params), tree_paths(new)
+
+
+def test_high_pass_for_any_network():
+    before, after = _drawn(*inits.HIGH_PASS, ("^hidden/", "keep"))
+    sums = {p: np.abs(np.asarray(x).sum((0, 1))).max(-1) for p, x in after.items() if x.ndim == 4}
+    assert sums["first/kernel"].max() < 1e-4  # blind to brightness
+    assert sums["both/kernel"][4] < 1e-4 < 1e-2 < sums["both/kernel"][:4].min()
+    assert np.std(after["both/kernel"][:, :, 4]) > 3 * np.std(after["both/kernel"][:, :, :4])
+    # A kernel of one pixel less its mean would be nothing.
+    assert np.std(after["pointwise/kernel"]) > 0.1
+    for path in after:
+        if path.endswith("bias"):
+            assert not after[path].any()
+        else:
+            kept = np.array_equal(before[path], after[path])
+            assert kept == path.startswith("hidden/"), path
+
+
+def test_the_last_pattern_wins_and_draws_do_not_depend_on_each_other():
+    _, all_of_them = _drawn(("kernel$", "kaiming"), ("^first", "zeros"), ("^first/b", "open_gates"))
+    assert not all_of_them["first/kernel"].any()
+    np.testing.assert_array_equal(all_of_them["first/bias"], 4.0)
+    _, one = _drawn(("^hidden/kernel", "kaiming"))
+    np.testing.assert_array_equal(all_of_them["hidden/kernel"], one["hidden/kernel"])
+    assert not np.array_equal(
+        one["hidden/kernel"][..., 0, :], all_of_them["both/kernel"][..., 0, :1]
+    )
+
+
+def test_schemes_have_their_size():
+    class Wide(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Conv(64, (3, 3), name="b")(nn.Conv(64, (3, 3), name="a")(x))
+
+    for scheme, options, expected in (
+        ("kaiming", {}, np.sqrt(2 / (9 * 64))),
+        ("kaiming", {"scale": 2.0}, 2 * np.sqrt(2 / (9 * 64))),
+        ("uniform", {}, np.sqrt(1 / (3 * 9 * 64))),
+        ("high_pass", {"blind": True, "gain": 1.0}, np.sqrt(2 / (9 * 64) * 8 / 9)),
+    ):
+        _, after = _drawn(("b/kernel", scheme, options), module=Wide())
+        np.testing.assert_allclose(np.std(after["b/kernel"]), expected, rtol=0.02)
+
+
+def test_a_scheme_of_ones_own():
+    _, after = _drawn(("first/kernel", f"{__name__}:ramp", {"top": 3.0}))
+    np.testing.assert_allclose(np.max(after["first/kernel"]), 3.0)
+
+
+def ramp(key, current, pictures, *, top):
+    return jnp.linspace(0, top, current.size).reshape(current.shape)
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (("frist", "zeros"), "init: no parameter's path matches 'frist'.*'first'"),
+        (("first", "zeroes"), "init scheme 'zeroes' does not exist; did you mean 'zeros'"),
+        (("first/bias", "kaiming"), r"cannot draw 'first/bias' of shape \(4,\)"),
+    ],
+)
+def test_what_is_refused(pair, message):
+    with pytest.raises(UserError, match=message):
+        _drawn(pair)
+
+
+def test_options_are_checked_before_the_run():
+    with pytest.raises(UserError, match="no option 'gian'; did you mean 'gain'"):
+        inits.check((Init("kernel", "high_pass", {"gian": 1.0}),), "config.stages[0].init")
