@@ -52,7 +52,7 @@ def main() -> None:
     rows = []
     for pair in open_pairs(args.data_dir, args.dataset, args.split, args.config_name):
         count = min(args.frames, len(pair))
-        clip, truth = luma(pair.compressed_luma(0, count)), luma(pair.raw_luma(0, count))
+        clip, truth = (luma(pair.read(s, "luma", 0, count)) for s in ("compressed", "raw"))
         full, half = (psnr(enhance(clip, model=p, qp=pair.qp), truth) for p in programs)
         rows.append((psnr(clip, truth), full, half, full - half))
         cells = " | ".join(f"{x:.4f}" for x in rows[-1])

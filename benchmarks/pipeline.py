@@ -36,7 +36,7 @@ def rate(call: Callable[[], Any], seconds: float) -> float:
 
 def pipeline_rows(config: Any, seconds: float) -> list[tuple[str, ...]]:
     """The pipeline alone: by direct calls on one core, and through grain."""
-    from vqe_jax.data.pairs import open_pairs
+    from vqe_jax.data.pair import open_pairs
     from vqe_jax.data.pipeline import BatchSource, batches
 
     larger = {"batch": 32, "skip_short": True}

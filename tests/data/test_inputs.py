@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vqe_jax.data.inputs import inputs_path, with_inputs, write_inputs
-from vqe_jax.data.pairs import open_pairs
+from vqe_jax.data.pair import open_pairs
 from vqe_jax.data.pipeline import BatchSource, DataConfig
 from vqe_jax.errors import UserError
 
@@ -24,8 +24,8 @@ def test_results_stand_in_for_the_compressed_clips(pairs, tmp_path):
     swapped = with_inputs(pairs, tmp_path)
     for pair, other in zip(pairs, swapped, strict=True):
         expected = np.round(np.clip(_results(pair, 0.01)[3], 0, 1) * 255)
-        np.testing.assert_array_equal(other.compressed_rgb(3, 1)[0], expected)
-        np.testing.assert_array_equal(other.raw_rgb(), pair.raw_rgb())
+        np.testing.assert_array_equal(other.read("compressed", "rgb", 3, 1)[0], expected)
+        np.testing.assert_array_equal(other.read("raw", "rgb"), pair.read("raw", "rgb"))
     config = DataConfig(frames=2, crop=16, batch=2, color="rgb", rotations=False, flips=False)
     batch, plain = (BatchSource(p, config, seed=0)[0] for p in (swapped, pairs))
     np.testing.assert_array_equal(batch["raw"], plain["raw"])
@@ -50,4 +50,4 @@ def test_luma_of_results_is_refused(pairs, tmp_path):
     write_inputs(tmp_path, pairs[0], _results(pairs[0], 0))
     (swapped,) = with_inputs(pairs[:1], tmp_path)
     with pytest.raises(UserError, match="color='rgb'"):
-        swapped.luma("compressed")
+        swapped.read("compressed", "luma")

@@ -52,7 +52,7 @@ def test_a_dying_worker_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_encoding_needs_no_jax() -> None:
-    rooms = "vqe_jax.data.encoding, vqe_jax.data.parallel, vqe_jax.data.sources.demo"
+    rooms = "vqe_jax.data.encode_clips, vqe_jax.data.parallel, vqe_jax.data.sources.demo"
     code = f"import sys, {rooms}; print({{'jax', 'grain', 'tensorflow'}} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

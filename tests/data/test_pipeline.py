@@ -1,34 +1,36 @@
 """Training batches."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vqe_jax.data import DataConfig, Pair, batches, open_pairs
+from vqe_jax.data.pair import PairInfo
 from vqe_jax.data.pipeline import BatchSource, to_float
-from vqe_jax.data.record import PairInfo
-from vqe_jax.data.symmetry import SYMMETRIES, apply_symmetry
+from vqe_jax.data.store import Store
 from vqe_jax.errors import UserError
 
 
 class Numbered(Pair):
     """A pair each of whose samples is unlike any other's nearby; compressed is raw + 1."""
 
-    def __init__(self, name: str, frames: int, height: int, width: int, qp: int = 37) -> None:
+    def __init__(
+        self, name: str, frames: int, height: int, width: int, qp: int = 37, **facts: object
+    ) -> None:
         values = dict.fromkeys(PairInfo.__annotations__, "")
         values.update(name=name, qp=qp, width=width, height=height, frames=frames)
-        values.update(frame_qps=tuple(range(frames)), frame_rate="25", psnr_y=0.0)
-        values.update(raw_bytes=0, compressed_bytes=0)
-        super().__init__(PairInfo(**values), Path(), Path())
+        values.update(frame_qps=tuple(range(frames)), duplicates=())
+        values.update(frame_types=("IPB?" * frames)[:frames])
+        values.update(psnr_y=0.0, raw_bytes=0, compressed_bytes=0)
+        super().__init__(PairInfo(**{**values, **facts}), Store("", "none"), Path())
         t, y, x = np.indices((frames, height, width))
         self._raw = ((x + 16 * y + 64 * t) % 251).astype(np.uint8)
 
-    def luma(self, which: str) -> np.ndarray:
-        return self._raw + np.uint8(which == "compressed")
-
-    def rgb(self, which: str) -> np.ndarray:
-        return np.stack([self.luma(which)] * 3, axis=-1)
+    def clip(self, side: str, color: str) -> np.ndarray:
+        luma = self._raw + np.uint8(side == "compressed")
+        return luma if color == "luma" else np.stack([luma] * 3, axis=-1)
 
 
 PAIRS = (Numbered("a", 9, 16, 20), Numbered("b", 12, 24, 16, qp=32))
@@ -60,29 +62,55 @@ def test_code_values_are_rounded_once() -> None:
     np.testing.assert_array_equal(to_float(codes), exact)
 
 
-def test_every_crop_is_a_turned_piece_of_its_clip() -> None:
-    source = _source(batch=8, frame_qps=True)
+def test_every_crop_is_a_piece_of_its_clip() -> None:
+    source = _source(batch=8)
     for step in range(4):
         batch = source[step]
         for i in range(8):
             pair = PAIRS[0] if batch["qp"][i] == 37 else PAIRS[1]
-            start = batch["frame_qps"][i, 0]
+            start = batch["frame_qp"][i, 0]
             clip = np.rint(batch["raw"][i, ..., 0] * 255).astype(np.uint8)
-            assert any(_found(pair, start, apply_symmetry(clip, s)) for s in SYMMETRIES)
+            assert _found(pair, start, clip)
+
+
+def test_a_batch_has_what_the_streams_say() -> None:
+    batch = _source(batch=16)[0]
+    numbers = batch["frame_qp"]  # those of the frames
+    assert (np.diff(numbers) == 1).all()
+    np.testing.assert_array_equal(batch["frame_type"], np.array([0, 1, 2, -1])[numbers % 4])
+    # QPs that rise all the time have their one local minimum at the start.
+    np.testing.assert_array_equal(batch["peak"], numbers == 0)
+    assert batch["peak"].dtype == bool and batch["frame_qp"].dtype == np.int32
+
+
+def test_duplicates_are_left_out_where_asked() -> None:
+    pair = Numbered("a", 9, 8, 8, duplicates=(2, 3, 7))
+    config = DataConfig(frames=4, crop=8, batch=64, drop_duplicates=True)
+    numbers = BatchSource([pair], config, seed=0)[0]["frame_qp"]
+    assert {tuple(n) for n in numbers} == {(0, 1, 4, 5), (1, 4, 5, 6), (4, 5, 6, 8)}
+    first = BatchSource([pair], config, seed=0)[0]
+    clip = pair.clip("raw", "luma")[numbers[0]]
+    np.testing.assert_array_equal(np.rint(first["raw"][0, ..., 0] * 255), clip)
+    with pytest.raises(UserError, match="have no crop of 7 frames"):
+        BatchSource([pair], dataclasses.replace(config, frames=7), seed=0)
 
 
 def _found(pair: Numbered, start: int, clip: np.ndarray) -> bool:
-    windows = np.lib.stride_tricks.sliding_window_view(pair.luma("raw"), clip.shape)
+    windows = np.lib.stride_tricks.sliding_window_view(pair.clip("raw", "luma"), clip.shape)
     return bool((windows[start] == clip).all(axis=(-3, -2, -1)).any())
 
 
-def test_all_turns_and_all_places_occur() -> None:
-    gentle = _source(batch=256, crop=16, frames=9, flips=False, rotations=False)
-    corners = {tuple(c[0, 0, :2, 0]) for c in gentle[0]["raw"][gentle[0]["qp"] == 37]}
+def test_all_places_occur() -> None:
+    batch = _source(batch=256, crop=16, frames=9)[0]
+    corners = {tuple(c[0, 0, :2, 0]) for c in batch["raw"][batch["qp"] == 37]}
     assert len(corners) == 5  # 20 - 16 + 1 columns, one row, one start
-    turned = _source(batch=256, crop=16, frames=9)[0]
-    kinds = {tuple(np.ravel(c[0, [0, 0, 15], [0, 15, 0], 0])) for c in turned["raw"]}
-    assert len(kinds) > 4 * len(corners)
+
+
+def test_the_turns_that_the_device_may_draw() -> None:
+    assert DataConfig().symmetries == tuple(range(8))
+    assert DataConfig(rotations=False).symmetries == (0, 1, 2, 3)
+    assert len(DataConfig(flips=False).symmetries) == 4
+    assert DataConfig(flips=False, rotations=False).symmetries == (0,)
 
 
 def test_pairs_are_drawn_by_the_places_they_offer() -> None:
@@ -91,23 +119,14 @@ def test_pairs_are_drawn_by_the_places_they_offer() -> None:
     assert share == pytest.approx(first / (first + second), abs=0.03)
 
 
-def test_rotations_alone_never_mirror() -> None:
-    source = _source(batch=64, flips=False)
-    clips = np.rint(source[0]["raw"][..., 0] * 255).astype(np.uint8)
-    for clip, qp in zip(clips, source[0]["qp"], strict=True):
-        pair = PAIRS[0] if qp == 37 else PAIRS[1]
-        starts = range(len(pair) - 2)
-        assert any(_found(pair, t, np.rot90(clip, k, (1, 2))) for k in range(4) for t in starts)
-
-
 def test_backwards_only_when_asked() -> None:
-    qps = _source(batch=64, frame_qps=True)[0]["frame_qps"]
+    qps = _source(batch=64)[0]["frame_qp"]
     assert (np.diff(qps) == 1).all()
-    mixed = np.diff(_source(batch=64, frame_qps=True, reverse=True)[0]["frame_qps"])
+    mixed = np.diff(_source(batch=64, reverse=True)[0]["frame_qp"])
     assert {-1, 1} == set(mixed.ravel())
 
 
-def test_a_batch_follows_from_seed_step_and_host_alone() -> None:
+def test_a_batch_follows_from_seed_and_step_alone() -> None:
     one, other = _source(seed=5), _source(seed=5)
     later = one[7]
     _ = other[3]
@@ -115,8 +134,8 @@ def test_a_batch_follows_from_seed_step_and_host_alone() -> None:
     assert not _same(later, one[8])
     assert not _same(later, _source(seed=6)[7])
     halves = [_source(seed=5, host=h, hosts=2)[7] for h in (0, 1)]
-    assert [h["qp"].shape for h in halves] == [(2,), (2,)]
-    assert not _same(*halves)
+    joined = {k: np.concatenate([h[k] for h in halves]) for k in later}
+    assert _same(joined, later)
 
 
 def test_rgb_and_oblong_crops() -> None:

@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests.data.conftest import make_frames, write_video
-from vqe_jax.data.builders import builder_class
-from vqe_jax.data.sources import names, source
-from vqe_jax.data.sources.common import Plan
+from vqe_jax.data.sources import SOURCES, find_source
+from vqe_jax.data.sources.base import Plan
 from vqe_jax.data.sources.folders import find_clips, find_stream
-from vqe_jax.data.sources.sequences import SEQUENCES, find_sequence, sequence_class
+from vqe_jax.data.sources.sequences import SEQUENCES, find_sequence
 from vqe_jax.errors import UserError
 
 
 def _plan(dataset: str, **options: object) -> tuple[Plan, ...]:
-    module = source(dataset)
-    return module.plan(module.OPTIONS(**options))
+    source = find_source(dataset)
+    return source.plan(source.Options(**options))
 
 
 def _splits(plan: Plan) -> dict[str, set[str]]:
@@ -36,11 +35,13 @@ def _link(target: Path, yuv: Path) -> None:
 
 
 def test_every_data_set_has_its_builder() -> None:
-    assert names() == ["clips", "demo", "jct_vc", "ldv", "mfqe_v2"]
-    for name in names():
+    from vqe_jax.data.tfds_builder import builder_class
+
+    assert SOURCES.names() == ["clips", "demo", "jct_vc", "ldv", "mfqe_v2", "scenes"]
+    for name in SOURCES.names():
         kind = builder_class(name)
-        assert kind.name == name
-        assert set(kind.builder_configs) == set(source(name).PRESETS)
+        assert kind.name == find_source(name).name == name
+        assert set(kind.builder_configs) == set(find_source(name).presets)
 
 
 def test_clips_by_folder_and_by_chance(videos: Path, tmp_path: Path, yuv: Path) -> None:
@@ -106,11 +107,11 @@ def test_the_test_sequences() -> None:
     assert len(SEQUENCES) == 18
     # The count of frames over the 18 that RFDA's evaluation reports.
     assert sum(s.frames for s in SEQUENCES) == 7980
-    assert [sequence_class(s.title) for s in SEQUENCES] == list("AABBBBBCCCCDDDDEEE")
+    assert [find_sequence(s.title).group for s in SEQUENCES] == list("AABBBBBCCCCDDDDEEE")
     assert find_sequence("Kimono1_1920x1080_24.yuv").name == "Kimono"
     assert find_sequence("PeopleOnStreet_2560x1600_30_crop.yuv").group == "A"
-    assert sequence_class("RaceHorsesC_832x480_30") == "C"
-    assert sequence_class("RaceHorses_416x240_30") == "D"
+    assert find_sequence("RaceHorsesC_832x480_30").group == "C"
+    assert find_sequence("RaceHorses_416x240_30").group == "D"
 
 
 def test_jct_vc(tmp_path: Path, yuv: Path) -> None:
@@ -190,7 +191,7 @@ def test_ldv(tmp_path: Path, yuv: Path) -> None:
         "validation_fixed-rate",
         "test_fixed-rate_release",
     }
-    assert {j.qp for j in first.jobs} == {37} and {j.qp for j in third.jobs} == {0}
+    assert {j.qp for j in first.jobs} == {37} and {j.qp for j in third.jobs} == {None}
     (astf,) = _plan("ldv", source=str(tmp_path), split_190_10=True)
     splits = _splits(astf)
     assert astf.config_name == "track1_190_10"

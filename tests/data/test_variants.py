@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.conftest import make_frames
-from vqe_jax.data.symmetry import apply_symmetry
 from vqe_jax.data.variants import (
     AugmentOptions,
     Variant,
@@ -17,6 +16,7 @@ from vqe_jax.data.variants import (
     vary,
     vary_info,
 )
+from vqe_jax.symmetry import apply_symmetry
 from vqe_jax.video import VideoInfo
 
 INFO = VideoInfo(96, 80, frame_rate=Fraction(24))

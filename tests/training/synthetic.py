@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from vqe_jax.data.pairs import Pair
+from vqe_jax.data.pair import Pair
 from vqe_jax.models import Context, Network
 from vqe_jax.nn.layers import Conv
 
@@ -106,11 +106,9 @@ class SyntheticPair(Pair):
     def __len__(self) -> int:
         return len(self._raw)
 
-    def raw_luma(self, start: int = 0, count: int | None = None) -> np.ndarray:
-        return self._raw[start:][:count]
-
-    def compressed_luma(self, start: int = 0, count: int | None = None) -> np.ndarray:
-        return self._compressed[start:][:count]
+    def clip(self, side: str, color: str) -> np.ndarray:
+        assert color == "luma"
+        return self._raw if side == "raw" else self._compressed
 
 
 def open_pairs(*_: Any) -> list[SyntheticPair]:

@@ -6,7 +6,7 @@ from tests.data.conftest import data_dir, videos  # noqa: F401 (fixtures)
 from tests.training.synthetic import Tiny
 from vqe_jax import models
 from vqe_jax.data.inputs import with_inputs
-from vqe_jax.data.pairs import open_pairs
+from vqe_jax.data.pair import open_pairs
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.training.stage_inputs import main, make_inputs
@@ -36,13 +36,13 @@ def test_results_are_the_networks_and_are_kept(data_dir, tmp_path, capsys):  # n
     main(command)
     assert f"{len(pairs)} of {len(pairs)} clips enhanced" in capsys.readouterr().out
     (pair, *_) = pairs
-    clip = pair.compressed_rgb().astype(np.float32)[None] / np.float32(255)
+    clip = pair.read("compressed", "rgb").astype(np.float32)[None] / np.float32(255)
     network = files[0].build()
     run = jax.jit(network.apply)
     mean = sum(np.asarray(run(f.variables, clip)) for f in files) / 2
     expected = np.round(np.clip(mean[0], 0, 1) * 255)
     (swapped, *_) = with_inputs(pairs, tmp_path / "out")
-    difference = np.abs(swapped.compressed_rgb() - expected)
+    difference = np.abs(swapped.read("compressed", "rgb") - expected)
     assert difference.max() <= 1 and difference.mean() < 0.01  # halves may round either way
     main(command)
     assert f"0 of {len(pairs)} clips enhanced" in capsys.readouterr().out

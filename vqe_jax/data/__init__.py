@@ -14,9 +14,9 @@ __all__ = ["DataConfig", "Pair", "batches", "open_pairs"]
 
 _LAZY = {
     "DataConfig": "vqe_jax.data.pipeline",
-    "Pair": "vqe_jax.data.pairs",
+    "Pair": "vqe_jax.data.pair",
     "batches": "vqe_jax.data.pipeline",
-    "open_pairs": "vqe_jax.data.pairs",
+    "open_pairs": "vqe_jax.data.pair",
 }
 
 

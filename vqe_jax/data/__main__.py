@@ -1,22 +1,23 @@
-"""``python -m vqe_jax.data DATASET --data-dir ... --source ... --qp 37``: builds a data set."""
+"""``python -m vqe_jax.data DATASET --data_dir ... --source ... --qp 37``: builds a data set."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import types
 import typing
 from typing import Any
 
-from vqe_jax.data.sources import names, source
+from vqe_jax.data.sources import SOURCES, find_source
+from vqe_jax.data.sources.base import Source
 from vqe_jax.errors import UserError, run_cli
-from vqe_jax.flags import Parser
 
-__all__ = ["main", "parser"]
+__all__: list[str] = []
 
 
-def _add_option(parser: Parser, field: dataclasses.Field[Any], kind: Any) -> None:
-    flag, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
+def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
+    flag, text = f"--{field.name}", field.metadata["help"]
     shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
     if kind is bool:
         # What is off can only be put on; what is on has its --no-....
@@ -38,42 +39,50 @@ def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def parser() -> Parser:
-    """All data sets with their options."""
-    made = Parser(prog="vqe-data", description="Builds a data set of compressed and raw clips.")
-    commands = made.add_subparsers(dest="dataset", metavar="DATASET", required=True)
-    for name in names():
-        module = source(name)
-        about = (module.__doc__ or "").strip()
+def _parser(own: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vqe_jax.data",
+        description="Builds a data set of compressed and raw clips.",
+        epilog="a source of your own: python -m vqe_jax.data my_module:MySource ...",
+    )
+    commands = parser.add_subparsers(dest="dataset", metavar="DATASET", required=True)
+    for name in (*SOURCES.names(), *([own] if own else [])):
+        source = find_source(name)
+        about = source.description
         command = commands.add_parser(
             name,
-            help=about.split("\n")[0].partition(": ")[2],
+            help=about.split("\n")[0],
             description=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.add_argument("--data-dir", default="data", help="folder of all data sets")
-        command.add_argument("--workers", type=int, help="processes (default: one a core)")
-        command.add_argument(
-            "--planes",
-            action=argparse.BooleanOptionalAction,
-            default=True,
-            help="decode now rather than when the clips are first read",
-        )
-        command.add_argument(
-            "--check", action="store_true", help="read all records again and mend damaged ones"
-        )
-        command.add_argument("--quiet", action="store_true", help="no progress bar, no table")
-        kinds = typing.get_type_hints(module.OPTIONS)
-        fields = dataclasses.fields(module.OPTIONS)
-        for field in sorted(fields, key=lambda f: f.name != "source"):
-            _add_option(command, field, kinds[field.name])
-    return made
+        _add_options(command, source)
+    return parser
+
+
+def _add_options(command: argparse.ArgumentParser, source: Source) -> None:
+    command.add_argument("--data_dir", default="data", help="folder of all data sets")
+    command.add_argument("--workers", type=int, help="processes (default: one a core)")
+    command.add_argument(
+        "--planes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep the decoded clips rather than decode them when they are first read",
+    )
+    command.add_argument(
+        "--check", action="store_true", help="read all streams again and mend damaged ones"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bar, no table")
+    kinds = typing.get_type_hints(source.Options)
+    fields = dataclasses.fields(source.Options)
+    for field in sorted(fields, key=lambda f: f.name != "source"):
+        _add_option(command, field, kinds[field.name])
 
 
 def main() -> None:
     """Parses the command line, builds, and prints what was built."""
-    options = vars(parser().parse_args())
-    from vqe_jax.data.build import build
-    from vqe_jax.data.summary import print_summary
+    own = next((word for word in sys.argv[1:2] if ":" in word), None)
+    options = vars(_parser(own).parse_args())
+    from vqe_jax.data.build import build, print_summary
 
     if options["workers"] is not None and options["workers"] < 1:
         raise UserError(f"--workers {options['workers']}; expected at least 1")

@@ -1,62 +1,66 @@
-"""Mirrors and turns of clips that are on the device already (dm-pix), jitted.
+"""Mirrors and turns of training batches on the device, inside the jitted step (dm-pix).
 
-The input pipeline turns crops on the host, as views of uint8 arrays that are copied anyway
-(:mod:`vqe_jax.data.symmetry`): a quarter of the bytes, and no device is touched in threads. This
-is for clips that live on the device, as in self-ensembles, cached validation crops, or where the
-host cannot keep up: one key per batch, the same turn for the compressed and the raw clip.
+The pipeline hands over crops as they lie in the clips; a step turns each example by one of the
+symmetries of :mod:`vqe_jax.symmetry`, drawn from the step's key, so that a resumed run turns as one
+that never stopped.
 """
 
 from __future__ import annotations
 
-import functools
-
 import dm_pix as pix
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray, Shaped
+
+from vqe_jax.symmetry import SYMMETRIES
 
 __all__ = ["random_symmetries", "symmetries"]
 
 
-def _turn(clip: Array, symmetry: Array) -> Array:
-    """The numbering of :mod:`vqe_jax.data.symmetry`, of one clip ``[t, h, w, c]``."""
-    clip = jax.lax.cond(symmetry & 4, lambda x: jnp.swapaxes(x, -3, -2), lambda x: x, clip)
-    clip = jax.lax.cond(symmetry & 1, pix.flip_left_right, lambda x: x, clip)
-    return jax.lax.cond(symmetry & 2, pix.flip_up_down, lambda x: x, clip)
+def _turn(clip: Array, symmetry: Array, square: bool) -> Array:
+    """The numbering of :mod:`vqe_jax.symmetry`, of one clip ``[..., h, w, c]``."""
+    if square:
+        # A transpose is a quarter turn and a mirror.
+        turned = pix.flip_up_down(pix.rot90(clip))
+        clip = jnp.where(symmetry & 4, turned, clip)
+    clip = jnp.where(symmetry & 1, pix.flip_left_right(clip), clip)
+    return jnp.where(symmetry & 2, pix.flip_up_down(clip), clip)
 
 
-@jax.jit
 def symmetries(
-    clips: Float[Array, "b t s s c"], chosen: Int[Array, " b"]
-) -> Float[Array, "b t s s c"]:
-    """Turns each clip of a batch by a symmetry of the square.
+    clips: Shaped[Array, "b *t h w c"], chosen: Int[Array, " b"]
+) -> Shaped[Array, "b *t h w c"]:
+    """Turns each clip of a batch by a symmetry of its own.
 
     Args:
-      clips: square pictures.
-      chosen: 0 to 7 for each, as in :mod:`vqe_jax.data.symmetry`.
+      clips: of any kind of numbers; where they are not square, only mirrors are possible.
+      chosen: a number for each, as in :mod:`vqe_jax.symmetry`.
     """
-    return jax.vmap(_turn)(clips, chosen)
+    square = clips.shape[-3] == clips.shape[-2]
+    return jax.vmap(lambda clip, number: _turn(clip, number, square))(clips, chosen)
 
 
-@functools.partial(jax.jit, static_argnames=("rotations",))
 def random_symmetries(
+    batch: dict[str, Array],
     key: PRNGKeyArray,
-    batch: dict[str, Float[Array, "b t s s c"]],
     *,
-    rotations: bool = True,
-) -> dict[str, Float[Array, "b t s s c"]]:
-    """Mirrors and turns a batch at random; all clips of an example alike.
+    allowed: tuple[int, ...] = SYMMETRIES,
+) -> dict[str, Array]:
+    """Turns each example of a batch at random, all its pictures alike.
 
     Args:
-      key: of this batch.
-      batch: clips by name (``"compressed"``, ``"raw"``), of equal batch sizes.
-      rotations: quarter turns too, not only mirrors.
+      batch: by name; what has five axes, ``[b, t, h, w, c]``, is turned, the rest is left.
+      key: of this step; the draw depends on it and on the batch's size alone.
+      allowed: symmetries to draw from, equally likely.
 
     Example:
-      >>> clips = {"raw": jnp.ones((2, 3, 8, 8, 1)), "compressed": jnp.zeros((2, 3, 8, 8, 1))}
-      >>> random_symmetries(jax.random.key(0), clips)["raw"].shape
+      >>> batch = {"raw": jnp.ones((2, 3, 8, 8, 1)), "qp": jnp.array([37, 32])}
+      >>> random_symmetries(batch, jax.random.key(0))["raw"].shape
       (2, 3, 8, 8, 1)
     """
-    size = next(iter(batch.values())).shape[0]
-    chosen = jax.random.randint(key, (size,), 0, 8 if rotations else 4)
-    return {name: symmetries(clips, chosen) for name, clips in batch.items()}
+    if tuple(allowed) == (0,):
+        return batch
+    pictures = [name for name, value in batch.items() if value.ndim == 5]
+    size = batch[pictures[0]].shape[0]
+    chosen = jax.random.choice(key, jnp.asarray(allowed), (size,))
+    return batch | {name: symmetries(batch[name], chosen) for name in pictures}

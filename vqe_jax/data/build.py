@@ -1,37 +1,32 @@
-"""Building a data set: plan, encode in parallel processes, write the records.
+"""Building a data set: plan, make the clips in parallel processes, write the index.
 
-What is encoded is kept until the data set is whole, so that an interrupted build goes on where it
-stopped, and a data set that is changed (a clip more, another split) takes what is unchanged out of
-its former records. A data set that is up to date is left alone.
+What is made is kept, so that an interrupted build goes on where it stopped, and a data set that is
+changed (a clip more, another split) makes only what is new. A data set that is up to date is left
+alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
-import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from vqe_jax.data.encoding import encode_clip
-from vqe_jax.data.pairs import Pair, open_pairs
-from vqe_jax.data.parallel import map_clips
-from vqe_jax.data.parts import salvage
-from vqe_jax.data.records import Records, read_index
-from vqe_jax.data.sources import source
-from vqe_jax.data.sources.common import Plan
+from vqe_jax.data.encode_clips import encode_clips
+from vqe_jax.data.jobs import ClipJob
+from vqe_jax.data.pair import Pair, PairInfo, open_pairs
+from vqe_jax.data.sources import find_source
+from vqe_jax.data.sources.base import Plan, Source
+from vqe_jax.data.store import Store
 from vqe_jax.errors import UserError, near_misses
 
-__all__ = ["Built", "build"]
+__all__ = ["Built", "build", "make_plans", "print_summary"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Built:
     Attributes:
       dataset: its name.
       config_name: of the configuration.
-      path: of its records.
+      path: of its index.
       pairs: by split.
     """
 
@@ -64,13 +59,13 @@ def build(
     """Builds a data set, or completes one.
 
     Args:
-      dataset: ``"clips"``, ``"demo"``, ``"mfqe_v2"``, ``"jct_vc"`` or ``"ldv"``.
+      dataset: a name in :data:`vqe_jax.data.sources.SOURCES`, or ``"module:Class"``.
       data_dir: folder of all data sets.
       workers: processes that encode; None: as many as there are cores.
-      planes: decode the clips into planes now rather than when they are first read.
-      check: read every record of what is up to date, and make damaged ones anew.
+      planes: keep the decoded clips, rather than decode them when they are first read.
+      check: read every stream of what is up to date, and make damaged ones anew.
       quiet: no progress bar.
-      **options: fields of the data set's options, ``vqe_jax.data.sources.NAME.OPTIONS``.
+      **options: fields of the source's ``Options``.
 
     Returns:
       What was built, one entry a configuration (a QP, say).
@@ -79,131 +74,113 @@ def build(
       UserError: an unknown option, a source that is missing or unreadable, a pair that does not
         match; names the file.
     """
-    plans = source(dataset).plan(_options(dataset, options))
-    root = Path(data_dir).expanduser()
-    with _alone(root / dataset):
-        stale = [p for p in plans if not _up_to_date(root, dataset, p, check)]
+    source = find_source(dataset)
+    plans = source.plan(_options(source, options))
+    store = Store(data_dir, source.name)
+    with store.alone():
+        stale = [p for p in plans if not _up_to_date(store, p, check)]
         if stale:
-            _salvage(root, dataset, stale)
-            _encode(root, dataset, stale, workers, planes, quiet)
-            for plan in stale:
-                _write(root, dataset, plan)
-            _tidy(root, dataset)
-    return tuple(_built(root, dataset, plan) for plan in plans)
+            from vqe_jax.data.tfds_builder import write_version
+
+            indices = make_plans(source, store, stale, workers=workers, quiet=quiet)
+            for plan, index in zip(stale, indices, strict=True):
+                write_version(source, store, plan.config_name, index)
+            store.tidy()
+            if not planes:
+                shutil.rmtree(store.planes, ignore_errors=True)
+    return tuple(_built(store, plan) for plan in plans)
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps a second build out of a data set's folder; the system ends it with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"{folder} is being built by another process; wait for it"
-                ) from None
-        yield
-
-
-def _options(dataset: str, options: dict[str, Any]) -> Any:
-    kind = source(dataset).OPTIONS
-    known = {f.name: f for f in dataclasses.fields(kind)}
+def _options(source: Source, options: dict[str, Any]) -> Any:
+    known = {f.name: f for f in dataclasses.fields(source.Options)}
     for key, value in options.items():
         if key not in known:
-            raise UserError(f"data set {dataset!r} has no option {key!r}{near_misses(key, known)}")
+            hint = near_misses(key, known)
+            raise UserError(f"data set {source.name!r} has no option {key!r}{hint}")
         if isinstance(known[key].default, tuple) and not isinstance(value, tuple):
             options[key] = tuple(value) if isinstance(value, list) else (value,)
-    return kind(**options)
+    return source.Options(**options)
 
 
-def _path(root: Path, dataset: str, config_name: str) -> Path:
-    from vqe_jax.data.builders import VERSION
-
-    return root / dataset / config_name / VERSION
-
-
-def _up_to_date(root: Path, dataset: str, plan: Plan, check: bool) -> bool:
-    path = _path(root, dataset, plan.config_name)
-    index = read_index(path)
+def _up_to_date(store: Store, plan: Plan, check: bool) -> bool:
+    index = store.index(plan.config_name)
     if index is None or index.get("fingerprint") != plan.fingerprint:
         return False
-    return not check or not Records(path).damaged()
+    return not check or not store.damaged(index)
 
 
-def _salvage(root: Path, dataset: str, plans: list[Plan]) -> None:
-    """Takes what is unchanged out of former records."""
-    from vqe_jax.data.builders import store_folder
+def make_plans(
+    source: Source, store: Store, plans: Sequence[Plan], *, workers: int | None, quiet: bool
+) -> list[dict[str, Any]]:
+    """Makes the pairs of some configurations.
 
-    for plan in plans:
-        path = _path(root, dataset, plan.config_name)
-        index = read_index(path)
-        if index is None:
-            continue
-        kept = index.get("keys", {})
-        wanted = {job.name: job.key for job in plan.jobs if kept.get(job.name) == job.key}
-        salvage(Records(path), wanted, store_folder(root, dataset))
+    Args:
+      source: whose they are.
+      store: where to.
+      plans: of the configurations.
+      workers: processes that encode; None: as many as there are cores.
+      quiet: no progress bar.
 
-
-def _encode(
-    root: Path, dataset: str, plans: list[Plan], workers: int | None, planes: bool, quiet: bool
-) -> None:
-    from vqe_jax.data.builders import planes_folder, store_folder
-
-    store = store_folder(root, dataset)
-    kept = planes_folder(root, dataset) if planes else None
-    jobs = [(job, store, kept) for plan in plans for job in plan.jobs]
-    map_clips(encode_clip, jobs, label=f"{dataset}: encoding", workers=workers, quiet=quiet)
+    Returns:
+      The index of each.
+    """
+    if not quiet:
+        for note in dict.fromkeys(note for plan in plans for note in plan.notes):
+            Console(stderr=True).print(note, highlight=False)
+    jobs = [job for plan in plans for job in plan.jobs]
+    infos = iter(encode_clips(jobs, store, label=source.name, workers=workers, quiet=quiet))
+    return [_index(plan, [(job, next(infos)) for job in plan.jobs]) for plan in plans]
 
 
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """TFDS prints and shows bars of its own; here there is one bar."""
-    import tensorflow_datasets as tfds
-
-    tfds.disable_progress_bar()
-    level = logging.getLogger("absl").level
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.getLogger("absl").setLevel(level)
+def _index(plan: Plan, made: Sequence[tuple[ClipJob, PairInfo]]) -> dict[str, Any]:
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for job, info in made:
+        splits.setdefault(job.split, []).append(dataclasses.asdict(info))
+    return {
+        "fingerprint": plan.fingerprint,
+        "plan": plan.description,
+        "keys": {job.name: [job.raw_key, job.key] for job, _ in made},
+        "splits": splits,
+    }
 
 
-def _write(root: Path, dataset: str, plan: Plan) -> None:
-    from vqe_jax.data.builders import PairsConfig, builder_class, store_folder
-
-    path = _path(root, dataset, plan.config_name)
-    shutil.rmtree(path, ignore_errors=True)
-    for left in path.parent.glob("incomplete.*"):
-        shutil.rmtree(left)
-    kind, name = builder_class(dataset), plan.config_name
-    known = name in kind.builder_configs
-    config = name if known else PairsConfig(name=name, description=plan.description)
-    with _silenced():
-        builder = kind(plan=plan, data_dir=str(root), config=config)
-        builder.download_and_prepare(download_dir=str(store_folder(root, dataset) / "downloads"))
-
-
-def _tidy(root: Path, dataset: str) -> None:
-    """Removes parts, which the records now hold, and planes that no record needs any more."""
-    from vqe_jax.data.builders import planes_folder, store_folder
-
-    shutil.rmtree(store_folder(root, dataset))
-    needed = set()
-    for metadata in (root / dataset).glob("*/*/metadata.json"):
-        for pairs in (read_index(metadata.parent) or {}).get("splits", {}).values():
-            for pair in pairs:
-                needed |= {pair["raw_sha256"][:32], pair["compressed_sha256"][:32]}
-    for file in planes_folder(root, dataset).glob("*"):
-        if file.name[:32] not in needed:
-            file.unlink()
-
-
-def _built(root: Path, dataset: str, plan: Plan) -> Built:
+def _built(store: Store, plan: Plan) -> Built:
     splits = sorted({job.split for job in plan.jobs})
-    pairs = {s: open_pairs(root, dataset, s, plan.config_name) for s in splits}
-    path = _path(root, dataset, plan.config_name)
-    return Built(dataset, plan.config_name, path, pairs)
+    pairs = {s: open_pairs(store.root, store.dataset, s, plan.config_name) for s in splits}
+    path = store.version_folder(plan.config_name)
+    return Built(store.dataset, plan.config_name, path, pairs)
+
+
+def print_summary(built: Sequence[Built], console: Console | None = None) -> None:
+    """Prints what is in each split of what was built, and how to use it.
+
+    Args:
+      built: by :func:`build`.
+      console: to print to; None: standard output.
+    """
+    console = console or Console()
+    table = Table("data set", "configuration", "split")
+    for column in ("clips", "frames", "duplicates", "mean PSNR-Y dB", "mean kbit/s"):
+        table.add_column(column, justify="right")
+    for one in built:
+        for split, pairs in one.pairs.items():
+            infos = [p.info for p in pairs]
+            rates = [i.kbps for i in infos if i.fps]
+            table.add_row(
+                one.dataset,
+                one.config_name,
+                split,
+                str(len(infos)),
+                str(sum(i.frames for i in infos)),
+                str(sum(len(i.duplicates) for i in infos)),
+                f"{np.mean([i.psnr_y for i in infos]):.2f}",
+                f"{np.mean(rates):.0f}" if rates else "?",
+            )
+    console.print(table)
+    root = built[0].path.parents[2]
+    configs = ", ".join(repr(one.config_name) for one in built)
+    console.print(
+        f"In {root}: data_dir={str(root)!r}, dataset={built[0].dataset!r}, config_name={configs}",
+        soft_wrap=True,
+        highlight=False,
+    )

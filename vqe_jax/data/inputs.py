@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vqe_jax.data.pairs import Pair
+from vqe_jax.data.pair import Pair
+from vqe_jax.data.planes import replacing
 from vqe_jax.errors import UserError
 
 __all__ = ["inputs_path", "with_inputs", "write_inputs"]
@@ -45,19 +46,13 @@ def write_inputs(
       UserError: fewer or more frames than the pair has.
     """
     path = inputs_path(folder, pair)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     count = 0
-    try:
-        with part.open("wb") as out:
-            for frame in frames:
-                out.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).tobytes())
-                count += 1
+    with replacing(path) as out:
+        for frame in frames:
+            out.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).tobytes())
+            count += 1
         if count != len(pair):
             raise UserError(f"{pair.name}: {count} results for {len(pair)} frames")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
@@ -78,7 +73,7 @@ def with_inputs(pairs: Sequence[Pair], folder: str | os.PathLike[str] | None) ->
 
 class _PairWithInputs(Pair):
     def __init__(self, pair: Pair, folder: Path) -> None:
-        super().__init__(pair.info, pair._records, pair._cache)
+        super().__init__(pair.info, pair._store, pair._cache)
         self._inputs = inputs_path(folder, pair)
         height, width = pair.size
         expected = len(pair) * height * width * 3
@@ -88,19 +83,17 @@ class _PairWithInputs(Pair):
                 f"{pair.name!r}; train it, then python -m vqe_jax.training.stage_inputs --help"
             )
 
-    def rgb(self, which: str) -> UInt8[np.ndarray, "t h w 3"]:
-        """As of :class:`Pair`; "compressed" is the other network's result."""
-        if which != "compressed":
-            return super().rgb(which)
-        if which not in self._mapped:
+    def clip(self, side: str, color: str) -> UInt8[np.ndarray, "t h w *c"]:
+        """As of :class:`Pair`; the compressed clip is the other network's result."""
+        if side != "compressed":
+            return super().clip(side, color)
+        if color != "rgb":
+            raise UserError(
+                f"{self.name}: the inputs in {self._inputs.parent} are RGB; use color='rgb'"
+            )
+        key = (side, color)
+        if key not in self._mapped:
             shape = (len(self), *self.size, 3)
             mapped = np.memmap(self._inputs, np.uint8, "r", shape=shape)
-            self._mapped[which] = mapped.view(np.ndarray)
-        return self._mapped[which]
-
-    def luma(self, which: str) -> UInt8[np.ndarray, "t h w"]:
-        """As of :class:`Pair`, for the raw clip alone."""
-        if which == "compressed":
-            raise UserError(f"{self.name}: the inputs in {self._inputs.parent} are RGB; use "
-                            "color='rgb'")  # fmt: skip
-        return super().luma(which)
+            self._mapped[key] = mapped.view(np.ndarray)
+        return self._mapped[key]

@@ -1,13 +1,15 @@
 """What is to be encoded: where frames come from, what is done to them, and by which recipe.
 
-A :class:`ClipJob` is all that a worker process needs, and its key names the result: the same
-frames, variant and recipe give the same key, so what is built already is found again, and a source
-that was changed is not.
+A :class:`ClipJob` is all that a worker process needs. Its two keys name what is made of it, the raw
+clip and the compressed one: the same frames, variant and recipe give the same keys, so what is
+built already is found again, a source that was changed is not, and jobs that differ in the recipe
+alone share their raw clip.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -18,15 +20,16 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from vqe_jax.data.recipes import Recipe
 from vqe_jax.data.variants import AugmentOptions, Variant, draw_variant
 from vqe_jax.data.yuv420 import as_yuv420p8, yuv420p8_info
 from vqe_jax.errors import UserError
-from vqe_jax.video import Frame, VideoInfo, low_delay_p, open_reader, two_pass
+from vqe_jax.video import Frame, VideoInfo, open_reader
 
-__all__ = ["ClipJob", "Origin", "Recipe", "VideoOrigin"]
+__all__ = ["ClipJob", "Origin", "VideoOrigin"]
 
 # Raised when the same job would give other bytes.
-_FORM = 1
+_FORM = 2
 
 
 @runtime_checkable
@@ -44,8 +47,11 @@ class Origin(Protocol):
     def frames(self) -> int | None:
         """How many frames are used at most."""
 
-    def open(self) -> tuple[VideoInfo, Iterable[Frame], int]:
-        """Description, frames (8-bit 4:2:0, repeatable) and about how many there are."""
+    def open(self) -> tuple[VideoInfo, Iterable[Frame]]:
+        """Description, and frames (8-bit 4:2:0, repeatable)."""
+
+    def length(self) -> int:
+        """About how many frames there are; may have to count them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +85,8 @@ class VideoOrigin:
         size = sum(s.st_size for s in stats)
         return [path.name, len(files), size, newest, self.frames, self.frame_rate]
 
-    def open(self) -> tuple[VideoInfo, Iterable[Frame], int]:
-        """Description, frames and about how many there are.
+    def open(self) -> tuple[VideoInfo, Iterable[Frame]]:
+        """Description and frames.
 
         Raises:
           UserError: it cannot be read.
@@ -89,7 +95,18 @@ class VideoOrigin:
         info = yuv420p8_info(reader.info)
         if self.frame_rate:
             info = dataclasses.replace(info, frame_rate=Fraction(self.frame_rate))
-        return info, _Converted(reader, self.frames), _length(reader.info, reader, self.frames)
+        return info, _Converted(reader, self.frames)
+
+    def length(self) -> int:
+        """About how many frames there are, as the file says; counted where it does not."""
+        reader = open_reader(self.path)
+        info = reader.info
+        count = info.frames
+        if count is None and info.duration and info.frame_rate:
+            count = round(info.duration * info.frame_rate)
+        if count is None:
+            count = sum(1 for _ in itertools.islice(reader, self.frames))
+        return count if self.frames is None else min(count, self.frames)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,49 +121,6 @@ class _Converted:
         return (as_yuv420p8(f, self.reader.info) for f in frames)
 
 
-def _length(info: VideoInfo, frames: Iterable[Frame], limit: int | None) -> int:
-    count = info.frames
-    if count is None and info.duration and info.frame_rate:
-        count = round(info.duration * info.frame_rate)
-    if count is None:
-        count = sum(1 for _ in itertools.islice(frames, limit))
-    return count if limit is None else min(count, limit)
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a clip is encoded.
-
-    Attributes:
-      name: ``"low_delay_p"`` (fixed QP, hierarchical, as the reference encoder's low-delay P) or
-        ``"two_pass"`` (x265 at a bit rate, NTIRE 2021 track 3).
-      value: the QP, or kbit/s.
-      preset: x265's preset.
-    """
-
-    name: str
-    value: int
-    preset: str | None = None
-
-    def build(self) -> Any:
-        """The recipe as the encoder takes it.
-
-        Raises:
-          UserError: no recipe of that name.
-        """
-        makers: dict[str, Any] = {"low_delay_p": low_delay_p, "two_pass": two_pass}
-        if self.name not in makers:
-            raise UserError(f"recipe {self.name!r} is not one of {', '.join(makers)}")
-        options = {"preset": self.preset} if self.preset else {}
-        # Clips are encoded side by side; the result does not depend on the encoder's threads.
-        return makers[self.name](self.value, threads=1, **options)
-
-    def __str__(self) -> str:
-        unit = "qp" if self.name == "low_delay_p" else "kbps"
-        preset = f", preset {self.preset}" if self.preset else ""
-        return f"{self.name} {unit} {self.value}{preset}"
-
-
 @dataclasses.dataclass(frozen=True)
 class ClipJob:
     """One pair of clips to be made.
@@ -154,22 +128,24 @@ class ClipJob:
     Attributes:
       name: of the pair, unique in its data set.
       split: that it belongs to.
-      qp: that the record states.
+      qp: that the record states; None: what the frames' QPs stand for.
       origin: where the raw frames come from.
       recipe: how to encode them; None where ``compressed`` is given.
       compressed: an existing stream of the same frames.
       seed: draws a variant of the clip; None: the clip as it is.
       augment: what the variant may be.
+      clip: name of the raw clip, by which its variant is drawn; empty: that of the pair.
     """
 
     name: str
     split: str
-    qp: int
+    qp: int | None
     origin: Origin
     recipe: Recipe | None = None
     compressed: str | None = None
     seed: int | None = None
     augment: AugmentOptions = dataclasses.field(default_factory=AugmentOptions)
+    clip: str = ""
 
     def __post_init__(self) -> None:
         if (self.recipe is None) == (self.compressed is None):
@@ -177,29 +153,39 @@ class ClipJob:
         if self.compressed and self.seed is not None:
             raise UserError(f"{self.name}: variants are made before encoding, not of given streams")
 
-    @property
+    @functools.cached_property
+    def raw_key(self) -> str:
+        """32 hexadecimal digits that name the raw clip."""
+        varied = None
+        if self.seed is not None:
+            varied = [self.clip or self.name, self.seed, dataclasses.asdict(self.augment)]
+        return _digest([self.origin.identity(), varied])
+
+    @functools.cached_property
     def key(self) -> str:
-        """32 hexadecimal digits that name the result."""
+        """32 hexadecimal digits that name the compressed clip."""
         given = VideoOrigin(self.compressed).identity() if self.compressed else None
-        varied = [self.seed, dataclasses.asdict(self.augment)] if self.seed is not None else None
         recipe = dataclasses.asdict(self.recipe) if self.recipe else None
-        what = [_FORM, self.name, self.qp, self.origin.identity(), recipe, given, varied]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+        return _digest([self.raw_key, recipe, given])
 
     @property
     def cut(self) -> bool:
         """A given stream may be longer than the raw clip."""
         return self.origin.frames is not None
 
-    def variant(self, info: VideoInfo, frames: int) -> Variant:
+    def variant(self, info: VideoInfo) -> Variant:
         """The variant of the clip that this job makes.
 
         Args:
           info: of the clip.
-          frames: how many it has, or about.
         """
         if self.seed is None:
             return Variant()
-        digits = int(hashlib.sha256(self.name.encode()).hexdigest()[:16], 16)
+        name = self.clip or self.name
+        digits = int(hashlib.sha256(name.encode()).hexdigest()[:16], 16)
         rng = np.random.default_rng([self.seed, digits])
-        return draw_variant(rng, self.augment, info, frames)
+        return draw_variant(rng, self.augment, info, self.origin.length())
+
+
+def _digest(what: list[Any]) -> str:
+    return hashlib.sha256(json.dumps([_FORM, *what]).encode()).hexdigest()[:32]

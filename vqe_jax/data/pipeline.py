@@ -1,10 +1,14 @@
 """Training batches: random crops of random stretches of frames, out of memory-mapped planes.
 
-The batch of step n is a function of (seed, n, host) alone: it is drawn by a generator seeded with
-those three, so nothing has to be remembered to resume, and grain's iterator state is just n. A crop
-is a view of the map, turned or mirrored, and one call divides it into its place in the batch: no
-frame is decoded, no Python runs per frame, and nothing is copied twice, so that one core feeds a
-device.
+The global batch of step n is a function of (seed, n) alone, drawn by a generator seeded with the
+two, and each host makes its rows of it; so nothing has to be remembered to resume, grain's iterator
+state is just n, and a run goes on with another number of hosts. A crop is a view of the map, and
+one call divides it into its place in the batch: no frame is decoded, no Python runs per frame, and
+nothing is copied twice, so that one core feeds a device. Crops are handed over as they lie in the
+clips; mirrors and turns happen on the device (:mod:`vqe_jax.data.augment`).
+
+Beside the pictures a batch has what the streams say: ``qp`` of each clip, ``frame_qp``,
+``frame_type`` and ``peak`` of each frame.
 """
 
 from __future__ import annotations
@@ -18,9 +22,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vqe_jax.data.inputs import with_inputs
-from vqe_jax.data.pairs import Pair, open_pairs
-from vqe_jax.data.symmetry import MIRRORS, SYMMETRIES, apply_symmetry
+from vqe_jax.data.pair import Pair, SideInfo, open_pairs
 from vqe_jax.errors import UserError
+from vqe_jax.symmetry import MIRRORS, SYMMETRIES, TURNS
 
 __all__ = ["BatchSource", "DataConfig", "batches", "to_float"]
 
@@ -41,10 +45,10 @@ class DataConfig:
       crop: height and width of a crop in pixels: one number, or two.
       batch: examples in a step, over all hosts together.
       color: ``"luma"`` (c = 1) or ``"rgb"`` (c = 3).
-      flips: mirror left-right and up-down at random.
-      rotations: turn by multiples of 90 degrees at random; needs square crops.
+      flips: mirror left-right and up-down at random, on the device.
+      rotations: turn by multiples of 90 degrees at random, on the device; needs square crops.
       reverse: play backwards at random. Off: compressed clips have a direction in time.
-      frame_qps: add ``"frame_qps"``, the QP of each frame (-1 where unknown).
+      drop_duplicates: leave out frames whose raw picture equals that of the frame before.
       skip_short: leave out clips that are too short or too small for a crop; otherwise an error.
       threads: that read ahead.
       ahead: batches that wait ready.
@@ -64,7 +68,7 @@ class DataConfig:
     flips: bool = True
     rotations: bool = True
     reverse: bool = False
-    frame_qps: bool = False
+    drop_duplicates: bool = False
     skip_short: bool = False
     threads: int = 1
     ahead: int = 4
@@ -87,6 +91,13 @@ class DataConfig:
             return self.crop, self.crop
         height, width = self.crop
         return int(height), int(width)
+
+    @property
+    def symmetries(self) -> tuple[int, ...]:
+        """Those that examples are turned by on the device, as numbers (:mod:`vqe_jax.symmetry`)."""
+        if self.flips:
+            return SYMMETRIES if self.rotations else MIRRORS
+        return TURNS if self.rotations else (0,)
 
 
 def to_float(clips: UInt8[np.ndarray, ...]) -> Float[np.ndarray, ...]:
@@ -126,74 +137,93 @@ class BatchSource:
         if not 0 <= host < hosts:
             raise UserError(f"host {host} is not one of {hosts}")
         self._config = config
-        self._seed = (seed, host)
-        self._size = config.batch // hosts
-        self._pairs = _usable(pairs, config)
-        places = np.cumsum([_places(p, config) for p in self._pairs], dtype=np.float64)
+        self._seed = seed
+        self._rows = slice(host * config.batch // hosts, (host + 1) * config.batch // hosts)
+        self._clips = _usable(pairs, config)
+        places = np.cumsum([_places(c, config) for c in self._clips], dtype=np.float64)
         self._share = places / places[-1]
-        turns = SYMMETRIES if config.rotations else MIRRORS
-        if not config.flips:
-            # Rotations without mirrors: 0, 90, 180 and 270 degrees.
-            turns = (0, 5, 3, 6) if config.rotations else (0,)
-        self._turns = np.array(turns)
 
     def __len__(self) -> int:
         return _UNENDING
 
     def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of a step.
+        """The batch of a step, this host's rows of it.
 
         Args:
           step: from 0.
 
         Returns:
-          ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``; ``name``
-          of the pairs, str ``[b]``, for messages.
+          ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``;
+          ``frame_qp`` and ``frame_type``, int32 ``[b, t]``, and ``peak``, bool ``[b, t]``, as of
+          :class:`vqe_jax.data.pair.SideInfo`; ``name`` of the pairs, str ``[b]``, for messages.
         """
-        config, size = self._config, self._size
-        rng = np.random.default_rng([*self._seed, step])
-        chosen = np.searchsorted(self._share, rng.random(size), side="right")
-        turns = rng.choice(self._turns, size)
-        backwards = rng.integers(0, 2, size).astype(bool) & config.reverse
-        places = rng.random((size, 3))
+        config, size = self._config, self._config.batch
+        rng = np.random.default_rng([self._seed, step])
+        chosen = np.searchsorted(self._share, rng.random(size), side="right")[self._rows]
+        backwards = (rng.integers(0, 2, size).astype(bool) & config.reverse)[self._rows]
+        places = rng.random((size, 3))[self._rows]
         channels = 3 if config.color == "rgb" else 1
-        shape = (size, config.frames, *config.crop_size, channels)
+        shape = (len(chosen), config.frames, *config.crop_size, channels)
         result = {which: np.empty(shape, np.float32) for which in ("compressed", "raw")}
-        orders = []
-        for i, pair in enumerate(self._pairs[c] for c in chosen):
-            where = self._slices(pair, places[i])
-            order = slice(None, None, -1) if backwards[i] else slice(None)
-            orders.append((pair, where[0], order))
+        clips = [self._clips[c] for c in chosen]
+        sides = []
+        for i, clip in enumerate(clips):
+            frames, *window = self._place(clip, places[i], bool(backwards[i]))
             for which, batch in result.items():
-                clip = pair.rgb(which) if channels == 3 else pair.luma(which)[..., None]
-                crop = apply_symmetry(clip[where][order], int(turns[i]), axis=-3)
-                np.divide(crop, _WHITE, out=batch[i])
-        result["qp"] = np.array([self._pairs[c].qp for c in chosen], np.int32)
-        result["name"] = np.array([self._pairs[c].name for c in chosen])
-        if config.frame_qps:
-            qps = [np.array(p.frame_qps, np.int32)[t][order] for p, t, order in orders]
-            result["frame_qps"] = np.stack(qps)
+                codes = clip.pair.clip(which, config.color)[(frames, *window)]
+                np.divide(codes if channels == 3 else codes[..., None], _WHITE, out=batch[i])
+            sides.append((clip.side, frames))
+        result["qp"] = np.array([c.pair.qp for c in clips], np.int32)
+        result["name"] = np.array([c.pair.name for c in clips])
+        for name in ("frame_qp", "frame_type", "peak"):
+            result[name] = np.stack([getattr(side, name)[frames] for side, frames in sides])
         return result
 
-    def _slices(self, pair: Pair, place: np.ndarray) -> tuple[slice, slice, slice]:
-        """Where a crop is, from three numbers in [0, 1)."""
+    def _place(self, clip: _Clip, place: np.ndarray, backwards: bool) -> tuple[Any, slice, slice]:
+        """Which frames, rows and columns a crop has, from three numbers in [0, 1)."""
         spans = (self._config.frames, *self._config.crop_size)
-        sizes = (len(pair), *pair.size)
+        sizes = (len(clip.frames), *clip.pair.size)
         starts = [int(u * (n - s + 1)) for u, n, s in zip(place, sizes, spans, strict=True)]
-        first, second, third = (slice(a, a + s) for a, s in zip(starts, spans, strict=True))
-        return first, second, third
+        _, rows, columns = (slice(a, a + s) for a, s in zip(starts, spans, strict=True))
+        frames = clip.frames[starts[0] : starts[0] + spans[0]]
+        if backwards:
+            frames = frames[::-1]
+        return _as_slice(frames), rows, columns
 
 
-def _places(pair: Pair, config: DataConfig) -> int:
-    """In how many places a crop of a pair can be; 0 where it does not fit."""
+@dataclasses.dataclass(frozen=True)
+class _Clip:
+    """A pair, the numbers of the frames of it that are used, and what its stream says."""
+
+    pair: Pair
+    frames: np.ndarray
+    side: SideInfo
+
+
+def _as_slice(frames: np.ndarray) -> Any:
+    """Numbers of frames as a slice where they follow each other, which gives a view."""
+    first, last, step = int(frames[0]), int(frames[-1]), 1 if frames[-1] >= frames[0] else -1
+    if abs(last - first) != len(frames) - 1:
+        return frames
+    stop = last + step
+    return slice(first, None if stop < 0 else stop, step)
+
+
+def _places(clip: _Clip, config: DataConfig) -> int:
+    """In how many places a crop of a clip can be; 0 where it does not fit."""
     spans = (config.frames, *config.crop_size)
-    room = [n - s + 1 for n, s in zip((len(pair), *pair.size), spans, strict=True)]
+    room = [n - s + 1 for n, s in zip((len(clip.frames), *clip.pair.size), spans, strict=True)]
     return room[0] * room[1] * room[2] if min(room) > 0 else 0
 
 
-def _usable(pairs: Sequence[Pair], config: DataConfig) -> list[Pair]:
-    usable = [p for p in pairs if _places(p, config)]
-    short = [p for p in pairs if not _places(p, config)]
+def _usable(pairs: Sequence[Pair], config: DataConfig) -> list[_Clip]:
+    every = np.arange
+    clips = [
+        _Clip(p, p.distinct_frames() if config.drop_duplicates else every(len(p)), p.side_info())
+        for p in pairs
+    ]
+    usable = [c for c in clips if _places(c, config)]
+    short = [c.pair for c in clips if not _places(c, config)]
     if short and (not config.skip_short or not usable):
         height, width = config.crop_size
         raise UserError(
@@ -219,8 +249,8 @@ def batches(
       start: the first step.
 
     Returns:
-      A grain iterator of ``{"compressed": f32[b, t, h, w, c], "raw": the same, "qp": i32[b],
-      "name": str[b]}``; ``get_state()`` and ``set_state()`` are the step to come.
+      A grain iterator of the batches of :class:`BatchSource`; ``get_state()`` and ``set_state()``
+      are the step to come.
 
     Raises:
       UserError: no such data set, or clips that are too short or too small.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqe_jax.data.symmetry import apply_symmetry
+from vqe_jax.symmetry import apply_symmetry
 from vqe_jax.video import Frame, VideoInfo
 
 __all__ = ["AugmentOptions", "Variant", "draw_variant", "resize_plane", "vary", "vary_info"]
@@ -57,7 +57,7 @@ class Variant:
       reverse: play backwards.
       size: width and height to scale to; None: as it is.
       crop: x, y, width, height of what is kept after scaling, all even; None: everything.
-      symmetry: of :mod:`vqe_jax.data.symmetry`.
+      symmetry: of :mod:`vqe_jax.symmetry`.
     """
 
     start: int = 0

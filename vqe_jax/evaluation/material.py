@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from vqe_jax.data import Pair
-from vqe_jax.data.planes import frame_at
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.classes import class_of, plain_name
 from vqe_jax.video import (
@@ -132,22 +131,14 @@ def clips_from_pairs(pairs: Sequence[Pair], *, limit: int | None = None) -> list
 
 
 def _from_pair(pair: Pair, limit: int | None) -> Clip:
-    def read(side: str, colour: str) -> Iterator[np.ndarray]:
-        fetch = getattr(pair, f"{side}_{colour}")
-        for index in range(len(pair)):
-            codes = np.asarray(fetch(index, 1))[0]
-            frame = codes.astype(np.float32) / np.float32(255)
-            yield frame[..., None] if colour == "luma" else frame
-
     height, width = pair.size
 
     def originals(side: str) -> Iterator[tuple[Frame, VideoInfo]]:
-        planes = pair.planes(side)
-        return ((frame_at(planes, i, width, height), pair.info.video) for i in range(len(pair)))
+        return ((frame, pair.info.video) for frame in pair.planes(side))
 
     return Clip(
         name=pair.name,
-        qp=pair.qp,
+        qp=pair.qp if pair.qp >= 0 else None,
         width=width,
         height=height,
         count=min(len(pair), limit or len(pair)),
@@ -155,7 +146,7 @@ def _from_pair(pair: Pair, limit: int | None) -> Clip:
         kbps=pair.info.kbps,
         frame_types=pair.frame_types,
         frame_qps=pair.frame_qps,
-        reader=read,
+        reader=pair.frames,
         originals=originals,
     )
 

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from vqe_jax.data.inputs import inputs_path, write_inputs
-from vqe_jax.data.pairs import Pair, open_pairs
-from vqe_jax.data.pipeline import to_float
+from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
 from vqe_jax.inference.ensemble import SYMMETRIES, Symmetry, enhance_frames_ensemble
@@ -54,16 +51,13 @@ def make_inputs(
     for pair in pairs:
         if inputs_path(folder, pair).is_file():
             continue
-        frames = enhance_frames_ensemble(files, _frames(pair), symmetries=symmetries, qp=pair.qp)
+        frames = enhance_frames_ensemble(
+            files, pair.frames("compressed", "rgb"), symmetries=symmetries, qp=pair.qp
+        )
         write_inputs(folder, pair, frames)
         made += 1
         print(f"{pair.name}: {len(pair)} frames", file=sys.stderr)
     return made
-
-
-def _frames(pair: Pair) -> Iterator[np.ndarray]:
-    for index in range(len(pair)):
-        yield to_float(pair.compressed_rgb(index, 1)[0])
 
 
 def _model(name: str, output: str | None) -> ModelFile:

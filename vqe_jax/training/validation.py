@@ -9,14 +9,14 @@ Nothing guards the recurrent state here: a run-away must show in the worst clip.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from vqe_jax.data.inputs import with_inputs
-from vqe_jax.data.pairs import Pair, open_pairs
-from vqe_jax.data.pipeline import to_float
+from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol, protocol
@@ -95,11 +95,7 @@ def open_clips(section: Evaluation, data: Mapping[str, Any]) -> list[Pair]:
 
 
 def _frames(pair: Pair, side: str, count: int, channels: int) -> Iterator[np.ndarray]:
-    for index in range(count):
-        read = getattr(pair, f"{side}_{'luma' if channels == 1 else 'rgb'}")
-        frame = np.asarray(read(index, 1))[0]
-        frame = to_float(frame)
-        yield frame[..., None] if channels == 1 else frame
+    return itertools.islice(pair.frames(side, "luma" if channels == 1 else "rgb"), count)
 
 
 def find_judge(name: str | None, network: Network) -> Protocol:

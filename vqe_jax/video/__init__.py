@@ -19,7 +19,14 @@ from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.open import open_reader, open_writer, read_frames
 from vqe_jax.video.passthrough import other_streams
-from vqe_jax.video.qp import FrameQP, encoder_settings, frame_qps, frame_types, mean_p_qp
+from vqe_jax.video.qp import (
+    FrameQP,
+    encoder_settings,
+    frame_qps,
+    frame_types,
+    mean_p_qp,
+    peak_frames,
+)
 
 __all__ = [
     "ColorTags",
@@ -44,6 +51,7 @@ __all__ = [
     "open_reader",
     "open_writer",
     "other_streams",
+    "peak_frames",
     "read_frames",
     "to_rgb",
     "two_pass",

@@ -1,37 +1,45 @@
-"""The data sets that can be built; one file each, found by its name.
+"""The data sets that can be built.
 
-A file defines ``OPTIONS`` (a frozen dataclass whose fields are the keywords of ``build`` and of the
-command line), ``PRESETS`` (configurations known by name) and ``plan(options)``, which lists the
-pairs to make.
+:data:`SOURCES` is the table of them; ``SOURCES.register("mine", MySource)`` adds one, and wherever
+a data set is built by name, ``"my_package.my_module:MySource"`` is taken too.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from types import ModuleType
+from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.data.sources.base import Source
+from vqe_jax.registry import Registry
 
-__all__ = ["names", "source"]
-
-_NOT_DATA_SETS = frozenset({"common", "folders", "sequences"})
+__all__ = ["SOURCES", "find_source"]
 
 
-def names() -> list[str]:
-    """The data sets there are."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_DATA_SETS)
+def _is_source(entry: Any) -> bool:
+    return isinstance(entry, type) and issubclass(entry, Source)
 
 
-def source(dataset: str) -> ModuleType:
-    """The module of a data set.
+SOURCES: Registry[type[Source]] = Registry(
+    "data set",
+    {
+        "clips": "vqe_jax.data.sources.clips:Clips",
+        "demo": "vqe_jax.data.sources.demo:Demo",
+        "jct_vc": "vqe_jax.data.sources.jct_vc:JctVc",
+        "ldv": "vqe_jax.data.sources.ldv:Ldv",
+        "mfqe_v2": "vqe_jax.data.sources.mfqe_v2:MfqeV2",
+        "scenes": "vqe_jax.data.sources.scenes:Scenes",
+    },
+    check=_is_source,
+    expected="a subclass of vqe_jax.data.sources.base.Source",
+)
+
+
+def find_source(dataset: str) -> Source:
+    """The source of a data set.
 
     Args:
-      dataset: one of :func:`names`.
+      dataset: a name in :data:`SOURCES`, or ``"module:Class"``.
 
     Raises:
       UserError: there is none of that name.
     """
-    if dataset not in names():
-        raise UserError(f"data set {dataset!r} does not exist{near_misses(dataset, names())}")
-    return importlib.import_module(f"vqe_jax.data.sources.{dataset}")
+    return SOURCES.get(dataset)()

@@ -1,12 +1,4 @@
-"""``clips``: any folder of videos, taken as raw and encoded at the QPs asked for.
-
-``python -m vqe_jax.data clips --source my_videos --qp 37`` is all it takes. The videos should be as
-good as they come: what the encoder of the camera did to them, a network cannot learn to undo. The
-folder may hold ``train`` and ``val`` (and ``test``) folders; else one clip in ten, chosen by name
-and seed, is kept for validation. ``--augment 3`` adds three variants of every training clip,
-changed before they are encoded. ``--compressed-source`` takes streams that exist already instead
-of encoding.
-"""
+"""The source ``clips``."""
 
 from __future__ import annotations
 
@@ -16,11 +8,11 @@ import hashlib
 from pathlib import Path
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
-from vqe_jax.data.sources.common import AugmentedOptions, Plan, option, recipes, with_variants
+from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
 from vqe_jax.data.sources.folders import find_clips, find_stream, keep
 from vqe_jax.errors import UserError
 
-__all__ = ["OPTIONS", "PRESETS", "ClipsOptions", "plan"]
+__all__ = ["Clips", "ClipsOptions"]
 
 _SPLITS = ("train", "val", "test")
 
@@ -44,30 +36,35 @@ class ClipsOptions(AugmentedOptions):
     skip_missing: bool = option(False, "leave out clips without an existing stream")
 
 
-OPTIONS = ClipsOptions
-PRESETS = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
+class Clips(Source):
+    """Any folder of videos, taken as raw and encoded at the QPs asked for.
 
-
-def plan(options: ClipsOptions) -> tuple[Plan, ...]:
-    """Lists the pairs to make.
-
-    Args:
-      options: of the build.
-
-    Raises:
-      UserError: no videos, streams that are missing, options that contradict each other.
+    ``python -m vqe_jax.data clips --source my_videos --qp 37`` is all it takes. The videos should
+    be as good as they come: what the encoder of the camera did to them, a network cannot learn to
+    undo. The folder may hold ``train`` and ``val`` (and ``test``) folders; else one clip in ten,
+    chosen by name and seed, is kept for validation. ``--augment 3`` adds three variants of every
+    training clip, changed before they are encoded. ``--compressed_source`` takes streams that exist
+    already instead of encoding.
     """
-    if options.source is None:
-        raise UserError("where are the videos? give their folder: --source my_videos")
-    clips = _split(options)
-    if options.compressed_source:
-        return (_given(options, clips),)
-    plans = []
-    for config_name, qp, recipe in recipes(options):
-        jobs = [ClipJob(name, split, qp, origin, recipe) for name, split, origin in clips]
-        text = f"{options.source} encoded by {recipe}, {options.augment} variants a training clip"
-        plans.append(Plan(config_name, text, tuple(with_variants(jobs, options))))
-    return tuple(plans)
+
+    name = "clips"
+    Options = ClipsOptions
+
+    def plan(self, options: ClipsOptions) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Args:
+          options: of the build.
+
+        Raises:
+          UserError: no videos, streams that are missing, options that contradict each other.
+        """
+        if options.source is None:
+            raise UserError("where are the videos? give their folder: --source my_videos")
+        clips = _split(options)
+        if options.compressed_source:
+            return (_given(options, clips),)
+        return plans_of(options, clips, str(options.source))
 
 
 def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
@@ -103,7 +100,7 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
 def _by_chance(clips: dict[str, Path], options: ClipsOptions) -> dict[str, dict[str, Path]]:
     """Keeps a share for validation; which clips, depends on their names and the seed alone."""
     if not 0 <= options.val_fraction < 1:
-        raise UserError(f"--val-fraction {options.val_fraction} is not a share between 0 and 1")
+        raise UserError(f"--val_fraction {options.val_fraction} is not a share between 0 and 1")
     wanted = round(len(clips) * options.val_fraction)
     if options.val_fraction > 0 and len(clips) > 1:
         wanted = max(1, wanted)
@@ -123,10 +120,10 @@ def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> 
     if options.augment:
         raise UserError("--augment changes clips before they are encoded; not with given streams")
     if len(options.qp) != 1:
-        raise UserError("--compressed-source takes one --qp, that of the streams")
+        raise UserError("--compressed_source takes one --qp, that of the streams")
     folder = Path(str(options.compressed_source))
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; expected streams in it (--compressed-source)")
+        raise UserError(f"{folder}: no such folder; expected streams in it (--compressed_source)")
     jobs, missing = [], []
     for name, split, origin in clips:
         stream = find_stream(folder, name, options.stem)
@@ -138,7 +135,7 @@ def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> 
         listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise UserError(
             f"{folder} has no stream of {len(missing)} clips ({listed}); add them, or leave the "
-            "clips out with --skip-missing"
+            "clips out with --skip_missing"
         )
     config_name = options.name or options.stem or folder.name
     return Plan(config_name, f"{options.source} with the streams of {folder}", tuple(jobs))

@@ -1,21 +1,14 @@
-"""``demo``: photographs set in motion, no download; a data set to try everything with.
-
-The photographs are those that scikit-image's wheel carries. A virtual camera pans, zooms, turns and
-shakes over them, patches of other photographs pass in front, the sensor is noisy
-(:mod:`vqe_jax.data.scenes`). Training and validation share no photograph. The clips are encoded by
-a real HEVC encoder. It takes a minute or two to build.
-"""
+"""The source ``demo``."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from vqe_jax.data.jobs import ClipJob
-from vqe_jax.data.scenes import Scene, SceneOrigin
-from vqe_jax.data.sources.common import AugmentedOptions, Plan, option, recipes, with_variants
+from vqe_jax.data.demo_film import Scene, SceneOrigin
+from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
 from vqe_jax.errors import UserError
 
-__all__ = ["OPTIONS", "PRESETS", "TRAIN_PHOTOS", "VAL_PHOTOS", "DemoOptions", "plan"]
+__all__ = ["TRAIN_PHOTOS", "VAL_PHOTOS", "Demo", "DemoOptions"]
 
 TRAIN_PHOTOS = (
     "astronaut",
@@ -46,33 +39,36 @@ class DemoOptions(AugmentedOptions):
     source: str | None = option(None, "not used: the photographs come with scikit-image")
 
 
-OPTIONS = DemoOptions
-PRESETS = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
+class Demo(Source):
+    """Photographs set in motion, no download; a data set to try everything with.
 
-
-def plan(options: DemoOptions) -> tuple[Plan, ...]:
-    """Lists the pairs to make.
-
-    Args:
-      options: of the build.
-
-    Raises:
-      UserError: sizes that cannot be, or scikit-image is not installed.
+    The photographs are those that scikit-image's wheel carries. A virtual camera pans, zooms, turns
+    and shakes over them, patches of other photographs pass in front, the sensor is noisy
+    (:mod:`vqe_jax.data.demo_film`). Training and validation share no photograph. The clips are
+    encoded by a real HEVC encoder. It takes a minute or two to build.
     """
-    if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
-        raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
-    if min(options.clips, options.val_clips, options.length) < 1:
-        raise UserError("--clips, --val-clips and --length must be at least 1")
-    scenes = [
-        *_scenes("train", TRAIN_PHOTOS, options.clips, options),
-        *_scenes("val", VAL_PHOTOS, options.val_clips, options),
-    ]
-    plans = []
-    for config_name, qp, recipe in recipes(options):
-        jobs = [ClipJob(name, split, qp, origin, recipe) for name, split, origin in scenes]
-        text = f"{len(jobs)} scenes encoded by {recipe}"
-        plans.append(Plan(config_name, text, tuple(with_variants(jobs, options))))
-    return tuple(plans)
+
+    name = "demo"
+    Options = DemoOptions
+
+    def plan(self, options: DemoOptions) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Args:
+          options: of the build.
+
+        Raises:
+          UserError: sizes that cannot be, or scikit-image is not installed.
+        """
+        if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
+            raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
+        if min(options.clips, options.val_clips, options.length) < 1:
+            raise UserError("--clips, --val_clips and --length must be at least 1")
+        scenes = [
+            *_scenes("train", TRAIN_PHOTOS, options.clips, options),
+            *_scenes("val", VAL_PHOTOS, options.val_clips, options),
+        ]
+        return plans_of(options, scenes, f"{len(scenes)} scenes")
 
 
 def _scenes(

@@ -1,25 +1,18 @@
-"""``ldv``: the LDV videos of the NTIRE 2021 challenge (Yang and Timofte, 2021), tracks 1 to 3.
-
-Tracks 1 and 2 pair the raw videos with HM 16.20's low-delay P streams at QP 37, track 3 with x265's
-two-pass streams at 200 kbit/s. Expected are the unpacked archives of the challenge side by side in
-one folder: ``training_raw``, ``training_fixed-QP``, ``training_fixed-rate``, the same with
-``validation``, and the test sets ``test_raw_1``, ``test_fixed-QP_release``, ``test_raw_2``,
-``test_fixed-rate_release``. 200 videos train, 20 validate; each track has a test set of 10. With
-``--split_190_10`` the 10 training videos 001, 021, ..., 181 validate instead, as ASTF has it, and
-the 20 are the split ``official_val``. ``--encode`` makes the streams by our own recipes.
-"""
+"""The source ``ldv``."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any, ClassVar
 
-from vqe_jax.data.jobs import ClipJob, Recipe, VideoOrigin
-from vqe_jax.data.sources.common import CommonOptions, Plan, option
+from vqe_jax.data.jobs import ClipJob, VideoOrigin
+from vqe_jax.data.recipes import Recipe
+from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option
 from vqe_jax.data.sources.folders import find_clips, find_stream
 from vqe_jax.errors import UserError
 
-__all__ = ["OPTIONS", "PRESETS", "LdvOptions", "plan"]
+__all__ = ["Ldv", "LdvOptions"]
 
 _HELP = "download the archives from https://github.com/RenYang-home/NTIRE21_VEnh and unpack them"
 # (raw, compressed, videos) by split; the number in the test set's name is the track's.
@@ -47,29 +40,44 @@ class LdvOptions(CommonOptions):
     partial: bool = option(False, "go on although videos are missing")
 
 
-OPTIONS = LdvOptions
-PRESETS = {
-    f"track{track}{suffix}": {"track": (track,), "split_190_10": bool(suffix)}
-    for track in (1, 2, 3)
-    for suffix in ("", "_190_10")
-}
+class Ldv(Source):
+    """The LDV videos of the NTIRE 2021 challenge (Yang and Timofte, 2021), tracks 1 to 3.
 
-
-def plan(options: LdvOptions) -> tuple[Plan, ...]:
-    """Lists the pairs to make.
-
-    Args:
-      options: of the build.
-
-    Raises:
-      UserError: folders, videos or streams are missing, or there is no such track.
+    Tracks 1 and 2 pair the raw videos with HM 16.20's low-delay P streams at QP 37, track 3 with
+    x265's two-pass streams at 200 kbit/s. Expected are the unpacked archives of the challenge side
+    by side in one folder: ``training_raw``, ``training_fixed-QP``, ``training_fixed-rate``, the
+    same with ``validation``, and the test sets ``test_raw_1``, ``test_fixed-QP_release``,
+    ``test_raw_2``, ``test_fixed-rate_release``. 200 videos train, 20 validate; each track has a
+    test set of 10. With ``--split_190_10`` the 10 training videos 001, 021, ..., 181 validate
+    instead, as ASTF has it, and the 20 are the split ``official_val``. ``--encode`` makes the
+    streams by our own recipes.
     """
-    root = Path(options.source or "")
-    if options.source is None or not root.is_dir():
-        raise UserError(f"--source {options.source}: no folder with LDV's videos; {_HELP} there")
-    if options.name and len(options.track) > 1:
-        raise UserError("--name names one configuration; give a single --track with it")
-    return tuple(_plan_track(root, track, options) for track in options.track)
+
+    name = "ldv"
+    Options = LdvOptions
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        f"track{track}{suffix}": {"track": (track,), "split_190_10": bool(suffix)}
+        for track in (1, 2, 3)
+        for suffix in ("", "_190_10")
+    }
+
+    def plan(self, options: LdvOptions) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Args:
+          options: of the build.
+
+        Raises:
+          UserError: folders, videos or streams are missing, or there is no such track.
+        """
+        root = Path(options.source or "")
+        if options.source is None or not root.is_dir():
+            raise UserError(
+                f"--source {options.source}: no folder with LDV's videos; {_HELP} there"
+            )
+        if options.name and len(options.track) > 1:
+            raise UserError("--name names one configuration; give a single --track with it")
+        return tuple(_plan_track(root, track, options) for track in options.track)
 
 
 def _plan_track(root: Path, track: int, options: LdvOptions) -> Plan:
@@ -94,7 +102,7 @@ def _jobs(root: Path, split: str, track: int, recipe: Recipe, options: LdvOption
             f"{root / raw} holds {len(clips)} videos; expected {expected}; {_HELP} there, or go on "
             "with what is there: --partial"
         )
-    qp = 0 if track == 3 else 37
+    qp = None if track == 3 else 37
     jobs = []
     for name, path in clips.items():
         origin = VideoOrigin(str(path), options.frames, options.frame_rate)

@@ -1,11 +1,4 @@
-"""``mfqe_v2``: the 108 training and 18 test sequences of MFQE 2.0 (Guan et al., 2019).
-
-Expected are the released folders: ``train_108/raw`` and ``test_18/raw`` with ``NAME_WxH_N.yuv``,
-and beside ``raw`` the clips that the reference encoder made, ``HM16.5_LDP/QP37`` (22, 27, 32, 42),
-under the same names, as decoded ``.yuv`` or as bitstreams (``.bin``, ``.hevc``, ...). ``--encode``
-makes the streams by our own recipe instead. Training uses at most the first 300 frames of a
-sequence, as the literature does, the test set all.
-"""
+"""The source ``mfqe_v2``."""
 
 from __future__ import annotations
 
@@ -14,12 +7,12 @@ import hashlib
 from pathlib import Path
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
-from vqe_jax.data.sources.common import CommonOptions, Plan, option, recipes
+from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option, recipes
 from vqe_jax.data.sources.folders import find_clips, find_stream
 from vqe_jax.data.sources.sequences import find_sequence
 from vqe_jax.errors import UserError
 
-__all__ = ["OPTIONS", "PRESETS", "MfqeV2Options", "plan"]
+__all__ = ["MfqeV2", "MfqeV2Options"]
 
 _SETS = {"train": ("train_108", 108), "test": ("test_18", 18)}
 _STREAMS = "HM16.5_LDP"
@@ -41,36 +34,47 @@ class MfqeV2Options(CommonOptions):
     seed: int = option(0, "chooses the sequences kept for validation")
 
 
-OPTIONS = MfqeV2Options
-PRESETS = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
+class MfqeV2(Source):
+    """The 108 training and 18 test sequences of MFQE 2.0 (Guan et al., 2019).
 
-
-def plan(options: MfqeV2Options) -> tuple[Plan, ...]:
-    """Lists the pairs to make.
-
-    Args:
-      options: of the build.
-
-    Raises:
-      UserError: folders, sequences or streams are missing; says where they come from.
+    Expected are the released folders: ``train_108/raw`` and ``test_18/raw`` with
+    ``NAME_WxH_N.yuv``, and beside ``raw`` the clips that the reference encoder made,
+    ``HM16.5_LDP/QP37`` (22, 27, 32, 42), under the same names, as decoded ``.yuv`` or as bitstreams
+    (``.bin``, ``.hevc``, ...). ``--encode`` makes the streams by our own recipe instead. Training
+    uses at most the first 300 frames of a sequence, as the literature does, the test set all.
     """
-    root = Path(options.source or "")
-    if options.source is None or not root.is_dir():
-        raise UserError(f"--source {options.source}: no folder with MFQE 2.0's sequences; {_HELP}")
-    clips = [clip for split in _SETS for clip in _sequences(root, split, options)]
-    plans = []
-    for config_name, qp, recipe in recipes(options):
-        if options.encode:
-            name = config_name if options.name else f"x265_{config_name}"
-            jobs = [ClipJob(n, split, qp, origin, recipe) for n, split, origin in clips]
-            text = f"MFQE 2.0's sequences encoded by {recipe}"
-        else:
-            name, jobs = config_name, _given(root, clips, qp, options)
-            text = f"MFQE 2.0's sequences with the streams of {_STREAMS}/QP{qp}"
-        if options.val_clips and not options.name:
-            name += f"_val{options.val_clips}"
-        plans.append(Plan(name, text, tuple(jobs)))
-    return tuple(plans)
+
+    name = "mfqe_v2"
+    Options = MfqeV2Options
+
+    def plan(self, options: MfqeV2Options) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Args:
+          options: of the build.
+
+        Raises:
+          UserError: folders, sequences or streams are missing; says where they come from.
+        """
+        root = Path(options.source or "")
+        if options.source is None or not root.is_dir():
+            raise UserError(
+                f"--source {options.source}: no folder with MFQE 2.0's sequences; {_HELP}"
+            )
+        clips = [clip for split in _SETS for clip in _sequences(root, split, options)]
+        plans = []
+        for config_name, qp, recipe in recipes(options):
+            if options.encode:
+                name = config_name if options.name else f"x265_{config_name}"
+                jobs = [ClipJob(n, split, qp, origin, recipe) for n, split, origin in clips]
+                text = f"MFQE 2.0's sequences encoded by {recipe}"
+            else:
+                name, jobs = config_name, _given(root, clips, qp, options)
+                text = f"MFQE 2.0's sequences with the streams of {_STREAMS}/QP{qp}"
+            if options.val_clips and not options.name:
+                name += f"_val{options.val_clips}"
+            plans.append(Plan(name, text, tuple(jobs)))
+        return tuple(plans)
 
 
 def _sequences(
@@ -109,7 +113,7 @@ def _rate(name: str, options: MfqeV2Options) -> str | None:
 
 
 def _given(
-    root: Path, clips: list[tuple[str, str, VideoOrigin]], qp: int, options: MfqeV2Options
+    root: Path, clips: list[tuple[str, str, VideoOrigin]], qp: int | None, options: MfqeV2Options
 ) -> list[ClipJob]:
     if options.recipe != "low_delay_p":
         raise UserError("HM's streams have a fixed QP; for another recipe add --encode")

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-__all__ = ["SEQUENCES", "Sequence", "find_sequence", "sequence_class"]
+__all__ = ["SEQUENCES", "Sequence", "find_sequence"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +79,3 @@ def find_sequence(name: str | Path) -> Sequence | None:
         return None
     key = match["name"], int(match["width"]), int(match["height"])
     return next((s for s in SEQUENCES if (s.name, s.width, s.height) == key), None)
-
-
-def sequence_class(name: str) -> str | None:
-    """The class of a test sequence, A to E; None where the name is none of theirs.
-
-    Args:
-      name: of a pair or a file.
-
-    Example:
-      >>> sequence_class("BQSquare_416x240_600"), sequence_class("holiday")
-      ('D', None)
-    """
-    sequence = find_sequence(name)
-    return sequence.group if sequence else None

@@ -1,17 +1,38 @@
-"""What the data sets share: options of every build, and plans made of jobs."""
+"""What a source of a data set is, and what the sources share.
+
+A :class:`Source` turns options into plans: which pairs there are to be made, of what, in which
+split. Everything after that (encoding, storing, opening) is the same for all of them. A source of
+one's own is a subclass anywhere: ``python -m vqe_jax.data my_module:MySource``.
+"""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from vqe_jax.data.jobs import ClipJob, Recipe
+from vqe_jax.data.jobs import ClipJob, Origin
+from vqe_jax.data.mixed import left_out, mixed_jobs
+from vqe_jax.data.recipes import Recipe
 from vqe_jax.data.variants import AugmentOptions
 from vqe_jax.errors import UserError
 
-__all__ = ["AugmentedOptions", "CommonOptions", "Plan", "option", "recipes", "with_variants"]
+__all__ = [
+    "QP_PRESETS",
+    "AugmentedOptions",
+    "CommonOptions",
+    "Plan",
+    "Source",
+    "option",
+    "plans_of",
+    "recipes",
+    "with_variants",
+]
+
+QP_PRESETS: dict[str, dict[str, Any]] = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
@@ -30,7 +51,10 @@ class CommonOptions:
     """Options of every data set; each field's help is in its metadata."""
 
     qp: tuple[int, ...] = option((37,), "QPs of the fixed-QP recipe; one configuration each")
-    recipe: str = option("low_delay_p", "low_delay_p (fixed QP, as HM's) or two_pass (bit rate)")
+    recipe: str = option(
+        "low_delay_p", "low_delay_p (fixed QP, as HM's), two_pass, x264_crf, ..., or mixed"
+    )
+    quality: int | None = option(None, "CRF, quantiser or bits of recipes that have no QP")
     kbps: int = option(200, "bit rate of the two_pass recipe, in kbit/s")
     preset: str | None = option(None, "x265's preset; default: the recipe's")
     frames: int | None = option(None, "use only the first so many frames of a clip")
@@ -52,7 +76,10 @@ class AugmentedOptions(CommonOptions):
     min_side: int = option(160, "variants keep at least this width and height, in pixels")
     min_frames: int = option(32, "thinned-out variants keep at least so many frames")
     max_frames: int = option(300, "variants have at most so many frames")
-    seed: int = option(0, "of the variants, of the split, and of anything else left to chance")
+    encodings: int = option(8, "of each clip, with --recipe mixed")
+    seed: int = option(
+        0, "of the variants, of the mixture, of the split, and of anything else left to chance"
+    )
 
     @property
     def variants(self) -> AugmentOptions:
@@ -69,11 +96,13 @@ class Plan:
       config_name: of it.
       description: one line.
       jobs: the pairs to make.
+      notes: what the user should know, a sentence each.
     """
 
     config_name: str
     description: str
     jobs: tuple[ClipJob, ...]
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -85,11 +114,41 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Changes when any pair, or the split it belongs to, changes."""
-        text = "\n".join(f"{job.split} {job.key}" for job in self.jobs)
+        text = "\n".join(f"{job.split} {job.name} {job.key}" for job in self.jobs)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def recipes(options: CommonOptions) -> list[tuple[str, int, Recipe]]:
+class Source(abc.ABC):
+    """A data set that can be built; the docstring of a subclass describes it to its users.
+
+    Attributes:
+      name: of the data set, and of its folder.
+      Options: dataclass of the keywords of ``build`` and of the flags of the command line.
+      presets: options of configurations that are known by their name.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type[CommonOptions]] = CommonOptions
+    presets: ClassVar[dict[str, dict[str, Any]]] = QP_PRESETS
+
+    @property
+    def description(self) -> str:
+        """For people; the first line alone says what it is."""
+        return inspect.cleandoc(type(self).__doc__ or "")
+
+    @abc.abstractmethod
+    def plan(self, options: Any) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Args:
+          options: of the build, an instance of ``Options``.
+
+        Raises:
+          UserError: something is missing; says where it comes from.
+        """
+
+
+def recipes(options: CommonOptions) -> list[tuple[str, int | None, Recipe]]:
     """Configuration name, QP and recipe of each configuration asked for.
 
     Args:
@@ -98,20 +157,47 @@ def recipes(options: CommonOptions) -> list[tuple[str, int, Recipe]]:
     Raises:
       UserError: an unknown recipe, a QP out of range, one name for several QPs.
     """
-    if options.recipe == "two_pass":
+    kind = Recipe(options.recipe, 0).encoder
+    if kind.unit != "qp":
         # No QP was asked for; what the rate control chose is in the records.
-        name = options.name or f"two_pass_{options.kbps}k"
-        made = [(name, 0, Recipe("two_pass", options.kbps, options.preset))]
-    else:
-        if options.name and len(options.qp) > 1:
-            raise UserError("--name names one configuration; give a single --qp with it")
-        made = [
-            (options.name or f"qp{qp}", qp, Recipe(options.recipe, qp, options.preset))
-            for qp in options.qp
-        ]
-    for _, _, recipe in made:
-        recipe.build()
-    return made
+        value = options.kbps if options.recipe == "two_pass" else options.quality
+        if value is None and kind.unit:
+            raise UserError(f"--recipe {options.recipe} needs its {kind.unit}: --quality 28")
+        one = Recipe(options.recipe, value or 0, options.preset).check()
+        unit = "k" if options.recipe == "two_pass" else ""
+        name = f"{one.name}_{value}{unit}" if kind.unit else one.name
+        return [(options.name or name, None, one)]
+    if options.name and len(options.qp) > 1:
+        raise UserError("--name names one configuration; give a single --qp with it")
+    made = [Recipe(options.recipe, qp, options.preset).check() for qp in options.qp]
+    if options.recipe == "low_delay_p":
+        return [(options.name or f"qp{r.value}", r.value, r) for r in made]
+    return [(options.name or f"{r.name}_{r.value}", None, r) for r in made]
+
+
+def plans_of(
+    options: AugmentedOptions, clips: Sequence[tuple[str, str, Origin]], what: str
+) -> tuple[Plan, ...]:
+    """Plans that encode clips, by one recipe a configuration or by the mixture of them all.
+
+    Args:
+      options: of the build.
+      clips: name, split and origin of each.
+      what: the clips are, for the description.
+    """
+    more = f"{options.augment} variants a training clip"
+    if options.recipe == "mixed":
+        plain = [ClipJob(*clip[:2], None, clip[2], Recipe("clean", 0)) for clip in clips]
+        varied = with_variants(plain, options)
+        jobs = mixed_jobs(varied, options.seed, options.encodings)
+        text = f"{what} by {options.encodings} encoders a clip, {more}"
+        return (Plan(options.name or "mixed", text, tuple(jobs), tuple(left_out())),)
+    plans = []
+    for config_name, qp, recipe in recipes(options):
+        jobs = [ClipJob(name, split, qp, origin, recipe) for name, split, origin in clips]
+        text = f"{what} encoded by {recipe}, {more}"
+        plans.append(Plan(config_name, text, tuple(with_variants(jobs, options))))
+    return tuple(plans)
 
 
 def with_variants(jobs: Sequence[ClipJob], options: AugmentedOptions) -> list[ClipJob]:
@@ -137,6 +223,7 @@ def _variant(job: ClipJob, index: int, options: AugmentedOptions) -> ClipJob:
     name = f"{job.name}+{index}"
     recipe, qp = job.recipe, job.qp
     if options.qp_jitter and recipe.name == "low_delay_p":
+        assert qp is not None
         digest = hashlib.sha256(f"{options.seed} {name}".encode()).digest()
         span = 2 * options.qp_jitter + 1
         qp = min(51, max(1, qp + int.from_bytes(digest[:8], "big") % span - options.qp_jitter))

@@ -1,4 +1,4 @@
-"""Moving scenes made of still photographs, for data sets that need no download.
+"""Moving scenes made of still photographs.
 
 A virtual camera pans, zooms, turns and shakes over a photograph while patches cut from other
 photographs move across it and hide what is behind them; the sensor adds noise that grows with the
@@ -13,14 +13,24 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vqe_jax.data.jobs import VideoOrigin
 from vqe_jax.data.variants import resize_plane
 from vqe_jax.data.yuv420 import YUV420P8
 from vqe_jax.errors import UserError
-from vqe_jax.video import ColorTags, Frame, VideoInfo, from_rgb
+from vqe_jax.video import (
+    ColorTags,
+    Frame,
+    VideoInfo,
+    from_rgb,
+    open_reader,
+    read_frames,
+    to_rgb,
+)
 
 __all__ = ["Scene", "SceneOrigin", "photograph", "render"]
 
@@ -34,7 +44,7 @@ class Scene:
     """A scene to be filmed.
 
     Attributes:
-      photo: the background, a name in ``skimage.data`` (of those in its wheel).
+      photo: the background: a picture file, or a name in ``skimage.data`` (of those in its wheel).
       foregrounds: photographs the moving patches are cut from.
       seed: of camera, patches and noise.
       frames: how many.
@@ -58,10 +68,10 @@ class Scene:
 
 @functools.lru_cache(maxsize=4)
 def photograph(name: str, width: int, height: int) -> np.ndarray:
-    """A photograph of scikit-image's wheel, just large enough for a camera to move over.
+    """A photograph, just large enough for a camera to move over.
 
     Args:
-      name: in ``skimage.data``.
+      name: as :attr:`Scene.photo`.
       width: of the camera's picture, in pixels.
       height: of the camera's picture, in pixels.
 
@@ -69,16 +79,9 @@ def photograph(name: str, width: int, height: int) -> np.ndarray:
       float32 ``[h, w, 3]`` in [0, 1]; gray photographs have three equal channels.
 
     Raises:
-      UserError: scikit-image is not installed.
+      UserError: it cannot be read, or scikit-image is not installed.
     """
-    try:
-        import skimage.data
-    except ModuleNotFoundError as err:
-        raise UserError(
-            "the demo's photographs come with scikit-image; pip install 'vqe-jax[demo]'"
-        ) from err
-    picture = getattr(skimage.data, name)()
-    picture = np.asarray(picture[0] if isinstance(picture, tuple) else picture)
+    picture = _picture_file(Path(name)) if Path(name).suffix else _picture_of_skimage(name)
     channels = [picture] * 3 if picture.ndim == 2 else [picture[..., c] for c in range(3)]
     # A camera's picture is sharp to the pixel; half as much again leaves it room to move.
     share = max(1.5 * width / picture.shape[1], 1.5 * height / picture.shape[0])
@@ -86,6 +89,23 @@ def photograph(name: str, width: int, height: int) -> np.ndarray:
     if share < 1:
         channels = [resize_plane(np.ascontiguousarray(c), *size) for c in channels]
     return np.stack(channels, axis=-1).astype(np.float32) / 255
+
+
+def _picture_file(path: Path) -> np.ndarray:
+    (frame,) = read_frames(path, 0, 1)
+    rgb = to_rgb(frame, open_reader(path).info)
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+
+
+def _picture_of_skimage(name: str) -> np.ndarray:
+    try:
+        import skimage.data
+    except ModuleNotFoundError as err:
+        raise UserError(
+            "the demo's photographs come with scikit-image; pip install 'vqe-jax[demo]'"
+        ) from err
+    picture = getattr(skimage.data, name)()
+    return np.asarray(picture[0] if isinstance(picture, tuple) else picture)
 
 
 @functools.lru_cache(maxsize=4)
@@ -261,8 +281,9 @@ class SceneOrigin:
     @property
     def source(self) -> str:
         """The photographs."""
-        names = (self.scene.photo, *self.scene.foregrounds)
-        return "skimage.data: " + ", ".join(names)
+        photos = (self.scene.photo, *self.scene.foregrounds)
+        names = ", ".join(Path(photo).name for photo in photos)
+        return names if Path(photos[0]).suffix else f"skimage.data: {names}"
 
     @property
     def frames(self) -> int | None:
@@ -270,16 +291,23 @@ class SceneOrigin:
         return None
 
     def identity(self) -> Any:
-        """The scene, and the form of this file."""
-        return [_FORM, dataclasses.asdict(self.scene)]
+        """The scene and its photographs, wherever they lie, and the form of this file."""
+        photos = (self.scene.photo, *self.scene.foregrounds)
+        files = [VideoOrigin(p).identity() if Path(p).suffix else p for p in photos]
+        plain = dataclasses.replace(self.scene, photo="", foregrounds=())
+        return [_FORM, dataclasses.asdict(plain), files]
 
-    def open(self) -> tuple[VideoInfo, Iterable[Frame], int]:
-        """Description, frames (8-bit 4:2:0, BT.709) and how many there are."""
+    def length(self) -> int:
+        """How many frames there are."""
+        return self.scene.frames
+
+    def open(self) -> tuple[VideoInfo, Iterable[Frame]]:
+        """Description and frames (8-bit 4:2:0, BT.709)."""
         scene = self.scene
         info = VideoInfo(
             scene.width, scene.height, YUV420P8, _BT709, Fraction(scene.frame_rate), codec="scene"
         )
-        return info, _Film(scene, info), scene.frames
+        return info, _Film(scene, info)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vqe_jax.data.scenes import Scene, SceneOrigin, photograph, render
-from vqe_jax.data.sources.demo import TRAIN_PHOTOS, VAL_PHOTOS, DemoOptions, plan
+from vqe_jax.data.demo_film import Scene, SceneOrigin, photograph, render
+from vqe_jax.data.sources.demo import TRAIN_PHOTOS, VAL_PHOTOS, Demo, DemoOptions
 from vqe_jax.errors import UserError
 from vqe_jax.video import to_rgb
 
@@ -47,9 +47,9 @@ def test_motion_is_smooth_and_patches_hide_the_background() -> None:
 
 
 def test_frames_are_coded_with_their_tags() -> None:
-    info, frames, count = SceneOrigin(SCENE).open()
+    info, frames = SceneOrigin(SCENE).open()
     frames = list(frames)
-    assert count == len(frames) == 8
+    assert SceneOrigin(SCENE).length() == len(frames) == 8
     assert (info.width, info.height, info.color.matrix) == (96, 64, 1)
     back = to_rgb(frames[0], info)
     assert np.abs(back - _film()[0]).mean() < 0.02
@@ -57,14 +57,14 @@ def test_frames_are_coded_with_their_tags() -> None:
 
 def test_validation_shares_no_photograph_with_training() -> None:
     assert not set(TRAIN_PHOTOS) & set(VAL_PHOTOS)
-    (made,) = plan(DemoOptions())
+    (made,) = Demo().plan(DemoOptions())
     for job in made.jobs:
         allowed = TRAIN_PHOTOS if job.split == "train" else VAL_PHOTOS
         scene = job.origin.scene
         assert {scene.photo, *scene.foregrounds} <= set(allowed)
     assert len({job.origin.scene.seed for job in made.jobs}) == len(made.jobs)
     with pytest.raises(UserError, match="must be even"):
-        plan(DemoOptions(width=97))
+        Demo().plan(DemoOptions(width=97))
 
 
 @pytest.mark.parametrize("name", [*TRAIN_PHOTOS, *VAL_PHOTOS])

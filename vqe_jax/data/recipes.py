@@ -1,0 +1,252 @@
+"""How a clip is encoded: a table of encoders, each with the number that sets its quality.
+
+``low_delay_p`` and ``two_pass`` are the recipes of the literature (:mod:`vqe_jax.video.encode`);
+the others are what ordinary files are made with. Nearly all encoders come with PyAV; kvazaar needs
+the FFmpeg of imageio-ffmpeg.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from vqe_jax.data.planes import PlaneFile
+from vqe_jax.errors import UserError, near_misses
+from vqe_jax.video import VideoInfo, encode_hevc, low_delay_p, open_writer, two_pass
+
+__all__ = ["ENCODERS", "Encoder", "Recipe"]
+
+Options = dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a clip is encoded.
+
+    Attributes:
+      name: an entry of :data:`ENCODERS`.
+      value: QP, CRF, kbit/s or what else the encoder counts quality in.
+      preset: of the encoder; None: the recipe's.
+    """
+
+    name: str
+    value: int
+    preset: str | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The entry of the table.
+
+        Raises:
+          UserError: no recipe of that name.
+        """
+        if self.name not in ENCODERS:
+            raise UserError(
+                f"recipe {self.name!r} does not exist{near_misses(self.name, ENCODERS)}"
+            )
+        return ENCODERS[self.name]
+
+    def check(self) -> Recipe:
+        """Itself.
+
+        Raises:
+          UserError: there is no such recipe, or its value is out of range.
+        """
+        unit, (low, high) = self.encoder.unit, self.encoder.range
+        if not low <= self.value <= high:
+            raise UserError(
+                f"{unit.upper()} {self.value} is out of range; {self.name} takes {low} to {high}"
+            )
+        return self
+
+    @property
+    def quality(self) -> str:
+        """The number that was asked for, with its unit: ``"qp 37"``; empty: nothing is lost."""
+        return f"{self.encoder.unit} {self.value}" if self.encoder.unit else ""
+
+    def __str__(self) -> str:
+        preset = f", preset {self.preset}" if self.preset else ""
+        return f"{self.name} {self.quality}".rstrip() + preset
+
+    def encode(self, frames: PlaneFile, target: Path, info: VideoInfo) -> Path:
+        """Encodes a clip.
+
+        Args:
+          frames: of it.
+          target: name of the result, to which the encoder's suffix is added.
+          info: of the clip.
+
+        Raises:
+          UserError: the encoder is not on this machine, or needs a frame rate that is not known.
+        """
+        if reason := self.encoder.missing():
+            raise UserError(f"recipe {self.name}: {reason}")
+        if self.encoder.needs_rate and info.frame_rate is None:
+            raise UserError(
+                f"{frames.path.name} does not say its frame rate, which a bit rate needs; give it: "
+                "--frame_rate 25"
+            )
+        path = target.with_name(target.name + self.encoder.suffix)
+        self.encoder.encode(self, frames, path, info)
+        return path
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """An entry of the table.
+
+    Attributes:
+      family: of its streams, as FFmpeg calls the codec; ``"none"`` where nothing is lost.
+      unit: in which its quality is given.
+      range: of the value, both ends included.
+      suffix: of its streams: bare bitstreams, or ``.nut``, where equal clips give equal bytes.
+      encode: ``(recipe, frames, path, info)``.
+      library: FFmpeg's name of it.
+      needs_rate: a bit rate means nothing without a frame rate.
+    """
+
+    family: str
+    unit: str
+    range: tuple[int, int]
+    suffix: str
+    encode: Callable[[Recipe, PlaneFile, Path, VideoInfo], None]
+    library: str
+    needs_rate: bool = False
+
+    def missing(self) -> str:
+        """Why it cannot be used on this machine; empty where it can."""
+        if self.library == "libkvazaar":
+            there = importlib.util.find_spec("imageio_ffmpeg") is not None
+            return "" if there else "kvazaar comes with pip install 'vqe-jax[vmaf]'"
+        return "" if _has(self.library) else f"PyAV's FFmpeg has no {self.library}"
+
+
+@functools.cache
+def _has(library: str) -> bool:
+    import av
+
+    try:
+        av.Codec(library, "w")
+    except ValueError:
+        return False
+    return True
+
+
+def _low_delay_p(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+    preset = {"preset": recipe.preset} if recipe.preset else {}
+    # Clips are encoded side by side; the result does not depend on the encoder's threads.
+    encode_hevc(frames, path, info, low_delay_p(recipe.value, threads=1, **preset))
+
+
+def _two_pass(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+    preset = {"preset": recipe.preset} if recipe.preset else {}
+    encode_hevc(frames, path, info, two_pass(recipe.value, threads=1, **preset))
+
+
+def _single(
+    library: str, options: Callable[[Recipe], Options]
+) -> Callable[[Recipe, PlaneFile, Path, VideoInfo], None]:
+    """One pass of an encoder of PyAV's."""
+
+    def encode(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+        with open_writer(path, info, codec=library, options=options(recipe)) as writer:
+            for frame in frames:
+                writer.write(frame)
+
+    return encode
+
+
+def _x26x(parameter: str) -> Callable[[Recipe], Options]:
+    def options(recipe: Recipe) -> Options:
+        return {"preset": recipe.preset or "medium", parameter: str(recipe.value), "threads": "1"}
+
+    return options
+
+
+def _x265(parameter: str) -> Callable[[Recipe], Options]:
+    def options(recipe: Recipe) -> Options:
+        params = f"pools=1:frame-threads=1:{parameter}={recipe.value}"
+        return {"preset": recipe.preset or "medium", "x265-params": params}
+
+    return options
+
+
+def _by_bits(library: str) -> Callable[[Recipe, PlaneFile, Path, VideoInfo], None]:
+    """Two passes at a bit rate that goes with the clip's size: bits for a thousand pixels."""
+
+    def encode(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+        pixels = frames.width * frames.height * float(info.frame_rate or 25)
+        kbps = max(8, round(recipe.value * pixels / 1e6))
+        with tempfile.TemporaryDirectory(prefix="vqe_jax_two_pass_") as folder:
+            for number in (1, 2):
+                where = Path(folder) / f"first{path.suffix}" if number == 1 else path
+                common = f"pass={number}:stats={folder}/stats"
+                options = {"preset": recipe.preset or "medium", "b": str(1000 * kbps)}
+                if library == "libx264":
+                    options |= {"x264-params": common, "threads": "1"}
+                else:
+                    common += f":bitrate={kbps}:pools=1:frame-threads=1"
+                    options |= {"x265-params": common}
+                _single(library, lambda _, o=options: o)(recipe, frames, where, info)  # type: ignore[misc]
+
+    return encode
+
+
+def _svt_av1(recipe: Recipe) -> Options:
+    parameters = "lp=1"
+    return {
+        "preset": recipe.preset or "8",
+        "crf": str(recipe.value),
+        "svtav1-params": parameters,
+    }
+
+
+def _vp9(recipe: Recipe) -> Options:
+    speed = recipe.preset or "5"
+    return {"crf": str(recipe.value), "b": "0", "cpu-used": speed, "threads": "1"}
+
+
+def _mpeg(recipe: Recipe) -> Options:
+    # The quantiser of P frames; those of I and B frames follow from it by FFmpeg's factors.
+    return {"qmin": str(recipe.value), "qmax": str(recipe.value), "bf": "2", "g": "24"}
+
+
+def _kvazaar(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+    import imageio_ffmpeg
+
+    params = f"preset={recipe.preset or 'medium'},qp={recipe.value},gop=lp-g4d3t1,period=0,ref=4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo"]
+    command += ["-pix_fmt", "yuv420p", "-s", f"{frames.width}x{frames.height}"]
+    command += ["-r", str(info.frame_rate or 25), "-i", str(frames.path), "-c:v", "libkvazaar"]
+    command += ["-kvazaar-params", f"{params},bipred=0,threads=1", "-f", "hevc", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"kvazaar failed: {done.stderr.strip()[-300:]}")
+
+
+def _clean(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+    raise AssertionError("the stream of a clean clip is that of the raw one")
+
+
+_QP, _CRF, _Q = (1, 51), (0, 51), (1, 31)
+ENCODERS: dict[str, Encoder] = {
+    "low_delay_p": Encoder("hevc", "qp", _QP, ".hevc", _low_delay_p, "libx265"),
+    "two_pass": Encoder("hevc", "kbps", (1, 10**6), ".hevc", _two_pass, "libx265", True),
+    "x265_qp": Encoder("hevc", "qp", _QP, ".hevc", _single("libx265", _x265("qp")), "libx265"),
+    "x265_crf": Encoder("hevc", "crf", _CRF, ".hevc", _single("libx265", _x265("crf")), "libx265"),
+    "x265_bits": Encoder("hevc", "bpkp", (1, 9999), ".hevc", _by_bits("libx265"), "libx265", True),
+    "x264_qp": Encoder("h264", "qp", _QP, ".h264", _single("libx264", _x26x("qp")), "libx264"),
+    "x264_crf": Encoder("h264", "crf", _CRF, ".h264", _single("libx264", _x26x("crf")), "libx264"),
+    "x264_bits": Encoder("h264", "bpkp", (1, 9999), ".h264", _by_bits("libx264"), "libx264", True),
+    "kvazaar": Encoder("hevc", "qp", _QP, ".hevc", _kvazaar, "libkvazaar"),
+    "svt_av1": Encoder("av1", "crf", (1, 63), ".nut", _single("libsvtav1", _svt_av1), "libsvtav1"),
+    "vp9": Encoder("vp9", "crf", (0, 63), ".nut", _single("libvpx-vp9", _vp9), "libvpx-vp9"),
+    "mpeg2": Encoder("mpeg2video", "q", _Q, ".nut", _single("mpeg2video", _mpeg), "mpeg2video"),
+    "mpeg4": Encoder("mpeg4", "q", _Q, ".nut", _single("mpeg4", _mpeg), "mpeg4"),
+    "clean": Encoder("none", "", (0, 0), "", _clean, "libx264"),
+}

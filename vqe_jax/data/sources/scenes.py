@@ -1,0 +1,117 @@
+"""The source ``scenes``."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from vqe_jax.data.demo_film import Scene, SceneOrigin
+from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
+from vqe_jax.data.sources.folders import keep
+from vqe_jax.errors import UserError
+
+__all__ = ["Scenes", "ScenesOptions"]
+
+_PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScenesOptions(AugmentedOptions):
+    """Options of ``scenes``."""
+
+    source: str | None = option(None, "folder of photographs and panoramas")
+    val_fraction: float = option(0.1, "share of the photographs kept for validation")
+    include: tuple[str, ...] = option((), "only photographs whose name fits one of these patterns")
+    exclude: tuple[str, ...] = option((), "not those whose name fits one of these")
+    per_photo: int = option(1, "scenes over each photograph, each with another camera")
+    length: int = option(40, "frames of a scene")
+    width: int = option(416, "of the picture, in pixels")
+    height: int = option(240, "of the picture, in pixels")
+    noise: float = option(1.0, "of the sensor at mid-gray, in code values: at most twice that")
+    speed: float = option(1.0, "scales all motion")
+
+
+class Scenes(Source):
+    """A folder of photographs and panoramas, set in motion by a virtual camera.
+
+    It pans, zooms, turns and shakes over each photograph while patches of others pass in front, and
+    its sensor is noisy (:mod:`vqe_jax.data.demo_film`); how fast and how noisy, the seed draws for
+    each scene. Panoramas give long pans. Training and validation share no photograph. Photographs
+    should be good and at least half as wide and high again as the picture: they are scaled down to
+    that, which hides what their own compression did.
+    """
+
+    name = "scenes"
+    Options = ScenesOptions
+
+    def plan(self, options: ScenesOptions) -> tuple[Plan, ...]:
+        """As of :class:`Source`."""
+        if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
+            raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
+        if min(options.per_photo, options.length) < 1:
+            raise UserError("--per_photo and --length must be at least 1")
+        photos = keep(_photographs(options.source), options.include, options.exclude)
+        kept = _kept_for_validation(photos, options)
+        scenes = []
+        for split in ("train", "val"):
+            names = [name for name in photos if (name in kept) == (split == "val")]
+            for name in names:
+                for number in range(options.per_photo):
+                    label = f"{name}_{number}" if options.per_photo > 1 else name
+                    origin = SceneOrigin(_scene(label, name, names, photos, options))
+                    scenes.append((label, split, origin))
+        return plans_of(options, scenes, f"{len(scenes)} scenes of {options.source}")
+
+
+def _photographs(folder: str | None) -> dict[str, Path]:
+    """Picture files by name, in all folders below."""
+    root = Path(folder or "")
+    if folder is None or not root.is_dir():
+        raise UserError(f"--source {folder}: no folder; expected photographs in it")
+    paths = [p for p in sorted(root.rglob("*")) if p.suffix.lower() in _PICTURES]
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = "_".join(path.relative_to(root).with_suffix("").parts)
+        if name in found:
+            raise UserError(f"{found[name]} and {path} have the same name; rename one of them")
+        found[name] = path
+    if not found:
+        raise UserError(f"{root} holds no photographs; expected .jpg, .png, .webp, ...")
+    return found
+
+
+def _kept_for_validation(photos: dict[str, Path], options: ScenesOptions) -> frozenset[str]:
+    """Which photographs; depends on their names and the seed alone."""
+    if not 0 <= options.val_fraction < 1:
+        raise UserError(f"--val_fraction {options.val_fraction} is not a share between 0 and 1")
+    wanted = round(len(photos) * options.val_fraction)
+    if options.val_fraction > 0 and len(photos) > 1:
+        wanted = max(1, wanted)
+
+    def drawn(name: str) -> bytes:
+        return hashlib.sha256(f"{options.seed} {name}".encode()).digest()
+
+    return frozenset(sorted(photos, key=drawn)[:wanted])
+
+
+def _scene(
+    label: str, name: str, names: list[str], photos: dict[str, Path], options: ScenesOptions
+) -> Scene:
+    """A scene over one photograph, with patches of up to two others of its split."""
+    rng = np.random.default_rng([options.seed, *label.encode()])
+    others = [n for n in names if n != name]
+    count = min(int(rng.integers(0, 3)), len(others))
+    chosen = [others[i] for i in rng.choice(len(others), count, replace=False)] if count else []
+    return Scene(
+        str(photos[name]),
+        tuple(str(photos[n]) for n in chosen),
+        seed=int(rng.integers(1 << 31)),
+        frames=options.length if options.frames is None else options.frames,
+        width=options.width,
+        height=options.height,
+        speed=options.speed * float(rng.uniform(0.3, 1.5)),
+        noise=options.noise * float(rng.uniform(0.0, 2.0)),
+    )
