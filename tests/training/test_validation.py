@@ -34,7 +34,7 @@ def test_the_identity_gains_nothing_and_a_constant_what_arithmetic_says():
     assert validate(Tiny(), variables(0.0), pairs, section).by_clip == {"waves": 0, "ripples": 0}
     gains = validate(Tiny(), variables(0.5), pairs, section)
     for pair in pairs:
-        raw, compressed = pair.raw_luma() / 255, pair.compressed_luma() / 255
+        raw, compressed = (pair.read(side, "luma") / 255 for side in ("raw", "compressed"))
         deltas = [psnr(c + 0.05, r) - psnr(c, r) for c, r in zip(compressed, raw, strict=True)]
         assert gains.by_clip[pair.name] == pytest.approx(np.mean(deltas), abs=1e-3)
 
@@ -43,12 +43,12 @@ def test_the_first_frames_alone_where_asked_for():
     seen = []
 
     class Spy(type(open_pairs()[0])):
-        def raw_luma(self, start=0, count=None):
-            seen.append(start)
-            return super().raw_luma(start, count)
+        def read(self, side, color, start=0, count=None):
+            seen.append((side, start))
+            return super().read(side, color, start, count)
 
     validate(Tiny(), variables(0.1), [Spy("waves", 1)], Evaluation(frames=2))
-    assert seen == [0, 1]
+    assert {start for side, start in seen if side == "raw"} == {0, 1}
 
 
 def test_the_score_weighs_mean_and_worst():
@@ -85,7 +85,7 @@ def test_where_smaller_is_better_the_gain_is_what_it_falls_by():
     gains = validate(Tiny(), variables(0.5), pairs, Evaluation(), judge)
     assert gains.key == "gain_mad"
     for pair in pairs:
-        raw, compressed = pair.raw_luma() / 255, pair.compressed_luma() / 255
+        raw, compressed = (pair.read(side, "luma") / 255 for side in ("raw", "compressed"))
         before, after = np.abs(compressed - raw).mean(), np.abs(compressed + 0.05 - raw).mean()
         assert gains.by_clip[pair.name] == pytest.approx(before - after, abs=1e-5)
     assert gains.worst < 0 and gains.score < 0  # brightening harms, and is never the best

@@ -1,4 +1,4 @@
-"""``python -m vqe_jax.data DATASET --data_dir ... --source ... --qp 37``: builds a data set."""
+"""``python -m vqe_jax.data DATASET --data-dir ... --source ... --qp 37``: builds a data set."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 from vqe_jax.data.sources import SOURCES, find_source
 from vqe_jax.data.sources.base import Source
 from vqe_jax.errors import UserError, run_cli
+from vqe_jax.flags import Parser
 
 __all__: list[str] = []
 
 
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
-    flag, text = f"--{field.name}", field.metadata["help"]
+    flag, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
     if kind is bool:
         # What is off can only be put on; what is on has its --no-....
@@ -40,7 +41,7 @@ def _shown(value: Any) -> str:
 
 
 def _parser(own: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m vqe_jax.data",
         description="Builds a data set of compressed and raw clips.",
         epilog="a source of your own: python -m vqe_jax.data my_module:MySource ...",
@@ -53,14 +54,13 @@ def _parser(own: str | None) -> argparse.ArgumentParser:
             name,
             help=about.split("\n")[0],
             description=about,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_options(command, source)
     return parser
 
 
 def _add_options(command: argparse.ArgumentParser, source: Source) -> None:
-    command.add_argument("--data_dir", default="data", help="folder of all data sets")
+    command.add_argument("--data-dir", default="data", help="folder of all data sets")
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
     command.add_argument(
         "--planes",

@@ -38,7 +38,7 @@ def data_config(section: dict[str, Any], overrides: dict[str, Any], where: str) 
 class Feed:
     """The batches of a stage, on the devices.
 
-    Batch n is a function of (seed, n, host) alone; the iterator's own state is kept beside a
+    The global batch n is a function of (seed, n) alone; the iterator's own state is kept beside a
     checkpoint and put back on resume.
     """
 
@@ -85,7 +85,7 @@ class Feed:
             if "qp" in batch:
                 self._check_qp(batch["qp"])
             names = [str(n) for n in np.ravel(batch.get("name", []))]
-            arrays = {k: v for k, v in batch.items() if np.asarray(v).dtype.kind in "fiu"}
+            arrays = {k: v for k, v in batch.items() if np.asarray(v).dtype.kind in "bfiu"}
             self._ahead = {k: self._place(v) for k, v in arrays.items()}, names
 
     def _place(self, array: np.ndarray) -> jax.Array:

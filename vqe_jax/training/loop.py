@@ -19,6 +19,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from vqe_jax.data.augment import random_symmetries
 from vqe_jax.errors import UserError
 from vqe_jax.training import inits, kinds, starts, step, validation
 from vqe_jax.training.checkpoints import Checkpoints, Progress
@@ -163,7 +164,7 @@ class Session:
         if progress.hosts != jax.process_count():
             self.writer.say(
                 f"the run had {progress.hosts} processes and now has {jax.process_count()}: "
-                "its batches differ from here on"
+                "its batches stay the same, sums over them are rounded otherwise"
             )
         changed = changes(progress.config, self.plan)
         if changed:
@@ -204,11 +205,12 @@ class StageRun:
         self.network = starts.build_network(plan, self.stage)
         first = plan.first_step(index)
         self.last = first + self.stage.steps
-        place = step.make_place(plan.devices, first_step=first, seed=plan.seed)
+        data = data_config(plan.data, self.stage.data, "config.data")
+        augment = functools.partial(random_symmetries, allowed=data.symmetries)
+        place = step.make_place(plan.devices, first_step=first, seed=plan.seed, augment=augment)
         self.step = kinds.get(self.stage.kind)(self.stage, self.network, place)
         self.feed = Feed(
-            data_config(plan.data, self.stage.data, "config.data"),
-            seed=plan.seed, start=first, sharding=place.split,
+            data, seed=plan.seed, start=first, sharding=place.split,
             check_qp=self.network.check_qp,
         )  # fmt: skip
         self.judge = validation.find_judge(plan.eval.protocol, self.network) if plan.eval else None
