@@ -266,7 +266,7 @@ def test_two_builds_do_not_meet(videos: Path, tmp_path: Path) -> None:
 def test_a_bit_rate_needs_a_frame_rate(tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip_96x80_6.yuv", make_frames(6, 0))
     options = {"source": str(video), "recipe": "two_pass", "kbps": 50, "split": "test"}
-    with pytest.raises(UserError, match="--frame_rate"):
+    with pytest.raises(UserError, match="--frame-rate"):
         build("clips", tmp_path, **options, **QUIET)
     (built,) = build("clips", tmp_path, frame_rate="25", **options, **QUIET)
     (pair,) = built.pairs["test"]

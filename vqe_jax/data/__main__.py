@@ -14,10 +14,10 @@ from vqe_jax.data.sources.base import Source
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
 
-__all__: list[str] = []
+__all__ = ["main", "parser"]
 
 
-def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], kind: Any) -> None:
+def _add_option(parser: Parser, field: dataclasses.Field[Any], kind: Any) -> None:
     flag, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     shown = "" if field.default in (None, (), False) else f" (default: {_shown(field.default)})"
     if kind is bool:
@@ -40,26 +40,27 @@ def _shown(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _parser(own: str | None) -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m vqe_jax.data",
+def parser(own: str | None = None) -> Parser:
+    """All data sets with their options.
+
+    Args:
+      own: ``"module:Class"`` of a further source.
+    """
+    made = Parser(
+        prog="vqe-data",
         description="Builds a data set of compressed and raw clips.",
-        epilog="a source of your own: python -m vqe_jax.data my_module:MySource ...",
+        epilog="a source of your own: vqe-data my_module:MySource ...",
     )
-    commands = parser.add_subparsers(dest="dataset", metavar="DATASET", required=True)
+    commands = made.add_subparsers(dest="dataset", metavar="DATASET", required=True)
     for name in (*SOURCES.names(), *([own] if own else [])):
         source = find_source(name)
         about = source.description
-        command = commands.add_parser(
-            name,
-            help=about.split("\n")[0],
-            description=about,
-        )
+        command = commands.add_parser(name, help=about.split("\n")[0], description=about)
         _add_options(command, source)
-    return parser
+    return made
 
 
-def _add_options(command: argparse.ArgumentParser, source: Source) -> None:
+def _add_options(command: Parser, source: Source) -> None:
     command.add_argument("--data-dir", default="data", help="folder of all data sets")
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
     command.add_argument(
@@ -81,7 +82,7 @@ def _add_options(command: argparse.ArgumentParser, source: Source) -> None:
 def main() -> None:
     """Parses the command line, builds, and prints what was built."""
     own = next((word for word in sys.argv[1:2] if ":" in word), None)
-    options = vars(_parser(own).parse_args())
+    options = vars(parser(own).parse_args())
     from vqe_jax.data.build import build, print_summary
 
     if options["workers"] is not None and options["workers"] < 1:

@@ -89,7 +89,7 @@ class Recipe:
         if self.encoder.needs_rate and info.frame_rate is None:
             raise UserError(
                 f"{frames.path.name} does not say its frame rate, which a bit rate needs; give it: "
-                "--frame_rate 25"
+                "--frame-rate 25"
             )
         path = target.with_name(target.name + self.encoder.suffix)
         self.encoder.encode(self, frames, path, info)
@@ -122,7 +122,7 @@ class Encoder:
         """Why it cannot be used on this machine; empty where it can."""
         if self.library == "libkvazaar":
             there = importlib.util.find_spec("imageio_ffmpeg") is not None
-            return "" if there else "kvazaar comes with pip install 'vqe-jax[vmaf]'"
+            return "" if there else "it comes with imageio-ffmpeg: pip install 'vqe-jax[vmaf]'"
         return "" if _has(self.library) else f"PyAV's FFmpeg has no {self.library}"
 
 

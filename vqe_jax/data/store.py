@@ -137,7 +137,7 @@ class Store:
         index = self.index(config_name)
         if index is not None:
             return index
-        command = f"python -m vqe_jax.data {self.dataset} --data_dir {self.root}"
+        command = f"python -m vqe_jax.data {self.dataset} --data-dir {self.root}"
         old = [p.parent.name for p in (self.folder / config_name).glob("*/dataset_info.json")]
         if old:
             raise UserError(

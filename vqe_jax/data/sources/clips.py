@@ -43,7 +43,7 @@ class Clips(Source):
     be as good as they come: what the encoder of the camera did to them, a network cannot learn to
     undo. The folder may hold ``train`` and ``val`` (and ``test``) folders; else one clip in ten,
     chosen by name and seed, is kept for validation. ``--augment 3`` adds three variants of every
-    training clip, changed before they are encoded. ``--compressed_source`` takes streams that exist
+    training clip, changed before they are encoded. ``--compressed-source`` takes streams that exist
     already instead of encoding.
     """
 
@@ -100,7 +100,7 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
 def _by_chance(clips: dict[str, Path], options: ClipsOptions) -> dict[str, dict[str, Path]]:
     """Keeps a share for validation; which clips, depends on their names and the seed alone."""
     if not 0 <= options.val_fraction < 1:
-        raise UserError(f"--val_fraction {options.val_fraction} is not a share between 0 and 1")
+        raise UserError(f"--val-fraction {options.val_fraction} is not a share between 0 and 1")
     wanted = round(len(clips) * options.val_fraction)
     if options.val_fraction > 0 and len(clips) > 1:
         wanted = max(1, wanted)
@@ -120,10 +120,10 @@ def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> 
     if options.augment:
         raise UserError("--augment changes clips before they are encoded; not with given streams")
     if len(options.qp) != 1:
-        raise UserError("--compressed_source takes one --qp, that of the streams")
+        raise UserError("--compressed-source takes one --qp, that of the streams")
     folder = Path(str(options.compressed_source))
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; expected streams in it (--compressed_source)")
+        raise UserError(f"{folder}: no such folder; expected streams in it (--compressed-source)")
     jobs, missing = [], []
     for name, split, origin in clips:
         stream = find_stream(folder, name, options.stem)
@@ -135,7 +135,7 @@ def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> 
         listed = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise UserError(
             f"{folder} has no stream of {len(missing)} clips ({listed}); add them, or leave the "
-            "clips out with --skip_missing"
+            "clips out with --skip-missing"
         )
     config_name = options.name or options.stem or folder.name
     return Plan(config_name, f"{options.source} with the streams of {folder}", tuple(jobs))

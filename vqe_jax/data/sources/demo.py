@@ -63,7 +63,7 @@ class Demo(Source):
         if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
             raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
         if min(options.clips, options.val_clips, options.length) < 1:
-            raise UserError("--clips, --val_clips and --length must be at least 1")
+            raise UserError("--clips, --val-clips and --length must be at least 1")
         scenes = [
             *_scenes("train", TRAIN_PHOTOS, options.clips, options),
             *_scenes("val", VAL_PHOTOS, options.val_clips, options),

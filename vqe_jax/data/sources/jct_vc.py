@@ -33,7 +33,7 @@ class JctVc(Source):
 
     Expected is a folder with the ``.yuv`` files under the names of JCT-VC
     (``Kimono1_1920x1080_24``) or of MFQE 2.0 (``Kimono_1920x1080_240``), in any folders below. They
-    are encoded at the QPs asked for, or paired with existing streams (``--compressed_source``, with
+    are encoded at the QPs asked for, or paired with existing streams (``--compressed-source``, with
     ``QP37`` and so on in it where there are several QPs). The class of a pair follows from its name
     (:func:`vqe_jax.data.sources.sequences.find_sequence`).
     """

@@ -48,7 +48,7 @@ class Ldv(Source):
     by side in one folder: ``training_raw``, ``training_fixed-QP``, ``training_fixed-rate``, the
     same with ``validation``, and the test sets ``test_raw_1``, ``test_fixed-QP_release``,
     ``test_raw_2``, ``test_fixed-rate_release``. 200 videos train, 20 validate; each track has a
-    test set of 10. With ``--split_190_10`` the 10 training videos 001, 021, ..., 181 validate
+    test set of 10. With ``--split-190-10`` the 10 training videos 001, 021, ..., 181 validate
     instead, as ASTF has it, and the 20 are the split ``official_val``. ``--encode`` makes the
     streams by our own recipes.
     """

@@ -52,7 +52,7 @@ class Scenes(Source):
         if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
             raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
         if min(options.per_photo, options.length) < 1:
-            raise UserError("--per_photo and --length must be at least 1")
+            raise UserError("--per-photo and --length must be at least 1")
         photos = keep(_photographs(options.source), options.include, options.exclude)
         kept = _kept_for_validation(photos, options)
         scenes = []
@@ -86,7 +86,7 @@ def _photographs(folder: str | None) -> dict[str, Path]:
 def _kept_for_validation(photos: dict[str, Path], options: ScenesOptions) -> frozenset[str]:
     """Which photographs; depends on their names and the seed alone."""
     if not 0 <= options.val_fraction < 1:
-        raise UserError(f"--val_fraction {options.val_fraction} is not a share between 0 and 1")
+        raise UserError(f"--val-fraction {options.val_fraction} is not a share between 0 and 1")
     wanted = round(len(photos) * options.val_fraction)
     if options.val_fraction > 0 and len(photos) > 1:
         wanted = max(1, wanted)
