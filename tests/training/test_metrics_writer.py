@@ -15,7 +15,8 @@ def records(folder):
 
 def test_a_line_a_record_and_one_for_people(tmp_path):
     output = io.StringIO()
-    with MetricsWriter(tmp_path, first_step=0, total_steps=1000, output=output) as writer:
+    with MetricsWriter(tmp_path, total_steps=1000, output=output) as writer:
+        writer.begin(0)
         writer.train(100, "main", {"loss": 0.5, "learning_rate": 1e-4, "steps_per_second": 2.0})
         record = {
             "delta_psnr_mean": 0.25,
@@ -36,7 +37,8 @@ def test_a_line_a_record_and_one_for_people(tmp_path):
 def test_a_validation_by_another_metric_has_its_name_and_no_decibels(tmp_path):
     output = io.StringIO()
     record = {"gain_lpips_mean": 0.25, "gain_lpips_worst": 0.125, "worst_clip": "x"}
-    with MetricsWriter(tmp_path, first_step=0, total_steps=10, output=output) as writer:
+    with MetricsWriter(tmp_path, total_steps=10, output=output) as writer:
+        writer.begin(0)
         writer.validation(5, "main", record, key="gain_lpips")
     assert "gain LPIPS mean +0.2500, worst +0.1250 (x)" in output.getvalue()
     assert records(tmp_path)[0]["gain_lpips_mean"] == 0.25
@@ -44,40 +46,42 @@ def test_a_validation_by_another_metric_has_its_name_and_no_decibels(tmp_path):
 
 def test_steps_that_are_done_again_are_not_told_twice(tmp_path):
     for first in (0, 20):
-        with MetricsWriter(tmp_path, first_step=first, total_steps=40) as writer:
+        with MetricsWriter(tmp_path, total_steps=40) as writer:
+            writer.begin(first)
             for step in (10, 20, 30):
                 if step > first:
                     writer.train(step, "main", {"loss": float(step)})
         with (tmp_path / "metrics.jsonl").open("a") as file:
             file.write('{"step": 3')  # as a kill leaves it
-    with MetricsWriter(tmp_path, first_step=30, total_steps=40):
-        pass
+    with MetricsWriter(tmp_path, total_steps=40) as writer:
+        writer.begin(30)
     assert [r["step"] for r in records(tmp_path)] == [10, 20, 30]
 
 
 def test_what_json_cannot_say_is_null(tmp_path):
-    with MetricsWriter(tmp_path, first_step=0, total_steps=1) as writer:
+    with MetricsWriter(tmp_path, total_steps=1) as writer:
+        writer.begin(0)
         writer.train(1, "main", {"loss": float("nan")})
     assert records(tmp_path)[0]["loss"] is None
 
 
 def test_a_silent_writer_leaves_nothing(tmp_path):
     output = io.StringIO()
-    with MetricsWriter(
-        tmp_path, first_step=0, total_steps=1, silent=True, output=output
-    ) as writer:  # fmt: skip
+    with MetricsWriter(tmp_path, total_steps=1, silent=True, output=output) as writer:
+        writer.begin(0)
         writer.train(1, "main", {"loss": 1.0})
     assert output.getvalue() == "" and not list(tmp_path.iterdir())
 
 
 def test_tensorboard_where_it_is_installed(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
-    with MetricsWriter(tmp_path, first_step=0, total_steps=1, tensorboard=True) as writer:
+    with MetricsWriter(tmp_path, total_steps=1, tensorboard=True) as writer:
+        writer.begin(0)
         writer.train(1, "main", {"loss": 1.0})
     assert any(p.stat().st_size > 0 for p in (tmp_path / "tensorboard").iterdir())
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(UserError, match="pip install"):
-        MetricsWriter(tmp_path, first_step=0, total_steps=1, tensorboard=True)
+        MetricsWriter(tmp_path, total_steps=1, tensorboard=True)
 
 
 def test_the_meter_averages_and_leaves_out_what_was_skipped(monkeypatch):

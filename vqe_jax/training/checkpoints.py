@@ -1,18 +1,22 @@
-"""Checkpoints that are whole or do not count.
+"""Checkpoints that are whole or do not count, and are never lost.
 
-Orbax writes the arrays; it notices a file that is cut short, but neither a step that was never
-finished nor a flipped byte. So each step gets a manifest of our own, written last: path, shape,
-dtype and checksum of every array, and the run's progress. What has no manifest, or does not match
-it, is no checkpoint: resuming walks back to the newest that is.
+Orbax writes the arrays of a step into ``STEP/``. They are read back and compared before a manifest
+(:mod:`vqe_jax.training.manifest`) makes the step count, and older steps go only after that.
+Reading changes nothing. A step that cannot be read is renamed, never removed: resuming walks back
+to the newest that can, and if there are steps and none can be read, the run stops and says so.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
+import errno
+import itertools
+import logging
 import os
+import re
 import shutil
-import zlib
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,74 +25,132 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from vqe_jax.errors import UserError
+from vqe_jax.errors import EnvironmentFailure, UserError, in_words
+from vqe_jax.files import replacing, sweep, sync_folder
 from vqe_jax.models.shapes import tree_paths
-from vqe_jax.training.processes import barrier, is_primary
+from vqe_jax.training.manifest import Damaged, Manifest, check_files, crc, describe, file_digests
+from vqe_jax.training.processes import from_primary, is_primary
+from vqe_jax.training.progress import Progress
 
 __all__ = ["Checkpoints", "Progress"]
 
+Arrays = dict[str, np.ndarray]
 
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands, beside its arrays.
-
-    Attributes:
-      step: number of the next step.
-      stage: index of the stage whose state this is.
-      data: the data iterator's state.
-      best_score: of the stage's best validation; None before the first.
-      best_step: when it was.
-      hosts: processes that shared the data.
-      config: the run's config.
-    """
-
-    step: int
-    stage: int
-    data: str
-    best_score: float | None = None
-    best_step: int = 0
-    hosts: int = 1
-    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+_UNFINISHED = ".orbax-checkpoint-tmp"
+_UNFINISHED_NAME = re.compile(r"\d+\.orbax-checkpoint-tmp.*")
+_ITEM = "default"
+_SUFFIXES = ("", ".manifest.json")
+# Other steps would fail in the same way: nothing is known about this one.
+_NOT_THE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_LASTING = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
+_PATIENCE = (0.1, 0.5, 1.5)  # seconds between tries of a read, which a network may disturb
 
 
-def _crc(array: np.ndarray) -> int:
-    return zlib.crc32(array.tobytes())
+def _not_from_orbax(record: logging.LogRecord) -> bool:
+    return f"{os.sep}orbax{os.sep}" not in record.pathname
 
 
-def _describe(array: Any) -> list[Any]:
-    return [list(array.shape), str(array.dtype)]
+def _orbax() -> ocp.Checkpointer:
+    # It logs tracebacks of the errors that it also raises, and those are said in a line here.
+    logging.getLogger("absl").addFilter(_not_from_orbax)
+    # One process reads and writes, and waits for no other.
+    alone = {jax.process_index()}
+    options = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(), active_processes=alone, barrier_sync_key_prefix="alone"
+    )
+    if jax.process_count() == 1:
+        options = ocp.options.MultiprocessingOptions()
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=options)
+    return ocp.Checkpointer(handler, multiprocessing_options=options)
+
+
+class _Saving(threading.Thread):
+    """A step being written and read back; a daemon, so that a stuck disk holds up no exit."""
+
+    def __init__(self, folder: Path, arrays: Arrays, progress: Progress) -> None:
+        super().__init__(name=f"checkpoint {progress.step}", daemon=True)
+        self.folder, self.arrays, self.progress = folder, arrays, progress
+        self.manifest: Manifest | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.manifest = self._write()
+        except BaseException as err:
+            self.error = err
+
+    def _write(self) -> Manifest:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        with _orbax() as orbax:
+            orbax.save(self.folder / _ITEM, args=ocp.args.StandardSave(self.arrays))
+        for path in self.folder.rglob("*"):
+            descriptor = os.open(path, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+        described = {k: [*describe(v), crc(v)] for k, v in self.arrays.items()}
+        manifest = Manifest(self.progress, described, file_digests(self.folder))
+        manifest.check_arrays(_restore(self.folder, manifest))
+        return manifest
+
+
+def _restore(folder: Path, manifest: Manifest) -> Arrays:
+    with _orbax() as orbax:
+        restored = orbax.restore(
+            folder / _ITEM, args=ocp.args.StandardRestore(manifest.templates())
+        )
+    return {k: np.asarray(v) for k, v in restored.items()}
 
 
 class Checkpoints:
-    """The checkpoints of one run, in ``<workdir>/checkpoints``."""
+    """The checkpoints of one run, in ``<workdir>/checkpoints``; the first process alone touches it.
+
+    Links, and folders and files that are no steps of ours, are left alone.
+    """
 
     def __init__(
         self, folder: str | os.PathLike[str], *, keep: int = 2, say: Callable[[str], None] = print
     ) -> None:
-        """Opens the folder and clears away what an interrupted save left.
+        """Looks what is there; changes nothing.
 
         Args:
-          folder: made if it does not exist.
-          keep: how many steps stay.
-          say: told, in a line, about every checkpoint that does not count.
+          folder: made by the first save.
+          keep: how many steps stay, at least 1.
+          say: told, in a line, about every step that does not count.
         """
         self._folder = Path(folder).absolute()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._keep, self._say = keep, say
-        self._unsigned: tuple[int, dict[str, Any]] | None = None
-        self._primary = is_primary()
-        if self._primary:
-            self._discard_unfinished()
-        barrier("checkpoints opened")
-        # Kept in memory: while one process removes files, another must not count them.
-        self._signed = sorted(int(p.name.split(".")[0]) for p in self._manifests())
-        barrier("checkpoints listed")
-        options = ocp.CheckpointManagerOptions(create=False, enable_async_checkpointing=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._keep, self._say = max(keep, 1), say
+        self._saving: _Saving | None = None
+        self._begun = False
+        self._unreadable: dict[int, str] = {}
+        self._newest: Manifest | None = None
+        self._signed = from_primary(self._list)
 
     def steps(self) -> list[int]:
         """Steps with a manifest, oldest first; they may still turn out damaged."""
         return list(self._signed)
+
+    def newest(self) -> tuple[Progress, Arrays] | None:
+        """The newest step that can be read; None where there is no checkpoint at all.
+
+        Raises:
+          UserError: there are checkpoints and none can be read.
+        """
+        found, self._newest, self._unreadable = from_primary(self._find_newest)
+        return found
+
+    def begin(self) -> None:
+        """Clears the way for saving: sets aside what cannot be read, removes unfinished saves."""
+        if not self._begun:
+            self._begun = True
+            if is_primary():
+                self._clear()
+            gone = self._unreadable
+            self._signed = [step for step in self._signed if step not in gone]
 
     def save(self, state: Any, progress: Progress) -> None:
         """Begins to save; returns as soon as the state has been copied.
@@ -96,56 +158,57 @@ class Checkpoints:
         Args:
           state: a pytree of arrays, the same on every device.
           progress: where the run stands.
+
+        Raises:
+          EnvironmentFailure: the save before this one failed.
         """
+        self.begin()
         self.sign()
-        # A copy: the next step reuses the state's buffers while this is being written.
+        # Copies: the next step reuses the state's buffers while this is being written.
         arrays = {k: np.array(v, copy=True) for k, v in tree_paths(state, separator=".").items()}
-        manifest = {
-            "progress": dataclasses.asdict(progress),
-            "arrays": {k: [*_describe(v), _crc(v)] for k, v in arrays.items()},
-        }
-        if progress.step in self._manager.all_steps():
-            self._remove(progress.step)
-        self._manager.save(progress.step, args=ocp.args.StandardSave(arrays))
-        self._unsigned = progress.step, manifest
+        progress = Progress(**vars(progress))
+        folder = self._folder / f"{progress.step}{_UNFINISHED}"
+        self._saving = _Saving(folder, arrays, progress)
+        if is_primary():
+            self._saving.start()
 
     def sign(self, *, wait: bool = True) -> None:
-        """Finishes a save that is under way: writes its manifest, then drops the oldest steps.
+        """Makes a save that is under way count, then drops the oldest steps.
 
         Args:
           wait: for the arrays to be on disk; False returns at once if they are not.
+
+        Raises:
+          EnvironmentFailure: it failed; the steps before it are all there.
         """
-        if self._unsigned is None:
-            return
+        saving = self._saving
         # Processes do not finish writing at the same step, and all of them must sign together.
-        if not wait and (jax.process_count() > 1 or self._manager.is_saving_in_progress()):
+        if saving is None or (not wait and (jax.process_count() > 1 or saving.is_alive())):
             return
-        self._manager.wait_until_finished()
-        step, manifest = self._unsigned
-        self._unsigned = None
-        if self._primary:
-            part = self._folder / f"{step}.manifest.json.part"
-            part.write_text(json.dumps(manifest))
-            with part.open() as file:
-                os.fsync(file.fileno())
-            os.replace(part, self._manifest_path(step))
-        barrier(f"checkpoint {step}")
-        self._signed.append(step)
-        for old in self.steps()[: -self._keep]:
-            self._remove(old)
+        self._saving = None
+        self._newest = from_primary(lambda: self._finish(saving))
+        step = saving.progress.step
+        self._signed = [*(s for s in self._signed if s != step), step]
+        for old in self._signed[: -self._keep]:
+            self._signed.remove(old)
+            if is_primary():
+                self._drop(old)
 
-    def newest(self) -> tuple[Progress, dict[str, np.ndarray]] | None:
-        """The newest whole checkpoint, or None; damaged ones on the way are removed."""
-        for step in reversed(self.steps()):
-            try:
-                return self._read(step)
-            except (ValueError, OSError, KeyError) as err:
-                reason = str(err).split("\n")[0][:120]
-                self._say(f"checkpoint {step} is damaged ({reason}); going back to an older one")
-                self._remove(step)
-        return None
+    def note(self, progress: Progress) -> None:
+        """Writes progress made without a step (a validation) beside the newest step, if it is that.
 
-    def fill(self, template: Any, arrays: dict[str, np.ndarray]) -> Any:
+        Args:
+          progress: where the run stands.
+        """
+        if self._newest is None or self._newest.progress.step != progress.step:
+            return
+        self._newest = Manifest(
+            Progress(**vars(progress)), self._newest.arrays, self._newest.files
+        )  # fmt: skip
+        if is_primary():
+            self._write_manifest(self._newest)
+
+    def fill(self, template: Any, arrays: Arrays) -> Any:
         """Puts checkpointed arrays into a state of the same structure.
 
         Args:
@@ -158,13 +221,15 @@ class Checkpoints:
         expected = tree_paths(template, separator=".")
         for name in sorted(expected.keys() ^ arrays.keys()):
             side = "lacks" if name in expected else "has an unexpected"
-            raise UserError(f"checkpoint in {self._folder} {side} array {name!r}; it was written "
-                            "by another config, use another --workdir")  # fmt: skip
+            raise UserError(
+                f"checkpoint in {self._folder} {side} array {name!r}; it was written by another "
+                "config, use another --workdir"
+            )
         for name, leaf in expected.items():
-            if _describe(leaf) != _describe(arrays[name]):
+            if describe(leaf) != describe(arrays[name]):
                 raise UserError(
-                    f"checkpoint in {self._folder}: {name} is {_describe(arrays[name])}, the "
-                    f"config makes {_describe(leaf)}; use another --workdir"
+                    f"checkpoint in {self._folder}: {name} is {describe(arrays[name])}, the "
+                    f"config makes {describe(leaf)}; use another --workdir"
                 )
         leaves = [jax.device_put(arrays[k], v.sharding) for k, v in expected.items()]
         return jax.tree.unflatten(jax.tree.structure(template), leaves)
@@ -172,46 +237,147 @@ class Checkpoints:
     def close(self) -> None:
         """Finishes what is under way."""
         self.sign()
-        self._manager.close()
 
-    def _manifests(self) -> list[Path]:
-        return list(self._folder.glob("*.manifest.json"))
+    # What follows runs in the first process alone.
 
     def _manifest_path(self, step: int) -> Path:
         return self._folder / f"{step}.manifest.json"
 
-    def _read(self, step: int) -> tuple[Progress, dict[str, np.ndarray]]:
-        manifest = json.loads(self._manifest_path(step).read_text())
-        described = manifest["arrays"]
-        abstract = {k: np.empty(s, _dtype(d)) for k, (s, d, _) in described.items()}
-        arrays = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        arrays = {k: np.asarray(v) for k, v in arrays.items()}
-        for name, (_, _, crc) in described.items():
-            if _crc(arrays[name]) != crc:
-                raise ValueError(f"{name} does not match its checksum")
-        return Progress(**manifest["progress"]), arrays
+    def _list(self) -> list[int]:
+        if not self._folder.is_dir():
+            return []
+        names = (re.fullmatch(r"(\d+)\.manifest\.json", p.name) for p in self._folder.iterdir())
+        return sorted(int(m[1]) for m in names if m)
 
-    def _remove(self, step: int) -> None:
-        # The manifest first: a step without one does not count.
-        self._signed = [s for s in self._signed if s != step]
-        if self._primary:
-            self._manifest_path(step).unlink(missing_ok=True)
-        if step in self._manager.all_steps():
-            self._manager.delete(step)
+    def _unsigned(self) -> list[int]:
+        """Steps whose manifest is gone."""
+        if not self._folder.is_dir():
+            return []
+        steps = [p for p in self._folder.iterdir() if re.fullmatch(r"\d+", p.name)]
+        ours = [p for p in steps if not p.is_symlink() and (p / _ITEM).is_dir()]
+        return sorted(int(p.name) for p in ours if int(p.name) not in self._signed)
 
-    def _discard_unfinished(self) -> None:
-        signed = {p.name.split(".")[0] for p in self._manifests()}
+    def _find_newest(
+        self,
+    ) -> tuple[tuple[Progress, Arrays] | None, Manifest | None, dict[int, str]]:
+        unreadable = dict.fromkeys(self._unsigned(), "its manifest is missing")
+        for step in reversed(self._signed):
+            try:
+                manifest, arrays = self._read_patiently(step)
+            except EnvironmentFailure:
+                raise
+            except Exception as err:
+                unreadable[step] = in_words(err)
+                continue
+            for other, why in sorted(unreadable.items()):
+                self._say(
+                    f"checkpoint {other} cannot be read ({why}); it is kept as "
+                    f"{self._name_aside(other)}, and the run goes on from step {step}"
+                )
+            return (Progress(**vars(manifest.progress)), arrays), manifest, unreadable
+        if unreadable:
+            found = "; ".join(f"{s}: {why}" for s, why in sorted(unreadable.items()))
+            raise UserError(
+                f"{self._folder} holds {len(unreadable)} checkpoints and none can be read "
+                f"({found}); nothing was changed: mend them, or move them away to begin anew"
+            )
+        return None, None, {}
+
+    def _read_patiently(self, step: int) -> tuple[Manifest, Arrays]:
+        for pause in _PATIENCE:
+            try:
+                return self._read(step)
+            except OSError as err:
+                if err.errno in _NOT_THE_FILES:
+                    where = self._manifest_path(step)
+                    raise EnvironmentFailure(f"{where}: {in_words(err)}") from err
+                if err.errno in _LASTING:
+                    raise
+                time.sleep(pause)
+        return self._read(step)
+
+    def _read(self, step: int) -> tuple[Manifest, Arrays]:
+        manifest = Manifest.read(self._manifest_path(step), step)
+        folder = self._step_folder(step)
+        if not folder.is_dir():
+            raise Damaged("its folder is missing")
+        check_files(folder, manifest.files)
+        arrays = _restore(folder, manifest)
+        manifest.check_arrays(arrays)
+        return manifest, arrays
+
+    def _step_folder(self, step: int) -> Path:
+        """Where a step's arrays are: a kill between manifest and rename leaves the other name."""
+        folder = self._folder / str(step)
+        unfinished = self._folder / f"{step}{_UNFINISHED}"
+        return unfinished if unfinished.is_dir() and not folder.is_dir() else folder
+
+    def _clear(self) -> None:
+        if not self._folder.is_dir():
+            return
+        for step in self._unreadable:
+            self._set_aside(step, self._step_folder(step))
+        for step in self._signed:
+            folder = self._step_folder(step)
+            if folder.name != str(step) and step not in self._unreadable:
+                folder.rename(self._folder / str(step))
         for path in self._folder.iterdir():
-            if path.is_dir() and path.name not in signed:
-                if path.name.isdigit():
-                    self._say(f"checkpoint {path.name} was not finished; removed")
-                shutil.rmtree(path)
-            elif path.name.endswith(".part"):
-                path.unlink()
-        for step in signed:
-            if not (self._folder / step).is_dir():
-                self._manifest_path(int(step)).unlink()
+            if _UNFINISHED_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+        sweep(self._folder)
 
+    def _name_aside(self, step: int) -> str:
+        """A name for a step that does not count, which nothing has yet."""
+        for number in itertools.count(1):
+            name = f"{step}.damaged" + (f"-{number}" if number > 1 else "")
+            if not any(os.path.lexists(self._folder / f"{name}{s}") for s in _SUFFIXES):
+                return name
+        raise AssertionError
 
-def _dtype(name: str) -> Any:
-    return jax.numpy.dtype(name)
+    def _set_aside(self, step: int, folder: Path) -> str:
+        """Renames a step and its manifest; returns the step's new name."""
+        name = self._name_aside(step)
+        for source, suffix in zip((folder, self._manifest_path(step)), _SUFFIXES, strict=True):
+            if os.path.lexists(source):
+                source.rename(self._folder / f"{name}{suffix}")
+        return name
+
+    def _finish(self, saving: _Saving) -> Manifest:
+        saving.join()
+        step = saving.progress.step
+        try:
+            if saving.error is not None:
+                raise saving.error
+            assert saving.manifest is not None
+            there = (self._folder / str(step), self._manifest_path(step))
+            if any(os.path.lexists(path) for path in there):
+                aside = self._set_aside(step, there[0])
+                self._say(f"checkpoint {step} is saved anew; the former one is kept as {aside}")
+            self._write_manifest(saving.manifest)
+            saving.folder.rename(self._folder / str(step))
+            sync_folder(self._folder)
+        except Exception as err:
+            if not os.path.lexists(self._folder / str(step)):
+                self._manifest_path(step).unlink(missing_ok=True)
+            shutil.rmtree(saving.folder, ignore_errors=True)
+            kept = f"; kept: {', '.join(map(str, self._signed))}" if self._signed else ""
+            raise EnvironmentFailure(
+                f"checkpoint {step} cannot be saved in {self._folder} ({in_words(err)}){kept}"
+            ) from err
+        return saving.manifest
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        with replacing(self._manifest_path(manifest.progress.step)) as part:
+            part.write_text(manifest.to_json())
+
+    def _drop(self, step: int) -> None:
+        """Removes an old step; what cannot be removed now is removed by the next start."""
+        folder = self._folder / str(step)
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        doomed = self._folder / f"{step}{_UNFINISHED}"
+        with contextlib.suppress(OSError):
+            shutil.rmtree(doomed, ignore_errors=True)
+            folder.rename(doomed)
+            self._manifest_path(step).unlink(missing_ok=True)
+            shutil.rmtree(doomed, ignore_errors=True)

@@ -12,9 +12,12 @@ import jax
 
 __all__ = ["Interrupts"]
 
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+_NUMBERS = [n for n in (signal.SIGTERM, signal.SIGINT, _HANGUP) if n is not None]
+
 
 class Interrupts:
-    """Listens for SIGTERM and SIGINT while a run goes on.
+    """Listens for SIGTERM, SIGINT and SIGHUP (the terminal is gone) while a run goes on.
 
     The handler only sets a flag: saving inside a handler has torn checkpoints elsewhere. With
     several processes all of them learn of a SIGTERM to any one and stop at the same step.
@@ -26,9 +29,11 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _NUMBERS:
                 if jax.process_count() > 1 and number == signal.SIGTERM:
                     continue  # the runtime's own handler tells the other processes
+                if number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue  # nohup: the run shall outlive its terminal
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -40,6 +45,11 @@ class Interrupts:
     def exit_code(self) -> int:
         """128 plus the signal, as shells have it."""
         return 128 + (self._signal or signal.SIGTERM)
+
+    @property
+    def flagged(self) -> bool:
+        """Whether this process was signaled; unlike :meth:`asked`, no agreement between several."""
+        return self._signal is not None
 
     def asked(self, step: int) -> bool:
         """Whether the run should save and stop before this step."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import jax
+import pickle
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-__all__ = ["barrier", "is_primary"]
+import jax
+import numpy as np
+
+__all__ = ["barrier", "from_primary", "is_primary"]
+
+T = TypeVar("T")
 
 
 def is_primary() -> bool:
@@ -22,3 +29,36 @@ def barrier(name: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(f"vqe_jax {name}")
+
+
+def from_primary(make: Callable[[], T]) -> T:
+    """What the first process makes, in all of them; its error, too, is raised in all of them.
+
+    So that only one process touches a run's files, and that all agree on what was found there.
+
+    Args:
+      make: called in the first process only; every process must come here.
+    """
+    if jax.process_count() == 1:
+        return make()
+    result: tuple[Any, Exception | None] = (None, None)
+    if is_primary():
+        try:
+            result = make(), None
+        except Exception as err:
+            result = None, err
+    value, error = _broadcast(result)
+    if error is not None:
+        raise error
+    return value
+
+
+def _broadcast(value: Any) -> Any:
+    from jax.experimental import multihost_utils
+
+    # Bytes of this run's own first process, so that unpickling them is as safe as its code.
+    blob = np.frombuffer(pickle.dumps(value), np.uint8) if is_primary() else np.empty(0, np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(blob.size)))
+    if not is_primary():
+        blob = np.zeros(size, np.uint8)
+    return pickle.loads(np.asarray(multihost_utils.broadcast_one_to_all(blob)).tobytes())

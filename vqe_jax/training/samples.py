@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vqe_jax.files import replacing
 from vqe_jax.video import Frame, PixelFormat
 from vqe_jax.video.png import encode_png
 
@@ -30,7 +30,5 @@ def write_sample(path: Path, picture: Float[np.ndarray, "h w c"]) -> None:
     codes = np.round(np.asarray(picture) * 255).astype(np.uint8)
     kind = "gray" if codes.shape[-1] == 1 else "rgb"
     planes = tuple(np.ascontiguousarray(codes[..., c]) for c in range(codes.shape[-1]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(encode_png(Frame(planes, PixelFormat(8, kind))))
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(encode_png(Frame(planes, PixelFormat(8, kind))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,9 @@ def validate(
     clips: Sequence[Pair],
     section: Evaluation,
     judge: Protocol | None = None,
-) -> Gains:
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Gains | None:
     """Enhances the clips and measures what was gained.
 
     Args:
@@ -145,9 +147,11 @@ def validate(
       clips: from :func:`open_clips`.
       section: the config's ``eval``.
       judge: of :func:`find_judge`; None finds it anew.
+      stop: asked at every frame; True ends it.
 
     Returns:
-      The gain of each clip; clips of one name at several QPs are told apart by ``@qp``.
+      The gain of each clip; clips of one name at several QPs are told apart by ``@qp``. None where
+      it was stopped.
     """
     channels = getattr(network, "channels", 1)
     judge = judge or find_judge(section.protocol, network)
@@ -159,10 +163,11 @@ def validate(
         enhanced = enhance_frames((network, variables), compressed, qp=pair.qp, guard=None)
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
-        deltas = [
-            sign * float(judge(after, truth) - judge(source, truth))
-            for after, source, truth in zip(enhanced, before, raw, strict=True)
-        ]
+        deltas = []
+        for after, source, truth in zip(enhanced, before, raw, strict=True):
+            if stop():
+                return None
+            deltas.append(sign * float(judge(after, truth) - judge(source, truth)))
         name = pair.name if pair.name not in gains else f"{pair.name}@{pair.qp}"
         gains[name] = float(np.mean(deltas))
     return Gains(gains, section.worst_weight, judge.quantity)
