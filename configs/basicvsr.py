@@ -23,25 +23,12 @@ from vqe_jax.recipes.common import variants
 
 _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 
-# By width. In few steps the residual is all there is to learn, so it starts from nothing.
+# In few steps the residual is all there is to learn, so it starts from nothing.
+_QUICK = {"flow_levels": 4, "flow_widths": (8, 16, 8), "zero_output": True}
 FIELDS: dict[str, dict[str, Any]] = {
     "full": {"features": 64, "blocks": 30},
-    "narrow": {
-        "features": 16,
-        "blocks": 3,
-        "flow_levels": 4,
-        "flow_widths": (8, 16, 8),
-        "zero_output": True,
-        "weight_init": "high_pass",
-        "remat": False,
-    },
-    "small": {
-        "features": 8,
-        "blocks": 2,
-        "flow_levels": 4,
-        "flow_widths": (8, 16, 8),
-        "zero_output": True,
-    },
+    "narrow": {"features": 16, "blocks": 3, "weight_init": "high_pass", "remat": False, **_QUICK},
+    "small": {"features": 8, "blocks": 2, **_QUICK},
 }
 
 
@@ -66,7 +53,7 @@ def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
     return common.stage(name, steps, 2e-4 if width == "full" else 1e-3, **{
         "schedule": common.cosine(1e-7),
         "optimizer": common.adam(0.9, 0.99),
-        "losses": (("charbonnier", 1.0, {"eps": 1e-12}),),
+        "losses": (common.charbonnier(1e-12),),
         **changes,
     })  # fmt: skip
 
@@ -88,8 +75,7 @@ def crops(width: str, **changes: Any) -> dict[str, Any]:
     """Crops in RGB: of LDV's track 1, or of the demo clips."""
     if width != "full":
         return common.demo(frames=5, batch=2, color="rgb", **changes)
-    place = {"dataset": "ldv", "config_name": "track1"}
-    return {**place, "color": "rgb", "frames": 15, "crop": 64, "batch": 8, **changes}
+    return common.ldv(**{"frames": 15, "crop": 64, "batch": 8, **changes})
 
 
 def rhythm(width: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from vqe_jax.training.variants import variants
 
-__all__ = ["QP", "Width", "adam", "cosine", "demo", "fast_stage", "halved", "mfqe_v2", "narrow",
-           "run", "small", "stage", "variants"]  # fmt: skip
+__all__ = ["QP", "Width", "adam", "charbonnier", "cosine", "demo", "fast_stage", "halved", "ldv",
+           "mfqe_v2", "narrow", "run", "small", "stage", "variants"]  # fmt: skip
 
 Config = dict[str, Any]
 QP = Literal[22, 27, 32, 37, 42]
@@ -32,6 +32,11 @@ def halved(*fractions: float) -> Config:
 def adam(*betas: float, **changes: Any) -> Config:
     """Adam with its betas; a gradient is clipped with ``clip_norm=1.0``."""
     return {"name": "adam", "betas": betas, **changes}
+
+
+def charbonnier(eps: float = 1e-6, weight: float = 1.0, **options: Any) -> tuple[Any, ...]:
+    """The loss that most papers train with, ``sqrt(x^2 + eps)``."""
+    return ("charbonnier", weight, {"eps": eps, **options})
 
 
 def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
@@ -56,6 +61,11 @@ def mfqe_v2(qp: int | tuple[int, ...] = 37, **changes: Any) -> Config:
     return {"dataset": "mfqe_v2", "config_name": name, **changes}
 
 
+def ldv(track: str = "track1", **changes: Any) -> Config:
+    """Crops in RGB from the LDV data set of NTIRE 2021."""
+    return {"dataset": "ldv", "config_name": track, "color": "rgb", **changes}
+
+
 def demo(frames: int, **changes: Any) -> Config:
     """Small crops of the demo clips, which come with scikit-image."""
     place = {"dataset": "demo", "config_name": "qp37"}
@@ -69,29 +79,23 @@ def run(model: str, fields: Config, *stages: Config, data: Config, **changes: An
       model: the network's name.
       fields: its fields.
       *stages: in order, see :func:`stage`.
-      data: see :func:`mfqe_v2`.
+      data: see :func:`mfqe_v2`, :func:`ldv`.
       **changes: further fields of :class:`vqe_jax.training.stages.Run`.
     """
-    return {
-        "model": model,
-        "model_kwargs": fields,
-        "data": data,
-        "stages": stages,
-        "eval": {"split": "test", "every": 5_000},
-        "checkpoint": {"every": 1_000},
-        **changes,
-    }
+    own = {"eval": {"split": "test", "every": 5_000}, "checkpoint": {"every": 1_000}}
+    base = {"model": model, "model_kwargs": fields, "data": data, "stages": stages}
+    return {**base, **own, **changes}
 
 
-def small(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:
-    """A narrow network on the demo data, minutes on two cores; validated three times."""
+def small(model: str, fields: Config, *stages: Config, frames: int = 3, **changes: Any) -> Config:
+    """A narrow network on demo clips, minutes on two cores; by default in one fast stage."""
+    stages = stages or (fast_stage(model, 1_500),)
     every = max(stages[0]["steps"] // 3, 1)
     own = {"eval": {"split": "val", "every": every, "frames": 12}, "checkpoint": {"every": every}}
-    return run(model, fields, *stages, data=data, **{**own, **changes})
+    return run(model, fields, *stages, **{"data": demo(frames), **own, **changes})
 
 
 def narrow(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:
     """A narrow network on the reader's own folder (data set ``clips``), an hour on one core."""
-    data = {**data, "dataset": "clips"}
     own = {"eval": {"split": "val", "every": 2_500, "frames": 24}}
-    return run(model, fields, *stages, data=data, **{**own, **changes})
+    return run(model, fields, *stages, data={**data, "dataset": "clips"}, **{**own, **changes})

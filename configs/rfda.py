@@ -48,7 +48,11 @@ _NETS: dict[str, dict[str, Any]] = {
 
 def _windows(steps: int, learning_rate: float = 1e-4, **changes: Any) -> dict[str, Any]:
     """Single frames out of whole windows, without recursion."""
-    own = {"losses": stdf.CHARBONNIER, "schedule": common.halved(0.6, 0.9), "model_kwargs": _ALONE}
+    own = {
+        "losses": stdf.LOSSES,
+        "schedule": common.halved(0.6, 0.9),
+        "model_kwargs": _ALONE,
+    }
     return common.stage("windows", steps, learning_rate, **{**own, **changes})
 
 
@@ -56,7 +60,7 @@ def _clips(steps: int, **changes: Any) -> dict[str, Any]:
     """The whole network through time, the loss summed over the frames of a clip."""
     return common.stage("clips", steps, **{
         "schedule": common.halved(0.8, 0.9),
-        "losses": (("charbonnier", 1.0, {"eps": 1e-6, "reduction": "frame_sum"}),),
+        "losses": (common.charbonnier(reduction="frame_sum"),),
         "data": {"frames": 15, "crop": 96, "batch": 16},
         **changes,
     })  # fmt: skip
@@ -76,7 +80,7 @@ def _small() -> dict[str, Any]:
     }
     second = _after_windows(300, data={"frames": 7, "crop": 48, "batch": 2}, **changes)
     stages = (_windows(1_500, **changes), second)
-    return common.small("rfda", stdf.SMALL, *stages, data=common.demo(frames=3))
+    return common.small("rfda", stdf.SMALL, *stages)
 
 
 def _narrow(qp: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from vqe_jax.recipes.common import QP, Width, variants
 SMALL = {"radius": 1, "features": 8, "depth": 2, "fused_features": 16,
          "qe_features": 12, "qe_depth": 5}  # fmt: skip
 NARROW = {"features": 16, "fused_features": 32, "qe_features": 24, "weight_init": "high_pass"}
-CHARBONNIER = (("charbonnier", 1.0, {"eps": 1e-6}),)
+LOSSES = (common.charbonnier(),)
 _NETS: dict[str, dict[str, Any]] = {
     "r1": {"radius": 1},
     "r3": {},
@@ -41,7 +41,7 @@ def get_config(
     data = common.mfqe_v2(qp, crop=128, batch=32, color="rgb" if rgb else "luma")
     if width == "small":
         cosine = common.cosine(1e-5, warmup=100)
-        few = common.stage("windows", 1_500, 1e-3, losses=CHARBONNIER, schedule=cosine, ema=0.99)
+        few = common.stage("windows", 1_500, 1e-3, losses=LOSSES, schedule=cosine, ema=0.99)
         demo = common.demo(frames=3, color=data["color"])
         return common.small("stdf", {**SMALL, **color}, few, data=demo)
     if width == "narrow":
@@ -50,5 +50,5 @@ def get_config(
         return common.narrow("stdf", {**NARROW, **color}, few, data=data)
     fields = {**_NETS[net], **color}
     data["frames"] = 2 * fields.get("radius", 3) + 1
-    only = common.stage("windows", 300_000, losses=CHARBONNIER)
+    only = common.stage("windows", 300_000, losses=LOSSES)
     return common.run("stdf", fields, only, data=data)

@@ -108,7 +108,7 @@ def get_config(
     if width == "small":
         few = common.fast_stage("demo", 1_500, schedule=common.cosine(2e-5, warmup=100))
         judged = {"split": "val", "every": 500}
-        return common.small("vig", fields, few, data=common.demo(frames=5), eval=judged)
+        return common.small("vig", fields, few, frames=5, eval=judged)
     if width == "packaged":
         data = common.mfqe_v2(qp, crop=64)
         own: dict[str, Any] = {
