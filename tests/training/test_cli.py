@@ -88,6 +88,13 @@ def test_a_run_without_a_work_directory_is_named_after_its_recipe(recipe, folder
     assert cli.read_command([f"--config={recipe}"])[1] == Path(folder)
 
 
+def test_help_is_of_the_command_or_of_a_recipe(capsys):
+    assert cli.main(["--help"]) == 0
+    assert "--workdir" in capsys.readouterr().out
+    assert cli.main(["--config=stdf:qp32", "--help"]) == 0
+    assert "narrow       a narrow STDF-R3" in capsys.readouterr().out
+
+
 def test_the_command_itself(config):
     root = Path(__file__).parents[2]
     done = subprocess.run(

@@ -61,6 +61,16 @@ def test_mistakes_are_one_line(file, variant, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_recipe_that_ignores_a_keyword_is_found_out():
+    @variants
+    def get_config(width: Literal["full", "narrow", "small"] = "full"):
+        return {"width": 8 if width == "small" else 32}
+
+    assert get_config("small").width == 8 and get_config("full").width == 32
+    with pytest.raises(UserError, match="width=narrow changes nothing; leave it out"):
+        get_config("narrow")
+
+
 def test_a_choice_may_be_left_open():
     @variants
     def get_config(mask: Literal[8, 4] | None = None):

@@ -4,7 +4,7 @@
   vqe-train --config vig:demo --config.stages[0].steps=100
 
 A recipe is a file or the name of one of the package's own. The same command resumes a run that was
-stopped; for one that exists, --workdir is enough. Variants are listed at the top of each recipe.
+stopped; for one that exists, --workdir is enough. ``--config RECIPE --help`` tells its variants.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _OVERRIDE = re.compile(r"--config\.([^=]+)(?:=(.*))?$", re.DOTALL)
 
 def _parser() -> Parser:
     own = ", ".join(recipes.names())
-    made = Parser(prog="vqe-train", description=__doc__)
+    made = Parser(prog="vqe-train", description=__doc__, add_help=False)
+    made.add_argument("-h", "--help", action="store_true", help="show this, or about --config")
     made.add_argument("--config", metavar="RECIPE[:variant]", help=f"a file, or one of {own}")
     made.add_argument("--workdir", help="of the run (default: runs/RECIPE_VARIANT); resumed if it "
                       "exists")  # fmt: skip
@@ -85,7 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
       UserError: any mistake.
     """
-    run, workdir, given = read_command(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if {"-h", "--help"} & set(argv):
+        config = _parser().parse_args([a for a in argv if not _OVERRIDE.match(a)]).config
+        print(recipes.about(config) if config else _parser().format_help())
+        return 0
+    run, workdir, given = read_command(argv)
     if given.distributed:
         import jax
 

@@ -6,6 +6,7 @@ such. The package's own recipes are the files of ``configs/``, found by name whe
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import traceback
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from vqe_jax.errors import UserError, near_misses
 from vqe_jax.training.overrides import override
 from vqe_jax.training.stages import Run, parse
 
-__all__ = ["load", "names"]
+__all__ = ["about", "load", "names"]
 
 _FOLDER = Path(__file__).parents[1] / "recipes"
 
@@ -24,6 +25,16 @@ _FOLDER = Path(__file__).parents[1] / "recipes"
 def names() -> list[str]:
     """The package's own recipes."""
     return sorted(f.stem for f in _FOLDER.glob("*.py") if f.stem not in ("__init__", "common"))
+
+
+def about(recipe: str) -> str:
+    """What a recipe's file says of itself: the paper, how to train it, its variants.
+
+    Args:
+      recipe: see :func:`load`.
+    """
+    text = _find(recipe.partition(":")[0]).read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(text)) or "the recipe says nothing of itself"
 
 
 def load(recipe: str, overrides: Sequence[tuple[str, str]] = ()) -> Run:

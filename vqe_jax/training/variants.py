@@ -112,13 +112,14 @@ def _assignment(recipe: Recipe, part: str, file: str) -> tuple[str, Any]:
 
 
 def _refuse_idle(recipe: Recipe, chosen: Mapping[str, Any], config: Any, file: str) -> None:
-    """A word that changes nothing beside the others is a mistake, not a wish granted."""
+    """A word that changes nothing is a mistake of the caller or of the recipe."""
     parameters = inspect.signature(recipe).parameters
     for key, value in chosen.items():
         others = {name: other for name, other in chosen.items() if name != key}
-        if others and value != parameters[key].default and recipe(**others) == config:
-            beside = ", ".join(f"{name}={other}" for name, other in others.items())
-            raise UserError(f"{file}: {key}={value} changes nothing beside {beside}; leave it out")
+        if value != parameters[key].default and recipe(**others) == config:
+            beside = " beside " if others else ""
+            beside += ", ".join(f"{name}={other}" for name, other in others.items())
+            raise UserError(f"{file}: {key}={value} changes nothing{beside}; leave it out")
 
 
 def _source(file: str, variant: str) -> str:
