@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vqe_jax.data import DataConfig, Pair, batches, open_pairs
-from vqe_jax.data.pair import PairInfo
+from vqe_jax.data.pair import PairInfo, SideInfo
 from vqe_jax.data.pipeline import BatchSource, to_float
 from vqe_jax.data.store import Store
 from vqe_jax.errors import UserError
@@ -98,6 +98,38 @@ def test_duplicates_are_left_out_where_asked() -> None:
 def _found(pair: Numbered, start: int, clip: np.ndarray) -> bool:
     windows = np.lib.stride_tricks.sliding_window_view(pair.clip("raw", "luma"), clip.shape)
     return bool((windows[start] == clip).all(axis=(-3, -2, -1)).any())
+
+
+class _AroundPeaks:
+    """Two frames for each: the last peak, and itself."""
+
+    def indices(self, side: SideInfo, length: int) -> np.ndarray:
+        peaks = np.flatnonzero(side.peak)
+        frames = np.arange(length)
+        last = [max(peaks[peaks <= t], default=t) for t in frames]
+        return np.stack([last, frames], axis=-1)
+
+
+def test_a_network_may_choose_the_frames_it_looks_at() -> None:
+    pair = Numbered("a", 9, 8, 8, frame_qps=(30, 38, 38, 38, 31, 38, 38, 38, 31))
+    config = DataConfig(frames=7, crop=8, batch=64, raw_windows=True)
+    batch = BatchSource([pair], config, seed=0, references=_AroundPeaks())[0]
+    assert batch["compressed"].shape == (64, 2, 8, 8, 1) and batch["raw"].shape[1] == 1
+    assert batch["raw_windows"].shape == (64, 1, 2, 8, 8, 1)
+    assert batch["frame_qp"].shape == (64, 2) and batch["peak"][:, 0].all()
+    raw = pair.clip("raw", "luma")
+    seen = set()
+    for i in range(64):
+        (target,) = [t for t in range(9) if np.array_equal(_codes(batch["raw"][i, 0]), raw[t])]
+        peak = target // 4 * 4
+        np.testing.assert_array_equal(_codes(batch["raw_windows"][i, 0]), raw[[peak, target]])
+        np.testing.assert_array_equal(_codes(batch["compressed"][i]) - 1, raw[[peak, target]])
+        seen.add(target)
+    assert seen == set(range(9))
+
+
+def _codes(pictures: np.ndarray) -> np.ndarray:
+    return np.rint(pictures[..., 0] * 255).astype(np.uint8)
 
 
 def test_all_places_occur() -> None:

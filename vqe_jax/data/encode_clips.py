@@ -44,6 +44,7 @@ _LOSSLESS = {"qp": "0", "preset": "superfast"}
 _BITSTREAM_SUFFIXES = {".bin": ".hevc", ".h265": ".hevc", ".265": ".hevc", ".264": ".h264"}
 _NOT_CODED = ("rawvideo", "png")
 _DECODED = "compressed.lossless.h264"
+_FAMILIES = {"libdav1d": "av1", "libaom-av1": "av1"}  # decoders that are named otherwise
 _UNKNOWN_QP = -1
 
 
@@ -311,6 +312,7 @@ def _stream_facts(stream: Path, count: int, *, decoded_only: bool) -> dict[str, 
         return {"codec": "", "qp": -1, "frame_types": "?" * count, "frame_qps": unknown}
     with open_reader(stream) as reader:
         codec = reader.info.codec
+    codec = _FAMILIES.get(codec, codec)
     if codec not in ("hevc", "h264"):
         types = "".join(t or "?" for t in frame_types(stream)[:count])
         return {"codec": codec, "qp": -1, "frame_types": types, "frame_qps": unknown}

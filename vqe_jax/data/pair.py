@@ -127,14 +127,16 @@ def video_info(facts: dict[str, Any]) -> VideoInfo:
 
 @dataclasses.dataclass(frozen=True)
 class SideInfo:
-    """What the stream of one clip says about its frames.
+    """What the stream of one clip says about it.
 
     Attributes:
+      qp: nominal, of the whole clip; -1 where unknown.
       frame_qp: QP of each frame; -1 where unknown.
       frame_type: 0 for I, 1 for P, 2 for B; -1 where unknown.
       peak: True for frames of peak quality (:func:`vqe_jax.video.peak_frames`).
     """
 
+    qp: int
     frame_qp: Int[np.ndarray, " t"]
     frame_type: Int[np.ndarray, " t"]
     peak: Bool[np.ndarray, " t"]
@@ -201,6 +203,7 @@ class Pair:
     def side_info(self) -> SideInfo:
         """What the compressed stream says about each frame."""
         return SideInfo(
+            qp=self.qp,
             frame_qp=np.array(self.frame_qps, np.int32),
             frame_type=np.array([_TYPES.find(letter) for letter in self.frame_types], np.int32),
             peak=np.array(peak_frames(self.frame_qps, self.frame_types)),

@@ -8,25 +8,27 @@ nothing is copied twice, so that one core feeds a device. Crops are handed over 
 clips; mirrors and turns happen on the device (:mod:`vqe_jax.data.augment`).
 
 Beside the pictures a batch has what the streams say: ``qp`` of each clip, ``frame_qp``,
-``frame_type`` and ``peak`` of each frame.
+``frame_type`` and ``peak`` of each frame. A network that chooses the frames it looks at is given
+examples of one target frame and the frames chosen for it, by the same rule and from the same side
+information as when a file is enhanced.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pair import Pair, SideInfo, open_pairs
 from vqe_jax.errors import UserError
 from vqe_jax.symmetry import MIRRORS, SYMMETRIES, TURNS
 
-__all__ = ["BatchSource", "DataConfig", "batches", "to_float"]
+__all__ = ["BatchSource", "DataConfig", "References", "batches", "to_float"]
 
 _UNENDING = 1 << 40
 _WHITE = np.float32(255)
@@ -49,6 +51,8 @@ class DataConfig:
       rotations: turn by multiples of 90 degrees at random, on the device; needs square crops.
       reverse: play backwards at random. Off: compressed clips have a direction in time.
       drop_duplicates: leave out frames whose raw picture equals that of the frame before.
+      raw_windows: add the ground truth of all frames that are looked at, where a network chooses
+        them.
       skip_short: leave out clips that are too short or too small for a crop; otherwise an error.
       threads: that read ahead.
       ahead: batches that wait ready.
@@ -69,6 +73,7 @@ class DataConfig:
     rotations: bool = True
     reverse: bool = False
     drop_duplicates: bool = False
+    raw_windows: bool = False
     skip_short: bool = False
     threads: int = 1
     ahead: int = 4
@@ -113,6 +118,14 @@ def to_float(clips: UInt8[np.ndarray, ...]) -> Float[np.ndarray, ...]:
     return np.divide(clips, _WHITE)
 
 
+@runtime_checkable
+class References(Protocol):
+    """The rule by which a network chooses the frames it looks at."""
+
+    def indices(self, side: SideInfo, length: int) -> Int[np.ndarray, "t k"]:
+        """The frames of the window of every frame of a clip."""
+
+
 class BatchSource:
     """Makes the batch of any step; what grain reads from.
 
@@ -124,22 +137,35 @@ class BatchSource:
       seed: of everything that is drawn.
       host: which of ``hosts`` this is.
       hosts: that share a step's batch equally.
+      references: chooses the frames of an example: one target, and a window for it, out of the
+        whole clip. None: ``config.frames`` that follow each other.
 
     Raises:
       UserError: the batch cannot be shared equally, a clip is too short or too small.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], config: DataConfig, *, seed: int, host: int = 0, hosts: int = 1
+        self,
+        pairs: Sequence[Pair],
+        config: DataConfig,
+        *,
+        seed: int,
+        host: int = 0,
+        hosts: int = 1,
+        references: References | None = None,
     ) -> None:
         if config.batch % hosts:
             raise UserError(f"a batch of {config.batch} cannot be shared equally by {hosts} hosts")
         if not 0 <= host < hosts:
             raise UserError(f"host {host} is not one of {hosts}")
+        if references is not None:
+            if config.reverse:
+                raise UserError("reverse=True and frames chosen by the network exclude each other")
+            config = dataclasses.replace(config, frames=1)
         self._config = config
         self._seed = seed
         self._rows = slice(host * config.batch // hosts, (host + 1) * config.batch // hosts)
-        self._clips = _usable(pairs, config)
+        self._clips = _usable(pairs, config, references)
         places = np.cumsum([_places(c, config) for c in self._clips], dtype=np.float64)
         self._share = places / places[-1]
 
@@ -156,57 +182,90 @@ class BatchSource:
           ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``;
           ``frame_qp`` and ``frame_type``, int32 ``[b, t]``, and ``peak``, bool ``[b, t]``, as of
           :class:`vqe_jax.data.pair.SideInfo`; ``name`` of the pairs, str ``[b]``, for messages.
+          With ``references``: ``compressed`` and what is known of its frames has the k frames of
+          the window, ``raw`` the target alone, ``raw_windows`` ``[b, 1, k, h, w, c]`` (where the
+          config asks for it) the ground truth of the window.
         """
         config, size = self._config, self._config.batch
         rng = np.random.default_rng([self._seed, step])
         chosen = np.searchsorted(self._share, rng.random(size), side="right")[self._rows]
         backwards = (rng.integers(0, 2, size).astype(bool) & config.reverse)[self._rows]
         places = rng.random((size, 3))[self._rows]
-        channels = 3 if config.color == "rgb" else 1
-        shape = (len(chosen), config.frames, *config.crop_size, channels)
-        result = {which: np.empty(shape, np.float32) for which in ("compressed", "raw")}
-        clips = [self._clips[c] for c in chosen]
-        sides = []
-        for i, clip in enumerate(clips):
-            frames, *window = self._place(clip, places[i], bool(backwards[i]))
-            for which, batch in result.items():
-                codes = clip.pair.clip(which, config.color)[(frames, *window)]
-                np.divide(codes if channels == 3 else codes[..., None], _WHITE, out=batch[i])
-            sides.append((clip.side, frames))
+        crops = [
+            _place(self._clips[c], config, place, bool(back))
+            for c, place, back in zip(chosen, places, backwards, strict=True)
+        ]
+        result = {
+            "compressed": self._pictures(crops, "compressed", "window"),
+            "raw": self._pictures(crops, "raw", "target"),
+        }
+        if config.raw_windows:
+            result["raw_windows"] = self._pictures(crops, "raw", "window")[:, None]
+        clips = [crop.clip for crop in crops]
         result["qp"] = np.array([c.pair.qp for c in clips], np.int32)
         result["name"] = np.array([c.pair.name for c in clips])
         for name in ("frame_qp", "frame_type", "peak"):
-            result[name] = np.stack([getattr(side, name)[frames] for side, frames in sides])
+            result[name] = np.stack([getattr(c.clip.side, name)[c.window] for c in crops])
         return result
 
-    def _place(self, clip: _Clip, place: np.ndarray, backwards: bool) -> tuple[Any, slice, slice]:
-        """Which frames, rows and columns a crop has, from three numbers in [0, 1)."""
-        spans = (self._config.frames, *self._config.crop_size)
-        sizes = (len(clip.frames), *clip.pair.size)
-        starts = [int(u * (n - s + 1)) for u, n, s in zip(place, sizes, spans, strict=True)]
-        _, rows, columns = (slice(a, a + s) for a, s in zip(starts, spans, strict=True))
-        frames = clip.frames[starts[0] : starts[0] + spans[0]]
-        if backwards:
-            frames = frames[::-1]
-        return _as_slice(frames), rows, columns
+    def _pictures(self, crops: Sequence[_Crop], side: str, which: str) -> np.ndarray:
+        """The crops of one side; ``which`` of their frames, the target or its window."""
+        color = self._config.color
+        frames = len(getattr(crops[0], which))
+        shape = (len(crops), frames, *self._config.crop_size, 3 if color == "rgb" else 1)
+        batch = np.empty(shape, np.float32)
+        for out, crop in zip(batch, crops, strict=True):
+            at = (_as_slice(getattr(crop, which)), crop.rows, crop.columns)
+            codes = crop.clip.pair.clip(side, color)[at]
+            np.divide(codes if color == "rgb" else codes[..., None], _WHITE, out=out)
+        return batch
 
 
 @dataclasses.dataclass(frozen=True)
 class _Clip:
-    """A pair, the numbers of the frames of it that are used, and what its stream says."""
+    """A pair, the numbers of the frames of it that are used, and what its stream says.
+
+    The frames that are looked at for each of those stand in ``windows``, where they are chosen.
+    """
 
     pair: Pair
     frames: np.ndarray
     side: SideInfo
+    windows: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Crop:
+    """Where an example lies: the target's frames, those that are looked at, rows and columns."""
+
+    clip: _Clip
+    target: np.ndarray
+    window: np.ndarray
+    rows: slice
+    columns: slice
+
+
+def _place(clip: _Clip, config: DataConfig, place: np.ndarray, backwards: bool) -> _Crop:
+    """A crop from three numbers in [0, 1)."""
+    spans = (config.frames, *config.crop_size)
+    sizes = (len(clip.frames), *clip.pair.size)
+    starts = [int(u * (n - s + 1)) for u, n, s in zip(place, sizes, spans, strict=True)]
+    first, top, left = starts
+    target = clip.frames[first : first + config.frames]
+    if backwards:
+        target = target[::-1]
+    window = target if clip.windows is None else clip.windows[first]
+    return _Crop(clip, target, window, slice(top, top + spans[1]), slice(left, left + spans[2]))
 
 
 def _as_slice(frames: np.ndarray) -> Any:
     """Numbers of frames as a slice where they follow each other, which gives a view."""
-    first, last, step = int(frames[0]), int(frames[-1]), 1 if frames[-1] >= frames[0] else -1
-    if abs(last - first) != len(frames) - 1:
+    steps = np.diff(frames)
+    step = int(steps[0]) if len(steps) else 1
+    if abs(step) != 1 or (steps != step).any():
         return frames
-    stop = last + step
-    return slice(first, None if stop < 0 else stop, step)
+    stop = int(frames[-1]) + step
+    return slice(int(frames[0]), None if stop < 0 else stop, step)
 
 
 def _places(clip: _Clip, config: DataConfig) -> int:
@@ -216,12 +275,19 @@ def _places(clip: _Clip, config: DataConfig) -> int:
     return room[0] * room[1] * room[2] if min(room) > 0 else 0
 
 
-def _usable(pairs: Sequence[Pair], config: DataConfig) -> list[_Clip]:
-    every = np.arange
-    clips = [
-        _Clip(p, p.distinct_frames() if config.drop_duplicates else every(len(p)), p.side_info())
-        for p in pairs
-    ]
+def _clip(pair: Pair, config: DataConfig, references: References | None) -> _Clip:
+    frames = pair.distinct_frames() if config.drop_duplicates else np.arange(len(pair))
+    side = pair.side_info()
+    if references is None:
+        return _Clip(pair, frames, side)
+    windows = np.asarray(references.indices(side, len(pair)))
+    return _Clip(pair, frames, side, windows[frames])
+
+
+def _usable(
+    pairs: Sequence[Pair], config: DataConfig, references: References | None
+) -> list[_Clip]:
+    clips = [_clip(pair, config, references) for pair in pairs]
     usable = [c for c in clips if _places(c, config)]
     short = [c.pair for c in clips if not _places(c, config)]
     if short and (not config.skip_short or not usable):
@@ -237,7 +303,13 @@ def _usable(pairs: Sequence[Pair], config: DataConfig) -> list[_Clip]:
 
 
 def batches(
-    config: DataConfig, *, seed: int, host: int = 0, hosts: int = 1, start: int = 0
+    config: DataConfig,
+    *,
+    seed: int,
+    host: int = 0,
+    hosts: int = 1,
+    start: int = 0,
+    references: References | None = None,
 ) -> grain.DatasetIterator[Any]:
     """An unending iterator of training batches.
 
@@ -247,6 +319,7 @@ def batches(
       host: which of ``hosts`` this is.
       hosts: that share a step's batch equally; each gets ``batch / hosts`` examples.
       start: the first step.
+      references: as of :class:`BatchSource`.
 
     Returns:
       A grain iterator of the batches of :class:`BatchSource`; ``get_state()`` and ``set_state()``
@@ -263,7 +336,7 @@ def batches(
         cache_dir=config.cache_dir,
     )
     pairs = with_inputs(pairs, config.inputs_dir)
-    source = BatchSource(pairs, config, seed=seed, host=host, hosts=hosts)
+    source = BatchSource(pairs, config, seed=seed, host=host, hosts=hosts, references=references)
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.ahead)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
     if start:

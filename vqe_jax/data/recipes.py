@@ -182,19 +182,37 @@ def _by_bits(library: str) -> Callable[[Recipe, PlaneFile, Path, VideoInfo], Non
     def encode(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
         pixels = frames.width * frames.height * float(info.frame_rate or 25)
         kbps = max(8, round(recipe.value * pixels / 1e6))
-        with tempfile.TemporaryDirectory(prefix="vqe_jax_two_pass_") as folder:
-            for number in (1, 2):
-                where = Path(folder) / f"first{path.suffix}" if number == 1 else path
-                common = f"pass={number}:stats={folder}/stats"
-                options = {"preset": recipe.preset or "medium", "b": str(1000 * kbps)}
-                if library == "libx264":
-                    options |= {"x264-params": common, "threads": "1"}
-                else:
-                    common += f":bitrate={kbps}:pools=1:frame-threads=1"
-                    options |= {"x265-params": common}
-                _single(library, lambda _, o=options: o)(recipe, frames, where, info)  # type: ignore[misc]
+        for higher in (1, 2, 4, 8, 16):
+            try:
+                _two_passes(library, recipe, frames, path, info, kbps * higher)
+            except UserError as err:
+                # The first pass shows what the second refuses: a rate that cannot be kept.
+                if "bitrate is too low" not in str(err) or higher == 16:
+                    raise
+            else:
+                return
 
     return encode
+
+
+def _two_passes(
+    library: str, recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo, kbps: int
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="vqe_jax_two_pass_") as folder:
+        for number in (1, 2):
+            where = Path(folder) / f"first{path.suffix}" if number == 1 else path
+            options = {"preset": recipe.preset or "medium", "b": str(1000 * kbps)}
+            params = f"pass={number}:stats={folder}/stats"
+            if library == "libx264":
+                options |= {"x264-params": params, "threads": "1"}
+            else:
+                params += f":bitrate={kbps}:pools=1:frame-threads=1"
+                options |= {"x265-params": params}
+            _single(library, functools.partial(_given, options))(recipe, frames, where, info)
+
+
+def _given(options: Options, _: Recipe) -> Options:
+    return options
 
 
 def _svt_av1(recipe: Recipe) -> Options:
