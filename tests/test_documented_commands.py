@@ -1,8 +1,10 @@
 """Every command line in the documents and at the top of the recipes is taken by its parser."""
 
+import importlib
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,16 @@ def test_commands_are_taken(command, monkeypatch):
 
 def test_there_are_commands_to_check():
     assert len(list(_commands())) > 30
+
+
+def test_an_installation_has_the_commands_and_the_recipes():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["scripts"].keys() == SCRIPTS.keys()
+    for target in project["scripts"].values():
+        module, _, function = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+    # One source of truth: setuptools follows the link and puts the files into the wheel.
+    assert (ROOT / "vqe_jax" / "recipes").resolve() == ROOT / "configs"
 
 
 def test_underscores_are_understood_as_hyphens():

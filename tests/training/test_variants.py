@@ -71,6 +71,18 @@ def test_a_recipe_that_ignores_a_keyword_is_found_out():
         get_config("narrow")
 
 
+def test_what_recipes_share_is_not_changed():
+    shared = {"dataset": "mfqe_v2", "config_name": "qp32"}
+
+    @variants
+    def get_config():
+        return {"data": shared, "stages": ({"name": "a", "steps": 100},)}
+
+    config = get_config("clips,smoke")
+    assert (config.data.dataset, config.stages[0]["steps"]) == ("clips", 6)
+    assert shared["dataset"] == "mfqe_v2" and get_config().stages[0]["steps"] == 100
+
+
 def test_a_choice_may_be_left_open():
     @variants
     def get_config(mask: Literal[8, 4] | None = None):

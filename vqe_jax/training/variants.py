@@ -7,11 +7,12 @@ A recipe is a function of keywords with types and defaults; :func:`variants` mak
 (``narrow``), each number of one with its key in front (``qp32``), and each truth by its key
 (``rgb``, or ``no_guidance`` where it is on). What has no word is set by its key
 (``spynet=flow.npz``). Every recipe knows ``clips`` too, which trains it on the reader's own folder,
-and ``smoke``, which cuts it down to a few steps.
+and ``smoke``, which cuts it down to a few steps (of ``small``, where no other width is asked for).
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import typing
@@ -47,7 +48,7 @@ def variants(recipe: Recipe) -> Callable[[str], ConfigDict]:
     @functools.wraps(recipe)
     def get_config(variant: str = "") -> ConfigDict:
         chosen, everywhere = _read(recipe, variant, file)
-        config = recipe(**chosen)
+        config = copy.deepcopy(recipe(**chosen))  # what it is made of may be shared
         _refuse_idle(recipe, chosen, config, file)
         for change in everywhere:
             change(config)
@@ -132,7 +133,7 @@ def _on_clips(config: dict[str, Any]) -> None:
     if isinstance(names, str) and not names.startswith("qp"):
         names = "qp37"
     config["data"] |= {"dataset": "clips", "config_name": names}
-    config["eval"] |= {"split": "val"}
+    config["eval"] = {**(config.get("eval") or {}), "split": "val"}
 
 
 def _shortened(config: dict[str, Any], steps: int = 6) -> None:
@@ -141,7 +142,7 @@ def _shortened(config: dict[str, Any], steps: int = 6) -> None:
         stage["steps"] = min(stage["steps"], steps)
         if "warmup" in stage.get("schedule", {}):
             stage["schedule"] = {**stage["schedule"], "warmup": steps}
-    config["eval"] |= {"every": steps // 3}
+    config["eval"] = {**(config.get("eval") or {}), "every": steps // 3}
     config["checkpoint"] = {"every": steps // 3}
 
 
