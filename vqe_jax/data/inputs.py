@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vqe_jax.data.pair import Pair
-from vqe_jax.data.planes import replacing
 from vqe_jax.errors import UserError
+from vqe_jax.files import replacing
 
 __all__ = ["inputs_path", "with_inputs", "write_inputs"]
 
@@ -47,7 +47,7 @@ def write_inputs(
     """
     path = inputs_path(folder, pair)
     count = 0
-    with replacing(path) as out:
+    with replacing(path) as part, part.open("wb") as out:
         for frame in frames:
             out.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).tobytes())
             count += 1

@@ -10,35 +10,22 @@ metrics.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from vqe_jax.data.yuv420 import YUV420P8, as_yuv420p8
 from vqe_jax.errors import UserError
+from vqe_jax.files import replacing
 from vqe_jax.video import Frame, VideoInfo, open_reader, to_rgb
 
-__all__ = ["PlaneFile", "decoded_frames", "replacing"]
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name only when it is whole; nothing is left of a failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as out:
-            yield out
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+__all__ = ["PlaneFile", "decoded_frames"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +95,7 @@ class PlaneFile:
         shape = (self.frames, self.height, self.width, 3)
         target = self.path.with_suffix(".rgb")
         if not target.exists() or target.stat().st_size != int(np.prod(shape)):
-            with replacing(target) as out:
+            with replacing(target) as part, part.open("wb") as out:
                 for frame in self:
                     rgb = to_rgb(frame, info)
                     out.write(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).data)
@@ -116,7 +103,7 @@ class PlaneFile:
 
     def write(self, frames: Iterable[Frame]) -> None:
         """Makes the file of frames of the right size; it appears when it is whole."""
-        with replacing(self.path) as out:
+        with replacing(self.path) as part, part.open("wb") as out:
             for frame in frames:
                 for plane in frame.planes:
                     out.write(np.ascontiguousarray(plane).data)

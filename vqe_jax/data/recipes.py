@@ -23,6 +23,8 @@ __all__ = ["ENCODERS", "Encoder", "Recipe"]
 
 Options = dict[str, str]
 
+_X264: Options = {"bf": "3", "threads": "1"}  # a bare stream is given no B frames otherwise
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -161,9 +163,9 @@ def _single(
     return encode
 
 
-def _x26x(parameter: str) -> Callable[[Recipe], Options]:
+def _x264(parameter: str) -> Callable[[Recipe], Options]:
     def options(recipe: Recipe) -> Options:
-        return {"preset": recipe.preset or "medium", parameter: str(recipe.value), "threads": "1"}
+        return _X264 | {"preset": recipe.preset or "medium", parameter: str(recipe.value)}
 
     return options
 
@@ -204,7 +206,7 @@ def _two_passes(
             options = {"preset": recipe.preset or "medium", "b": str(1000 * kbps)}
             params = f"pass={number}:stats={folder}/stats"
             if library == "libx264":
-                options |= {"x264-params": params, "threads": "1"}
+                options |= _X264 | {"x264-params": params}
             else:
                 params += f":bitrate={kbps}:pools=1:frame-threads=1"
                 options |= {"x265-params": params}
@@ -258,8 +260,8 @@ ENCODERS: dict[str, Encoder] = {
     "x265_qp": Encoder("hevc", "qp", _QP, ".hevc", _single("libx265", _x265("qp")), "libx265"),
     "x265_crf": Encoder("hevc", "crf", _CRF, ".hevc", _single("libx265", _x265("crf")), "libx265"),
     "x265_bits": Encoder("hevc", "bpkp", (1, 9999), ".hevc", _by_bits("libx265"), "libx265", True),
-    "x264_qp": Encoder("h264", "qp", _QP, ".h264", _single("libx264", _x26x("qp")), "libx264"),
-    "x264_crf": Encoder("h264", "crf", _CRF, ".h264", _single("libx264", _x26x("crf")), "libx264"),
+    "x264_qp": Encoder("h264", "qp", _QP, ".h264", _single("libx264", _x264("qp")), "libx264"),
+    "x264_crf": Encoder("h264", "crf", _CRF, ".h264", _single("libx264", _x264("crf")), "libx264"),
     "x264_bits": Encoder("h264", "bpkp", (1, 9999), ".h264", _by_bits("libx264"), "libx264", True),
     "kvazaar": Encoder("hevc", "qp", _QP, ".hevc", _kvazaar, "libkvazaar"),
     "svt_av1": Encoder("av1", "crf", (1, 63), ".nut", _single("libsvtav1", _svt_av1), "libsvtav1"),

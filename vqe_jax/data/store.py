@@ -10,22 +10,16 @@ and versions it; its ``metadata.json`` is the index that lists the pairs.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from vqe_jax.data.planes import replacing
 from vqe_jax.errors import UserError, near_misses
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from vqe_jax.files import alone, replacing
 
 __all__ = ["VERSION", "Store", "file_sha256"]
 
@@ -53,23 +47,14 @@ class Store:
         self.planes = self.folder / ".planes"
         self._streams, self._facts = self.folder / ".streams", self.folder / ".facts"
 
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Keeps a second build out; the system ends it with the process.
 
         Raises:
           UserError: another process is building.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as lock:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(
-                        f"{self.folder} is being built by another process; wait for it"
-                    ) from None
-            yield
+        return alone(self.folder, f"{self.folder} is being built by another process; wait for it")
 
     def workshop(self, key: str) -> Path:
         """A folder for what is being made under a key."""
@@ -112,8 +97,8 @@ class Store:
 
     def keep_facts(self, key: str, facts: dict[str, Any]) -> None:
         """Writes down what was made under a key; the last thing that is done to it."""
-        with replacing(self._facts / f"{key}.json") as out:
-            out.write(json.dumps(facts).encode())
+        with replacing(self._facts / f"{key}.json") as part:
+            part.write_text(json.dumps(facts))
 
     def version_folder(self, config_name: str) -> Path:
         """Of a configuration, in this version of the form."""

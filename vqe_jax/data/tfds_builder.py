@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,7 +189,13 @@ def write_version(source: Source, store: Store, config_name: str, index: dict[st
     unfinished = store.workshop(f"{config_name}.index")
     for left in (unfinished, folder):
         shutil.rmtree(left, ignore_errors=True)
-    kind(data_dir=str(store.root), config=config).write(unfinished, index)
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.ERROR)  # TFDS warns of every configuration that is not known by its name
+    try:
+        kind(data_dir=str(store.root), config=config).write(unfinished, index)
+    finally:
+        absl.setLevel(level)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished.rename(folder)
 
