@@ -59,7 +59,7 @@ def get_config(
     fields |= {} if maps == "whole" else {"attention_downsample": _SMALLER[maps]}
     letter = ablation[-1]
     fields |= {"attention_depths": _DEPTHS[letter]} if letter in _DEPTHS else {}
-    fields |= {"qp_conditioning": False} if letter in _WITHOUT_QP else {}
+    fields |= {"conditioning": None} if letter in _WITHOUT_QP else {}
     return recipe("pequenet", fields, **_stage(losses, gan, vgg16))
 
 
@@ -104,7 +104,7 @@ def small(model: str, fields: dict[str, Any]) -> dict[str, Any]:
         },
     )
     # Clips of a data set made with variants lie around the QP of its name.
-    fields = {**fields, "qps": (32, 37, 42), "qp_interpolation": True}
+    fields = {**fields, "conditioning": {"qps": (32, 37, 42), "interpolate": True}}
     judged = {"split": "val", "every": 100, "frames": 6, "protocol": "lpips_alex_y"}
     data = common.demo(frames=3, batch=4)
     return common.small(model, fields, stage, data=data, eval=judged, log_every=20)

@@ -15,8 +15,6 @@ def variables_of(network, seed=0):
 class WindowNet(Network):
     """Two convolutions over three clamped neighbours, past 1 and future 1."""
 
-    channels: int = 1
-
     @property
     def context(self):
         return Context(past=1, future=1, multiple=4, receptive_field=2)
@@ -24,11 +22,11 @@ class WindowNet(Network):
     def setup(self):
         self.head, self.tail = Conv(4), Conv(self.channels)
 
-    def forward(self, clip, *, qp, train):
+    def forward(self, clip, *, side, train):
         ends = [clip[:, :1], clip, clip[:, -1:]]
-        return self.forward_inner(jnp.concatenate(ends, axis=1), qp=qp)
+        return self.forward_inner(jnp.concatenate(ends, axis=1), side=side)
 
-    def forward_inner(self, clip, *, qp, train=False):
+    def forward_inner(self, clip, *, side, train=False):
         stacked = jnp.concatenate([clip[:, :-2], clip[:, 1:-1], clip[:, 2:]], axis=-1)
         return clip[:, 1:-1] + self.tail(jnp.tanh(self.head(stacked)))
 
@@ -36,7 +34,6 @@ class WindowNet(Network):
 class StateNet(Network):
     """A convolutional recurrence with one frame of look-ahead; gain > 1 makes it run away."""
 
-    channels: int = 1
     gain: float = 0.5
     field: int | None = 2
 
@@ -49,16 +46,16 @@ class StateNet(Network):
     def setup(self):
         self.head, self.tail = Conv(4), Conv(self.channels)
 
-    def forward(self, clip, *, qp, train):
+    def forward(self, clip, *, side, train):
         state, frames = None, []
         ahead = jnp.concatenate([clip[:, 1:], clip[:, -1:]], axis=1)
         for i in range(clip.shape[1]):
             window = jnp.stack([clip[:, i], ahead[:, i]], axis=1)
-            state, frame = self.advance(state, window, qp=qp)
+            state, frame = self.advance(state, window, side=side)
             frames.append(frame)
         return jnp.stack(frames, axis=1)
 
-    def advance(self, state, window, *, qp):
+    def advance(self, state, window, *, side):
         seen = jnp.concatenate([window[:, 0], window[:, 1]], axis=-1)
         fresh = jnp.tanh(self.head(seen))
         if state is not None:
@@ -68,8 +65,6 @@ class StateNet(Network):
 
 class BothNet(Network):
     """A running mean from each side; sums the two."""
-
-    channels: int = 1
 
     @property
     def context(self):
@@ -82,20 +77,20 @@ class BothNet(Network):
     def setup(self):
         self.head, self.tail = Conv(3), Conv(self.channels)
 
-    def forward(self, clip, *, qp, train):
+    def forward(self, clip, *, side, train):
         count = clip.shape[1]
         index = [[max(i - 1, 0), i, min(i + 1, count - 1)] for i in range(count)]
         windows = [jnp.stack([clip[:, j] for j in around], axis=1) for around in index]
         kept, state, frames = [None] * count, None, []
         for i in reversed(range(count)):
-            state, kept[i] = self.advance_sweep(0, state, windows[i], (), qp=qp)
+            state, kept[i] = self.advance_sweep(0, state, windows[i], (), side=side)
         state = None
         for i in range(count):
-            state, frame = self.advance_sweep(1, state, windows[i], (kept[i],), qp=qp)
+            state, frame = self.advance_sweep(1, state, windows[i], (kept[i],), side=side)
             frames.append(frame)
         return jnp.stack(frames, axis=1)
 
-    def advance_sweep(self, index, state, window, kept, *, qp):
+    def advance_sweep(self, index, state, window, kept, *, side):
         before = 0.0 if state is None else 0.8 * state
         if index == 0:
             state = self.head(window[:, 1] - window[:, 2]) + before

@@ -4,13 +4,12 @@ from tests.inference.networks import StateNet
 from tests.video.clips import drifting, info_of, lossless
 from vqe_jax.errors import UserError
 from vqe_jax.inference.source_qp import choose_qp, measured_qp, mismatch
+from vqe_jax.nn.qp_conditioning import Conditioning
 from vqe_jax.video import encode_hevc, low_delay_p, mean_p_offset, nominal_qp
 
 
 class Conditioned(StateNet):
-    qp_conditioning: bool = True
-    qps: tuple[int, ...] = (22, 27, 32, 37)
-    qp_interpolation: bool = False
+    conditioning: Conditioning | None = Conditioning()
 
 
 @pytest.mark.parametrize("qp", [22, 32, 37, 42])
@@ -36,7 +35,7 @@ def test_who_is_told_what():
     assert choose_qp("auto", 43.0, StateNet()) == 37
     assert choose_qp(30, 43.0, Conditioned()) == 30
     assert choose_qp(None, 40.0, Conditioned()) == 32  # 34 or so, and it knows 32 and 37
-    assert choose_qp("auto", 20.0, Conditioned(qp_interpolation=True)) == 22
+    assert choose_qp("auto", 20.0, Conditioned(conditioning=Conditioning(interpolate=True))) == 22
     with pytest.raises(UserError, match="'high'"):
         choose_qp("high", 43.0, StateNet())
 

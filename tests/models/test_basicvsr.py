@@ -170,7 +170,7 @@ def test_zero_output_starts_as_the_identity():
 
 
 def test_fields_are_checked():
-    for kwargs, message in (({"upscale": 3}, "upscale=3 must be 1, 2 or 4"),
+    for kwargs, message in (({"upscale": 3}, "upscale=3 does not exist; known: 1, 2, 4"),
                             ({"channels": 2}, "channels=2 must be 3")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             variable_shapes("basicvsr", **kwargs)

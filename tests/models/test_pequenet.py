@@ -143,13 +143,13 @@ def test_other_alignments_see_the_neighbours(clip, alignment):
     "options",
     [
         {"attention_depths": ()},
-        {"attention_depths": (4,), "qp_conditioning": False},
+        {"attention_depths": (4,), "conditioning": None},
         {"backbone": "vgg16", "attention_downsample": 2},
     ],
 )
 def test_variants_run_and_convert(clip, options):
     network, variables = _made(**options)
-    qp = None if "qp_conditioning" in options else jnp.array([22, 37])
+    qp = None if "conditioning" in options else jnp.array([22, 37])
     out = jax.eval_shape(lambda v: network.apply(v, clip, qp=qp), variables)
     assert out.shape == clip.shape
     official = weights.to_torch("pequenet", variables, **TINY, **options)
@@ -169,7 +169,7 @@ def test_columns_are_enhanced_on_their_own():
 
 
 def test_an_interpolated_qp_lies_between_its_neighbours(clip):
-    network, variables = _made(qp_interpolation=True)
+    network, variables = _made(conditioning={"interpolate": True})
     low, middle, high = (_run(network, variables, clip, [qp, qp]) for qp in (32, 34, 37))
 
     def apart(a, b):
@@ -207,7 +207,7 @@ def test_a_qp_that_was_not_trained(clip, tiny):
         _run(network, variables, clip, None)
     with pytest.raises(UserError, match="qp is 24"):
         network.check_qp(24)
-    network.clone(qp_conditioning=False).check_qp(24)
+    network.clone(conditioning=None).check_qp(24)
 
 
 def test_missing_vgg_is_said(clip, tiny):

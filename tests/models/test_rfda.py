@@ -190,9 +190,12 @@ def test_the_state_stays_bounded_over_2000_frames():
 @pytest.mark.parametrize(
     "fields,message",
     [
-        ({"recursive_fusion": "lstm"}, "recursive_fusion='lstm'; expected one of rf, conv_lstm"),
-        ({"attention": "dst"}, "attention='dst'; expected"),
-        ({"first_state": "one"}, "first_state='one'; expected"),
+        (
+            {"recursive_fusion": "lstm"},
+            "recursive_fusion='lstm' does not exist; did you",
+        ),
+        ({"attention": "dst"}, "attention='dst' does not exist; did you mean 'dsta'"),
+        ({"first_state": "one"}, "first_state='one' does not exist"),
         ({"reset_every": 0}, "reset_every=0 must be at least 1"),
         ({"qe_features": 6}, "qe_features=6 must be a multiple of 4"),
     ],

@@ -142,7 +142,7 @@ def test_odd_sizes_are_padded_by_replication_and_cropped():
 def test_a_clip_shorter_than_the_window():
     network, variables = _tiny()
     with pytest.raises(
-        UserError, match="2 frames is shorter than the window of STDF with radius=1"
+        UserError, match="2 frames is shorter than the window of STDF; at least 3 frames"
     ):
         network.apply(variables, _clip(2), method="inner")
     assert jax.eval_shape(network.apply, variables, _clip(1)).shape == (1, 1, 8, 12, 1)

@@ -85,10 +85,10 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_other_networks_take_the_qp(name):
     options = SMALL[name]
-    network = models.build(name, qp_conditioning=True, **options)
+    network = models.build(name, conditioning={}, **options)
     with pytest.raises(UserError, match="qp is 30"):
         network.check_qp(30)
-    shapes = variable_shapes(name, qp_conditioning=True, **options)
+    shapes = variable_shapes(name, conditioning={}, **options)
     added = set(shapes) - set(variable_shapes(name, **options))
     assert added == {f"params/qp_scale/conditioning/dense/{leaf}" for leaf in ("kernel", "bias")}
     clip = jnp.zeros((2, 3, 8, 8, 1))
@@ -112,7 +112,7 @@ def _head_results(key):
 
 def _network_results(name, key):
     """What one network, conditioned on the QP, adds to the same clip at three QPs."""
-    network = models.build(name, qp_conditioning=True, qp_interpolation=True, **SMALL[name])
+    network = models.build(name, conditioning={"interpolate": True}, **SMALL[name])
     clip = jnp.repeat(jax.random.uniform(jax.random.key(7), (1, 3, 8, 8, 1)), 3, axis=0)
     return network.init_with_output(key, clip, qp=jnp.array([32, 34, 37]))[0] - clip
 

@@ -18,7 +18,6 @@ from vqe_jax.nn.layers import Conv
 class Tiny(Network):
     """Compiles in a moment, and has all that a step must carry: statistics and a sown metric."""
 
-    channels: int = 1
     features: int = 4
 
     @property
@@ -26,7 +25,7 @@ class Tiny(Network):
         return Context(receptive_field=2)
 
     @nn.compact
-    def forward(self, clip: Any, *, qp: Any, train: bool) -> Any:
+    def forward(self, clip: Any, *, side: Any, train: bool) -> Any:
         hidden = Conv(self.features, use_bias=False, name="first")(clip)  # its bias has no effect
         hidden = nn.BatchNorm(use_running_average=not train, momentum=0.9)(hidden)
         self.sow("metrics", "state_norm", jnp.sqrt(jnp.mean(jnp.square(hidden))))

@@ -20,8 +20,10 @@ import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.resolve import Frame
+from vqe_jax.inference.side_info import SideStream
 from vqe_jax.inference.windows import overlapping
 from vqe_jax.models import Network
+from vqe_jax.models.side import FrameInfo
 
 __all__ = ["Spill", "enlarged", "exact", "fast"]
 
@@ -78,10 +80,10 @@ class Spill:
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _sweep(
-    network: Network, index: int, variables: Any, state: Any, window: Any, kept: Any, qp: Any
+    network: Network, index: int, variables: Any, state: Any, window: Any, kept: Any, side: Any
 ) -> tuple[Any, Any]:
     stacked = jnp.stack(window)[None]
-    return network.apply(variables, index, state, stacked, kept, qp=qp, method="sweep")
+    return network.apply(variables, index, state, stacked, kept, side=side, method="sweep")
 
 
 @jax.jit
@@ -93,7 +95,7 @@ def _is_finite(tree: Any) -> jax.Array:
 def exact(
     network: Network,
     variables: Any,
-    qp: Any,
+    side: SideStream | None,
     frames: Iterable[Frame],
     *,
     passed: Callable[[int], None] | None = None,
@@ -107,7 +109,7 @@ def exact(
     Args:
       network: a network whose ``context.recurrence`` is "both".
       variables: its variables.
-      qp: quantisation parameter ``[1]`` or None.
+      side: what is known beside the frames.
       frames: the stream.
       passed: told the index of each frame whose result is not finite; it is passed through then,
         and what the passes carry from frame to frame starts afresh there, so that a flow that is
@@ -116,13 +118,15 @@ def exact(
     Raises:
       EnvironmentFailure: the disk of the spill file is full.
     """
+    side = side or SideStream(network)
     spills = [Spill() for _ in network.sweeps]  # the frames, then one a pass but the last
     clip = spills[0]
     try:
-        count = 0
-        for frame in frames:
-            clip.put(count, np.asarray(frame, np.float32))
-            count += 1
+        infos: list[FrameInfo] = []
+        for frame, info in side.along(frames):
+            clip.put(len(infos), np.asarray(frame, np.float32))
+            infos.append(info)
+        count = len(infos)
         for index, direction in enumerate(network.sweeps):
             is_last = index == len(network.sweeps) - 1
             state = None
@@ -131,9 +135,10 @@ def exact(
                 window = _window(clip, i, count, network)
                 kept = tuple(spill.get(i) for spill in spills[1 : index + 1])
                 sweep = functools.partial(_sweep, network, index, variables)
-                found = sweep(state, window, kept, qp)
+                told = side.arrays([infos[j] for j in _around(i, count, network)])
+                found = sweep(state, window, kept, told)
                 if passed and not _is_finite(found):
-                    found = sweep(None, window, kept, qp)  # without what it was handed
+                    found = sweep(None, window, kept, told)  # without what it was handed
                 broken = passed is not None and not _is_finite(found)
                 state, result = (None, found[1]) if broken else found
                 if not is_last:
@@ -161,19 +166,23 @@ def enlarged(frame: np.ndarray, network: Network) -> np.ndarray:
 
 
 def _window(clip: Spill, i: int, count: int, network: Network) -> tuple[np.ndarray, ...]:
+    return tuple(clip.get(j) for j in _around(i, count, network))
+
+
+def _around(i: int, count: int, network: Network) -> list[int]:
     around = range(i - network.context.past, i + network.context.future + 1)
-    return tuple(clip.get(min(max(j, 0), count - 1)) for j in around)
+    return [min(max(j, 0), count - 1) for j in around]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _clip(network: Network, variables: Any, clip: jax.Array, qp: Any) -> jax.Array:
-    return network.apply(variables, clip[None], qp=qp)[0]
+def _clip(network: Network, variables: Any, clip: jax.Array, side: Any) -> jax.Array:
+    return network.apply(variables, clip[None], side=side)[0]
 
 
 def fast(
     network: Network,
     variables: Any,
-    qp: Any,
+    side: SideStream,
     frames: Iterable[Frame],
     *,
     chunk: int,
@@ -184,7 +193,7 @@ def fast(
     Args:
       network: a network whose ``context.recurrence`` is "both".
       variables: its variables.
-      qp: quantisation parameter ``[1]`` or None.
+      side: what is known beside the frames.
       frames: the stream.
       chunk: frames a piece.
       overlap: frames that two successive pieces share; at most half a piece.
@@ -198,9 +207,10 @@ def fast(
     ramp = (np.arange(overlap, dtype=np.float32) + 1) / np.float32(overlap + 1)
     ramp = ramp[:, None, None, None]
     tail: np.ndarray | None = None
-    for piece in overlapping(frames, chunk, overlap):
-        stacked = jnp.stack([jnp.asarray(frame, jnp.float32) for frame in piece])
-        result = np.array(_clip(network, variables, stacked, qp))
+    for piece in overlapping(side.along(frames), chunk, overlap):
+        stacked = jnp.stack([jnp.asarray(frame, jnp.float32) for frame, _ in piece])
+        told = side.arrays([info for _, info in piece])
+        result = np.array(_clip(network, variables, stacked, told))
         if tail is not None:
             result[:overlap] = (1 - ramp) * tail + ramp * result[:overlap]
         # A full piece is not known to be the last until the next one comes or does not.

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Num
 from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import Model, resolve
 from vqe_jax.inference.stream import enhance_frames
+from vqe_jax.models import Side
 
 __all__ = ["enhance"]
 
@@ -22,6 +23,7 @@ def enhance(
     *,
     model: Model = "vig_qp37",
     qp: int | None = None,
+    side: Side | None = None,
     **options: Any,
 ) -> Float[np.ndarray, "*b t h2 w2 c"]:
     """Enhances a clip, or several of one size.
@@ -31,6 +33,7 @@ def enhance(
         channels as the model takes (1 for luma).
       model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
       qp: quantisation parameter, for networks conditioned on it.
+      side: what is known of the clip's frames, arrays with a batch axis, for networks that need it.
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
 
     Returns:
@@ -45,17 +48,22 @@ def enhance(
             f"clip has shape {np.shape(clip)}, expected [t, h, w, c] or [b, t, h, w, c]"
         )
     ready = resolve(model)
-    channels = getattr(ready.network, "channels", None)
-    if channels is not None and clip.shape[-1] != channels:
+    network = ready.network
+    if clip.shape[-1] != network.channels:
         raise UserError(
-            f"clip has {clip.shape[-1]} channels, the model takes {channels} "
-            f"({'luma' if channels == 1 else 'RGB'})"
+            f"clip has {clip.shape[-1]} channels, the model takes {network.channels} "
+            f"({network.color})"
         )
     if np.ndim(clip) == 5:
-        return np.stack([enhance(c, model=ready, qp=qp, **options) for c in clip])
-    frames = enhance_frames(ready, clip, qp=qp, **options)
+        parts = [None if side is None else side.clip(i) for i in range(len(clip))]
+        each = zip(clip, parts, strict=True)
+        return np.stack([enhance(c, model=ready, qp=qp, side=s, **options) for c, s in each])
+    infos = None if side is None else side.infos(len(clip))
+    if side is not None and side.qp is not None and qp is None:
+        qp = int(np.asarray(side.qp)[0])
+    frames = enhance_frames(ready, clip, qp=qp, infos=infos, **options)
     count, height, width, _ = clip.shape
-    scale = ready.network.context.scale
+    scale = network.context.scale
     result = np.empty((count, height * scale, width * scale, clip.shape[-1]), np.float32)
     for i, frame in enumerate(frames):
         np.clip(frame, 0, 1, out=result[i])

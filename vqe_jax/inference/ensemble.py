@@ -16,6 +16,7 @@ import numpy as np
 from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import Frame, Model, resolve
 from vqe_jax.inference.stream import enhance_frames
+from vqe_jax.models.side import FrameInfo
 
 __all__ = ["SYMMETRIES", "Symmetry", "enhance_frames_ensemble"]
 
@@ -58,6 +59,7 @@ def enhance_frames_ensemble(
     frames: Iterable[Frame],
     *,
     symmetries: Sequence[Symmetry] = SYMMETRIES,
+    infos: Iterable[FrameInfo] | None = None,
     **options: Any,
 ) -> Iterator[np.ndarray]:
     """Enhances a stream with every model under every symmetry, and averages.
@@ -66,6 +68,7 @@ def enhance_frames_ensemble(
       models: one or more of what :func:`enhance_frames` takes.
       frames: float frames ``[h, w, c]`` in [0, 1].
       symmetries: all eight (the x8 self-ensemble), or ``[Symmetry()]`` for models alone.
+      infos: what is known of each frame.
       **options: those of :func:`enhance_frames`, for every member. A bidirectional network with
         ``long_range="exact"`` reads the whole clip first, so that it is held in memory here.
 
@@ -80,9 +83,10 @@ def enhance_frames_ensemble(
     members = [(resolve(model), s) for model in models for s in symmetries]
     # Members read in step, so the copies hold no more than the largest look-ahead.
     copies = itertools.tee(frames, len(members))
+    told = [None] * len(members) if infos is None else itertools.tee(infos, len(members))
     streams = [
-        map(symmetry.undo, enhance_frames(model, map(symmetry.apply, copy), **options))
-        for (model, symmetry), copy in zip(members, copies, strict=True)
+        map(symmetry.undo, enhance_frames(model, map(symmetry.apply, copy), infos=info, **options))
+        for (model, symmetry), copy, info in zip(members, copies, told, strict=True)
     ]
     for results in zip(*streams, strict=True):
         total = np.zeros(results[0].shape, np.float32)

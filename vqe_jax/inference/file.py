@@ -288,7 +288,7 @@ def _open_again(job: Job) -> Writer:
 def _colour(model: Model, ready: Ready) -> str:
     if isinstance(model, ModelFile):
         return model.colour
-    return "rgb" if getattr(ready.network, "channels", 1) == 3 else "luma"
+    return ready.network.color
 
 
 def _expected_frames(info: VideoInfo, preview: float | None) -> int | None:

@@ -70,7 +70,7 @@ def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> 
     Args:
       asked: a number, ``"auto"``, or None for auto where the network is conditioned on the QP.
       mean: of the source, as :func:`measured_qp` found it.
-      network: may have ``qp_conditioning``, ``qps`` and ``qp_interpolation``.
+      network: may have a ``conditioning``.
 
     Returns:
       The nominal QP, the nearest that the network knows; None for networks that do not ask.
@@ -78,8 +78,8 @@ def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> 
     Raises:
       UserError: auto, and the source does not tell; not a QP.
     """
-    conditioned = getattr(network, "qp_conditioning", False)
-    if asked is None and not conditioned:
+    conditioning = getattr(network, "conditioning", None)
+    if asked is None and conditioning is None:
         return None
     if isinstance(asked, int):
         return asked
@@ -90,12 +90,11 @@ def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> 
             "the source does not tell its QP (only HEVC and H.264 do); say it, as in --qp 37"
         )
     found = nominal_qp(mean)
-    known: Sequence[int] = getattr(network, "qps", ())
-    if conditioned and known:
-        if getattr(network, "qp_interpolation", False):
-            return min(max(found, min(known)), max(known))
-        return min(known, key=lambda qp: abs(qp - found))
-    return found
+    if conditioning is None:
+        return found
+    if conditioning.interpolate:
+        return min(max(found, min(conditioning.qps)), max(conditioning.qps))
+    return min(conditioning.qps, key=lambda qp: abs(qp - found))
 
 
 def mismatch(mean: float | None, trained: Sequence[int]) -> str | None:

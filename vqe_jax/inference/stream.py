@@ -22,18 +22,20 @@ import numpy as np
 from vqe_jax.errors import UserError
 from vqe_jax.inference import bidirectional
 from vqe_jax.inference.guard import Guard, Watch, vitals
-from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, qp_array, resolve
+from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
 from vqe_jax.inference.scenes import SceneCut, scenes
+from vqe_jax.inference.side_info import SideStream
 from vqe_jax.inference.tiles import Tiling, tiled_pieces, tiled_steps
-from vqe_jax.inference.windows import chunks, windows
-from vqe_jax.models import Network
+from vqe_jax.inference.windows import chunks, surrounded, windows
+from vqe_jax.models import Network, Side
+from vqe_jax.models.side import FrameInfo
 
 __all__ = ["enhance_frames"]
 
 Frames = Iterator[np.ndarray]
 
-# Enhances one scene: (qp, frames, index of the first frame in the stream) -> frames.
-_Run = Callable[[Any, Iterable[Frame], int], Frames]
+# Enhances one scene: (side information, frames, index of the first frame in the stream) -> frames.
+_Run = Callable[[SideStream, Iterable[Frame], int], Frames]
 
 # Frames of a piece together have about this many pixels: 16 of 416x240, one of 1920x1080.
 _PIECE_PIXELS = 16 * 416 * 240
@@ -45,6 +47,7 @@ def enhance_frames(
     *,
     variables: Any = None,
     qp: int | None = None,
+    infos: Iterable[FrameInfo] | None = None,
     chunk: int | None = None,
     guard: Guard | None = Guard(),  # noqa: B008 (frozen)
     scene_cut: SceneCut | None = None,
@@ -58,7 +61,8 @@ def enhance_frames(
       model: a packaged name, a path, a model file, ``(module, variables)``, or a module.
       frames: float frames ``[h, w, c]`` in [0, 1], all of one size; any iterable.
       variables: the variables, where ``model`` is a module alone.
-      qp: quantisation parameter, for networks conditioned on it.
+      qp: quantization parameter, for networks conditioned on it.
+      infos: what is known of each frame, for networks that need it; read along with the frames.
       chunk: frames computed at once by a window network (None: by their size), or the length of
         a piece in "fast" mode (None: 30). It changes speed and memory; the result only in
         "fast" mode.
@@ -74,11 +78,11 @@ def enhance_frames(
       float32 frames of the same size in the same order; not clipped.
 
     Raises:
-      UserError: frames that are not float or change size, a QP out of range, options that
-        contradict the network.
+      UserError: frames that are not float or change size, a QP out of range, side information
+        that is missing, options that contradict the network.
     """
     ready = resolve(model, variables)
-    ready.network.check_qp(qp)  # a compiled network could not say it
+    side = SideStream(ready.network, qp, infos)
     if chunk is not None and chunk < 1:
         raise UserError(f"chunk={chunk} must be at least 1 frame")
     if guard and guard.limit is None:
@@ -88,7 +92,8 @@ def enhance_frames(
     if recurrence == "forward":
         run = functools.partial(_recurrent, ready, tiling, guard)
     elif recurrence == "none":
-        run = _guarded(ready, guard, functools.partial(_windowed, ready, tiling, chunk))
+        windowed = _selected if ready.network.context.references else _windowed
+        run = _guarded(ready, guard, functools.partial(windowed, ready, tiling, chunk))
     elif tiling:
         raise UserError(
             f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
@@ -98,7 +103,7 @@ def enhance_frames(
         run = functools.partial(_exact, ready, guard)
     else:
         run = _guarded(ready, guard, functools.partial(_fast, ready, chunk or 30, overlap))
-    return _by_scene(functools.partial(run, qp_array(qp)), _checked(frames), scene_cut)
+    return _by_scene(functools.partial(run, side), _checked(frames), scene_cut)
 
 
 def _by_scene(
@@ -127,18 +132,31 @@ def _on_device(frame: Frame) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _step(
-    network: Network, variables: Any, state: Any, window: tuple[jax.Array, ...], qp: Any
+    network: Network, variables: Any, state: Any, window: tuple[jax.Array, ...], side: Side
 ) -> tuple[Any, jax.Array, jax.Array]:
     """One frame of a recurrent network; compiled once for the first and once for the others."""
     stacked = jnp.stack(window)[None]
-    result: Any = network.apply(variables, state, stacked, qp=qp, method="step")
+    result: Any = network.apply(variables, state, stacked, side=side, method="step")
     state, frame = result
     return state, frame[0], vitals(state, frame[0], window[network.context.past])
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _inner(network: Network, variables: Any, piece: tuple[jax.Array, ...], qp: Any) -> jax.Array:
-    clip: Any = network.apply(variables, jnp.stack(piece)[None], qp=qp, method="inner")
+def _inner(network: Network, variables: Any, piece: tuple[jax.Array, ...], side: Side) -> jax.Array:
+    clip: Any = network.apply(variables, jnp.stack(piece)[None], side=side, method="inner")
+    return clip[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _on_windows(
+    network: Network,
+    variables: Any,
+    piece: tuple[jax.Array, ...],
+    indices: jax.Array,
+    side: Side,
+) -> jax.Array:
+    windows = jnp.take(jnp.stack(piece), indices, axis=0)[None]
+    clip: Any = network.apply(variables, windows, side=side, method="on_windows")
     return clip[0]
 
 
@@ -146,30 +164,65 @@ def _windowed(
     ready: Ready,
     tiling: Tiling | None,
     chunk: int | None,
-    qp: Any,
+    side: SideStream,
     frames: Iterable[Frame],
     first: int,
 ) -> Frames:
     """A window network: pieces of the stream with their neighbours, one batched call each."""
-    source = map(_on_device, frames)
-    head = next(source, None)
-    if head is None:
-        return
-    size = chunk or max(1, _PIECE_PIXELS // (head.shape[0] * head.shape[1]))
     network, context = ready.network, ready.network.context
     enhanced = (
         tiled_pieces(network, tiling, _inner) if tiling else functools.partial(_inner, network)
     )
-    stream = itertools.chain([head], source)
-    for piece, wanted in chunks(stream, size, context.past, context.future):
-        yield from np.asarray(enhanced(ready.variables, piece, qp))[:wanted]
+    size, stream = _piece_size(chunk, map(_on_device, frames))
+    for items, wanted in chunks(side.along(stream), size, context.past, context.future):
+        piece, infos = zip(*items, strict=True)
+        yield from np.asarray(enhanced(ready.variables, piece, side.arrays(infos)))[:wanted]
+
+
+def _piece_size(chunk: int | None, frames: Iterator[jax.Array]) -> tuple[int, Iterator[jax.Array]]:
+    """Frames computed at once, and the stream from its beginning."""
+    head = next(frames, None)
+    if head is None:
+        return 1, frames
+    size = chunk or max(1, _PIECE_PIXELS // (head.shape[0] * head.shape[1]))
+    return size, itertools.chain([head], frames)
+
+
+def _selected(
+    ready: Ready,
+    tiling: Tiling | None,
+    chunk: int | None,
+    side: SideStream,
+    frames: Iterable[Frame],
+    first: int,
+) -> Frames:
+    """A window network that chooses its frames: they come out of a ring as long as its reach."""
+    network, selection = ready.network, ready.network.context.references
+    assert selection is not None
+    enhanced = (
+        tiled_pieces(network, tiling, _on_windows)
+        if tiling
+        else functools.partial(_on_windows, network)
+    )
+    size, stream = _piece_size(chunk, map(_on_device, frames))
+    for piece in surrounded(side.along(stream), size, selection.lookback, selection.lookahead):
+        shown, infos = zip(*piece.items, strict=True)
+        chosen = selection.indices(side.host_arrays(infos), len(infos))
+        rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
+        wanted = rows.shape[1]
+        # The last piece is made as long as the others, so that one program serves them all.
+        rows = np.pad(rows, [(0, 0), (0, size - wanted), (0, 0)], mode="edge")
+        spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
+        told = side.arrays(infos).windows(rows)
+        result = enhanced(ready.variables, shown + spare, jnp.asarray(rows[0]), told)
+        yield from np.asarray(result)[:wanted]
 
 
 def _recurrent(
     ready: Ready,
     tiling: Tiling | None,
     guard: Guard | None,
-    qp: Any,
+    side: SideStream,
     frames: Iterable[Frame],
     first: int,
 ) -> Frames:
@@ -179,9 +232,11 @@ def _recurrent(
     watch = Watch(guard) if guard else None
     state: Any = None
     done: Any = None
-    source = map(_on_device, frames)
-    for index, window in enumerate(windows(source, context.past, context.future), first):
-        attempt = step(ready.variables, state, window, qp)  # runs while the last frame is used
+    source = side.along(map(_on_device, frames))
+    for index, items in enumerate(windows(source, context.past, context.future), first):
+        window, infos = zip(*items, strict=True)
+        told = side.arrays(infos)
+        attempt = step(ready.variables, state, window, told)  # runs while the last frame is used
         if done is not None:
             yield np.asarray(done)
         state, done, signs = attempt
@@ -190,7 +245,7 @@ def _recurrent(
         reason = watch.look(index, *np.asarray(signs).tolist())
         if reason is None:
             continue
-        state, done, signs = step(ready.variables, None, window, qp)
+        state, done, signs = step(ready.variables, None, window, told)
         if watch.complaint(*np.asarray(signs).tolist()) is None:
             watch.report(index, "reset", reason)
         else:
@@ -211,10 +266,12 @@ def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
     if guard is None or guard.passive:
         return run
 
-    def guarded(qp: Any, frames: Iterable[Frame], first: int) -> Frames:
+    def guarded(side: SideStream, frames: Iterable[Frame], first: int) -> Frames:
         passed = _pass_on(guard, first)
         ahead, sources = itertools.tee(frames)  # they differ by a piece at most
-        for index, (result, source) in enumerate(zip(run(qp, ahead, first), sources, strict=True)):
+        for index, (result, source) in enumerate(
+            zip(run(side, ahead, first), sources, strict=True)
+        ):
             if np.isfinite(result).all():
                 yield result
             else:
@@ -225,15 +282,15 @@ def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
 
 
 def _exact(
-    ready: Ready, guard: Guard | None, qp: Any, frames: Iterable[Frame], first: int
+    ready: Ready, guard: Guard | None, side: SideStream, frames: Iterable[Frame], first: int
 ) -> Frames:
     passed = None if guard is None or guard.passive else _pass_on(guard, first)
-    return bidirectional.exact(ready.network, ready.variables, qp, frames, passed=passed)
+    return bidirectional.exact(ready.network, ready.variables, side, frames, passed=passed)
 
 
 def _fast(
-    ready: Ready, chunk: int, overlap: int, qp: Any, frames: Iterable[Frame], first: int
+    ready: Ready, chunk: int, overlap: int, side: SideStream, frames: Iterable[Frame], first: int
 ) -> Frames:
     return bidirectional.fast(
-        ready.network, ready.variables, qp, frames, chunk=chunk, overlap=overlap
+        ready.network, ready.variables, side, frames, chunk=chunk, overlap=overlap
     )

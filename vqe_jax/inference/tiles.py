@@ -10,6 +10,7 @@ blended over their margins.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import UserError
-from vqe_jax.models import Network
+from vqe_jax.models import Context, Network
 from vqe_jax.ops.pad import padded_size
 
 __all__ = ["Span", "Tiling", "spans", "tiled_pieces", "tiled_steps"]
@@ -82,10 +83,11 @@ class _Tile:
     def cut(self, frame: jax.Array) -> jax.Array:
         return frame[self.y.start : self.y.stop, self.x.start : self.x.stop]
 
-    def add(self, canvas: np.ndarray, result: Any) -> None:
-        """Adds ``[..., h, w, c]`` to the canvas of whole frames."""
-        place = canvas[..., self.y.start : self.y.stop, self.x.start : self.x.stop, :]
-        place += self.weight * np.asarray(result)
+    def add(self, canvas: np.ndarray, result: Any, scale: int) -> None:
+        """Adds ``[..., h * scale, w * scale, c]`` to the canvas of whole frames."""
+        rows, columns = (slice(a.start * scale, a.stop * scale) for a in (self.y, self.x))
+        weight = self.weight.repeat(scale, axis=0).repeat(scale, axis=1)
+        canvas[..., rows, columns, :] += weight * np.asarray(result)
 
 
 def _shares(axis: list[Span], margin: int, blend: bool) -> list[np.ndarray]:
@@ -107,7 +109,7 @@ def _shares(axis: list[Span], margin: int, blend: bool) -> list[np.ndarray]:
 
 
 def _layout(
-    height: int, width: int, context: Any, tiling: Tiling, *, blend: bool
+    height: int, width: int, context: Context, tiling: Tiling, *, blend: bool
 ) -> tuple[list[_Tile], int]:
     """The tiles of a frame and their margin.
 
@@ -135,19 +137,34 @@ def _layout(
 def tiled_pieces(
     network: Network, tiling: Tiling, inner: Callable[..., jax.Array]
 ) -> Callable[..., np.ndarray]:
-    """A window network's call over tiles; drop-in for the one over whole frames."""
+    """A window network's call over tiles; drop-in for the one over whole frames.
 
-    def run(variables: Any, piece: tuple[jax.Array, ...], qp: Any) -> np.ndarray:
-        context = network.context
-        height, width, channels = piece[0].shape
-        count = len(piece) - context.past - context.future
-        canvas = np.zeros((count, height, width, channels), np.float32)
-        blend = context.receptive_field is None
-        for tile in _layout(height, width, context, tiling, blend=blend)[0]:
-            tile.add(canvas, inner(network, variables, _cut(tile, piece), qp))
+    Args:
+      network: whose context says how far a pixel looks.
+      tiling: how frames are cut.
+      inner: ``(network, variables, frames, *rest)`` gives the enhanced frames.
+    """
+    context = network.context
+    layout = functools.cache(functools.partial(_layout, context=context, tiling=tiling))
+
+    def run(variables: Any, piece: tuple[jax.Array, ...], *rest: Any) -> np.ndarray:
+        height, width, _ = piece[0].shape
+        canvas: np.ndarray | None = None
+        for tile in layout(height, width, blend=context.receptive_field is None)[0]:
+            result = inner(network, variables, _cut(tile, piece), *rest)
+            if canvas is None:
+                canvas = _canvas(result, height, width, context.scale)
+            tile.add(canvas, result, context.scale)
+        assert canvas is not None
         return canvas
 
     return run
+
+
+def _canvas(like: jax.Array, height: int, width: int, scale: int) -> np.ndarray:
+    """Zeros for whole frames of as many channels as a tile's result has."""
+    shape = (*like.shape[:-3], height * scale, width * scale, like.shape[-1])
+    return np.zeros(shape, np.float32)
 
 
 def tiled_steps(
@@ -158,28 +175,29 @@ def tiled_steps(
     Its state is a tree of whole-frame maps on the host, or a list with one state a tile.
     """
     context = network.context
+    shared = context.receptive_field is not None and context.state_scale is not None
+    layout = functools.cache(
+        functools.partial(_layout, context=context, tiling=tiling, blend=not shared)
+    )
 
     def run(
-        variables: Any, state: Any, window: tuple[jax.Array, ...], qp: Any
+        variables: Any, state: Any, window: tuple[jax.Array, ...], side: Any
     ) -> tuple[Any, jax.Array, np.ndarray]:
         height, width, _ = window[0].shape
-        tiles, _ = _layout(height, width, context, tiling, blend=False)
-        shared = context.receptive_field is not None and _is_made_of_maps(
-            network, step, variables, tuple(map(tiles[0].cut, window)), qp
-        )
-        if not shared:
-            tiles, _ = _layout(height, width, context, tiling, blend=True)
-        canvas = np.zeros(window[0].shape, np.float32)
+        tiles, _ = layout(height, width)
+        canvas: np.ndarray | None = None
         states, signs = [], []
         for i, tile in enumerate(tiles):
             before = state if state is None or shared else state[i]
             if shared and state is not None:
-                before = _cut_state(state, tile, window[0].shape, context)
-            after, frame, sign = step(network, variables, before, _cut(tile, window), qp)
-            tile.add(canvas, frame)
+                before = _cut_state(state, tile, context)
+            after, frame, sign = step(network, variables, before, _cut(tile, window), side)
+            if canvas is None:
+                canvas = _canvas(frame, height, width, context.scale)
+            tile.add(canvas, frame, context.scale)
             states.append(jax.tree.map(np.asarray, after))
             signs.append(np.asarray(sign))
-        state = _joined(states, tiles, window[0].shape, context) if shared else states
+        state = _joined(states, tiles, (height, width), context) if shared else states
         return state, jnp.asarray(canvas), np.max(np.stack(signs), axis=0)
 
     return run
@@ -189,25 +207,24 @@ def _cut(tile: _Tile, window: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
     return tuple(map(tile.cut, window))
 
 
-def _is_made_of_maps(
-    network: Network, step: Callable[..., Any], variables: Any, window: Any, qp: Any
-) -> bool:
-    """Whether every array of the state is ``[..., h / s, w / s, c]`` for one integer s."""
-    state, _, _ = jax.eval_shape(
-        lambda v, w, q: step(network, v, None, w, q), variables, window, qp
+def _scales(state: Any, context: Context) -> list[int]:
+    """How many times smaller than the frame each array of a state is, in the order of leaves."""
+    counted = jax.tree.map(
+        lambda scale, part: [scale] * len(jax.tree.leaves(part)), context.state_scale, state
     )
-    context = network.context
-    h, w = (padded_size(n, context.multiple, context.min_side) for n in window[0].shape[:2])
-    return all(
-        leaf.ndim >= 4
-        and h % leaf.shape[-3] == 0
-        and context.multiple % (h // leaf.shape[-3]) == 0
-        and w == leaf.shape[-2] * (h // leaf.shape[-3])
-        for leaf in jax.tree.leaves(state)
-    )
+    return jax.tree.leaves(counted)
 
 
-def _place(tile: _Tile, scale: int, context: Any) -> tuple[slice, slice]:
+def _map_state(cut: Callable[..., Any], context: Context, state: Any, *others: Any) -> Any:
+    """Applies ``cut(scale, array, ...)`` to every array of states of one form."""
+    leaves, tree = jax.tree.flatten(state)
+    rest = [jax.tree.leaves(other) for other in others]
+    scales = _scales(state, context)
+    made = [cut(*parts) for parts in zip(scales, leaves, *rest, strict=True)]
+    return jax.tree.unflatten(tree, made)
+
+
+def _place(tile: _Tile, scale: int, context: Context) -> tuple[slice, slice]:
     """Where a tile's map lies in the whole frame's map, ``scale`` times smaller than frames."""
     stops = (
         padded_size(span.stop - span.start, context.multiple, context.min_side) // scale
@@ -218,23 +235,19 @@ def _place(tile: _Tile, scale: int, context: Any) -> tuple[slice, slice]:
     return rows, cols
 
 
-def _cut_state(state: Any, tile: _Tile, shape: tuple[int, ...], context: Any) -> Any:
-    height = padded_size(shape[0], context.multiple, context.min_side)
-
-    def cut(whole: np.ndarray) -> np.ndarray:
-        rows, cols = _place(tile, height // whole.shape[-3], context)
+def _cut_state(state: Any, tile: _Tile, context: Context) -> Any:
+    def cut(scale: int, whole: np.ndarray) -> np.ndarray:
+        rows, cols = _place(tile, scale, context)
         return whole[..., rows, cols, :]
 
-    return jax.tree.map(cut, state)
+    return _map_state(cut, context, state)
 
 
-def _joined(states: list[Any], tiles: list[_Tile], shape: tuple[int, ...], context: Any) -> Any:
+def _joined(states: list[Any], tiles: list[_Tile], size: tuple[int, int], context: Context) -> Any:
     """Whole-frame maps from the cores of the tiles' maps."""
-    height, width = (padded_size(n, context.multiple, context.min_side) for n in shape[:2])
+    height, width = (padded_size(n, context.multiple, context.min_side) for n in size)
 
-    def join(*maps: np.ndarray) -> np.ndarray:
-        tile_height = tiles[0].y.stop - tiles[0].y.start
-        scale = padded_size(tile_height, context.multiple, context.min_side) // maps[0].shape[-3]
+    def join(scale: int, *maps: np.ndarray) -> np.ndarray:
         lead, channels = maps[0].shape[:-3], maps[0].shape[-1]
         whole = np.empty((*lead, height // scale, width // scale, channels), maps[0].dtype)
         for tile, part in zip(tiles, maps, strict=True):
@@ -246,4 +259,4 @@ def _joined(states: list[Any], tiles: list[_Tile], shape: tuple[int, ...], conte
             whole[..., inside[0], inside[1], :] = part[..., skip_y:, skip_x:, :]
         return whole
 
-    return jax.tree.map(join, *states)
+    return _map_state(join, context, *states)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["chunks", "overlapping", "windows"]
+__all__ = ["Piece", "chunks", "overlapping", "surrounded", "windows"]
 
 T = TypeVar("T")
 
@@ -69,6 +70,39 @@ def chunks(
         is_first = False
         middle = [window[past] for window in group]
         yield (*group[0][:past], *middle, *group[-1][past + 1 :]), wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece(Generic[T]):
+    """Frames ``start .. stop - 1`` of ``items`` are the piece, the others its surroundings."""
+
+    items: tuple[T, ...]
+    start: int
+    stop: int
+
+
+def surrounded(frames: Iterable[T], size: int, past: int, future: int) -> Iterator[Piece[T]]:
+    """Cuts a stream into pieces of ``size`` frames with the frames around them that exist.
+
+    Args:
+      frames: any stream; no more than ``past + size + future`` of it are held.
+      size: frames a piece; the last may have fewer.
+      past: frames before a piece that are kept.
+      future: frames after it that are read ahead.
+
+    Example:
+      >>> [(p.items, p.start, p.stop) for p in surrounded("abc", 2, past=1, future=1)]
+      [(('a', 'b', 'c'), 0, 2), (('b', 'c'), 1, 2)]
+    """
+    source = iter(frames)
+    held = list(itertools.islice(source, size + future))
+    start = 0
+    while start < len(held):
+        stop = min(start + size, len(held))
+        yield Piece(tuple(held), start, stop)
+        first = max(0, stop - past)
+        held = held[first:] + list(itertools.islice(source, size))
+        start = stop - first
 
 
 def overlapping(frames: Iterable[T], size: int, overlap: int) -> Iterator[list[T]]:

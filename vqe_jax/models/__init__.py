@@ -1,39 +1,67 @@
 """One file a system; the class is named as in its paper.
 
-``build("vig", width=32)`` makes a module by its file's name. A file of this package is a network
-if it defines ``MODEL``, its class.
+``build("vig", width=32)`` makes a module by name. Networks of the reader's own are built by
+``"my_package.net:MyNet"``, or by a name after ``register("mine", MyNet)``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import pkgutil
+import typing
 from typing import Any
 
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.families import FrameNetwork, WindowNetwork
+from vqe_jax.models.side import Side
+from vqe_jax.registry import Registry
 
-__all__ = ["Context", "Network", "build", "fields", "model_class", "names"]
+__all__ = [
+    "Context",
+    "FrameNetwork",
+    "Network",
+    "Side",
+    "WindowNetwork",
+    "build",
+    "fields",
+    "model_class",
+    "names",
+    "register",
+    "unregister",
+]
 
-_NOT_NETWORKS = frozenset({"contract", "cost", "shapes"})
+
+def _is_network(entry: Any) -> bool:
+    return isinstance(entry, type) and issubclass(entry, Network)
 
 
-def names() -> list[str]:
-    """The networks there are, by file name."""
-    found = (m.name for m in pkgutil.iter_modules(__path__))
-    return sorted(n for n in found if n not in _NOT_NETWORKS and not n.startswith("_"))
+_NETWORKS: Registry[type[Network]] = Registry(
+    "model",
+    {
+        "astf": "vqe_jax.models.astf:ASTF",
+        "basicvsr": "vqe_jax.models.basicvsr:BasicVSR",
+        "dcngan": "vqe_jax.models.dcngan:DCNGAN",
+        "pequenet": "vqe_jax.models.pequenet:PeQuENet",
+        "rfda": "vqe_jax.models.rfda:RFDA",
+        "stdf": "vqe_jax.models.stdf:STDF",
+        "vig": "vqe_jax.models.vig:VIG",
+    },
+    check=_is_network,
+    expected="a subclass of vqe_jax.models.Network",
+)
+
+names = _NETWORKS.names
+register = _NETWORKS.register
+unregister = _NETWORKS.unregister
 
 
 def model_class(name: str) -> type[Network]:
-    """The class of a network.
+    """The class of a network: a registered name, or ``"module:Class"``.
 
     Raises:
       UserError: no network of that name; names the near misses.
     """
-    if name not in names():
-        raise UserError(f"model {name!r} does not exist{near_misses(name, names())}")
-    return importlib.import_module(f"vqe_jax.models.{name}").MODEL
+    return _NETWORKS.get(name)
 
 
 def fields(name: str) -> dict[str, Any]:
@@ -46,24 +74,53 @@ def fields(name: str) -> dict[str, Any]:
 
 
 def build(name: str, **kwargs: Any) -> Network:
-    """Makes a network by its file's name.
+    """Makes a network.
 
     Args:
-      name: a name of :func:`names`.
-      **kwargs: fields of its class.
+      name: a name of :func:`names`, or ``"module:Class"``.
+      **kwargs: fields of its class; a field that is a struct may be given as a dictionary.
 
     Returns:
       An unbound linen module.
 
     Raises:
-      UserError: an unknown name or keyword; names the near misses.
+      UserError: an unknown name or keyword, or a choice that does not exist; names the near misses.
 
     Example:
       >>> build("vig", width=8).width
       8
     """
-    known = fields(name)
+    cls, known = model_class(name), fields(name)
+    kwargs = _with_conditioning(kwargs) if "conditioning" in known else kwargs
+    hints = typing.get_type_hints(cls)
     for key in kwargs:
         if key not in known:
             raise UserError(f"model {name!r} has no field {key!r}{near_misses(key, known)}")
-    return model_class(name)(**kwargs)
+    return cls(**{k: _struct(f"{name}.{k}", hints[k], v) for k, v in kwargs.items()})
+
+
+def _struct(label: str, hint: Any, value: Any) -> Any:
+    """A dictionary as the dataclass that a field's annotation asks for, a list as a tuple."""
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, typing.Mapping):
+        return value
+    structs = [h for h in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(h)]
+    if not structs:
+        return value
+    known = [f.name for f in dataclasses.fields(structs[0])]
+    for key in value:
+        if key not in known:
+            raise UserError(f"{label} has no field {key!r}{near_misses(key, known)}")
+    made: Any = structs[0]
+    return made(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+
+
+def _with_conditioning(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Model files written before 0.2 spread the struct over three keywords."""
+    old = {"qps": "qps", "qp_interpolation": "interpolate"}
+    given = {new: kwargs[name] for name, new in old.items() if name in kwargs}
+    rest = {k: v for k, v in kwargs.items() if k not in (*old, "qp_conditioning")}
+    if kwargs.get("qp_conditioning") is False:
+        return rest | {"conditioning": None}
+    return rest | {"conditioning": given} if given or "qp_conditioning" in kwargs else kwargs

@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.basicvsr import BasicVSR
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.side import Side
 from vqe_jax.nn.initializers import WeightInit
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.filters import unsharp
@@ -100,14 +101,14 @@ class ASTF(Network):
         both: tuple[Literal["backward", "forward"], ...] = ("backward", "forward")
         return both if self.output == "stage1" else both * 2
 
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
-        """A whole clip; ``qp`` is not used."""
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
+        """A whole clip."""
         if self.is_initializing():
             # All parameters exist whatever is asked for, so that one file holds them.
             return self._join(self._first(clip, train=False), _BRANCHES, "fuse", train=False)
         output = self.trains if train and self.trains else self.output
         if output == "stage1":
-            return self.stage1.forward(clip, qp=None, train=train)
+            return self.stage1.forward(clip, side=Side(), train=train)
         is_first = train and self.trains_on == "stage1"
         first = lax.stop_gradient(clip) if is_first else self._first(clip, train=train)
         if train:
@@ -133,7 +134,7 @@ class ASTF(Network):
         window: Clip,
         kept: tuple[Any, ...],
         *,
-        qp: Int[Array, " b"] | None,
+        side: Side,
     ) -> tuple[Any, Any]:
         """One frame of one pass; the second stage reads what the first has kept."""
         frame = window[:, 0]
@@ -190,7 +191,7 @@ class ASTF(Network):
 
     def _first(self, clip: Clip, *, train: bool) -> Clip:
         """The first stage's frames as pictures; no gradient goes back through them."""
-        return self._rounded(self.stage1.forward(clip, qp=None, train=train))
+        return self._rounded(self.stage1.forward(clip, side=Side(), train=train))
 
     def _rounded(self, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
         x = lax.stop_gradient(jnp.clip(x, 0, 1))
@@ -198,7 +199,9 @@ class ASTF(Network):
         return jnp.round(x * top) / top if self.stage1_bits else x
 
     def _branches(self, first: Clip, names: tuple[str, ...], *, train: bool) -> dict[str, Clip]:
-        return {name: getattr(self, name).forward(first, qp=None, train=train) for name in names}
+        return {
+            name: getattr(self, name).forward(first, side=Side(), train=train) for name in names
+        }
 
     def _join(self, first: Clip, names: tuple[str, ...], output: str, *, train: bool) -> Clip:
         results = self._branches(first, names, train=train)
@@ -265,6 +268,3 @@ def _over_three(x: Float[Array, "b t"], pick: Any) -> Float[Array, "b t"]:
     """The largest or smallest of each frame's value and its neighbours', ends replicated."""
     padded = jnp.pad(x, ((0, 0), (1, 1)), mode="edge")
     return pick(pick(padded[:, :-2], padded[:, 2:]), x)
-
-
-MODEL = ASTF

@@ -21,12 +21,13 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.side import Side
 from vqe_jax.nn.flow import SPyNet
-from vqe_jax.nn.initializers import WEIGHT_INITS, WeightInit, kaiming_normal
+from vqe_jax.nn.initializers import WeightInit, kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.residual import ResidualTrunk, Upsample
@@ -52,7 +53,7 @@ class BasicVSR(Network):
 
     features: int = 64  # channels of the trunks
     blocks: int = 30  # residual blocks of each trunk
-    upscale: int = 1  # 1: enhancement; 2 or 4: super-resolution
+    upscale: Literal[1, 2, 4] = 1  # 1: enhancement; 2 or 4: super-resolution
     channels: int = 3  # 3: RGB, 1: luma (given to the flow network as gray)
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
@@ -66,13 +67,8 @@ class BasicVSR(Network):
 
     def setup(self) -> None:
         """The layers both ways of processing share."""
-        if self.upscale not in (1, 2, 4):
-            raise UserError(f"basicvsr: upscale={self.upscale} must be 1, 2 or 4")
         if self.channels not in (1, 3):
             raise UserError(f"basicvsr: channels={self.channels} must be 3 (RGB) or 1 (luma)")
-        if self.weight_init not in WEIGHT_INITS:
-            known = " or ".join(WEIGHT_INITS)
-            raise UserError(f"basicvsr: weight_init={self.weight_init!r}; expected {known}")
         self.spynet = SPyNet(self.flow_levels, self.flow_widths)
         kaiming = self.weight_init == "high_pass"
         blind = self.channels if kaiming else 0
@@ -100,10 +96,8 @@ class BasicVSR(Network):
         """The backward features first, then the frames."""
         return ("backward", "forward")
 
-    def forward(
-        self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool
-    ) -> Float[Array, "b t h2 w2 d"]:
-        """A whole clip; ``qp`` is not used."""
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Float[Array, "b t h2 w2 d"]:
+        """A whole clip."""
         return self._with_all_flows(clip) if train else self._frame_by_frame(clip)
 
     def advance_sweep(
@@ -113,7 +107,7 @@ class BasicVSR(Network):
         window: Clip,
         kept: tuple[Any, ...],
         *,
-        qp: Int[Array, " b"] | None,
+        side: Side,
     ) -> tuple[State, Float[Array, "b h2 w2 d"]]:
         """One frame of a pass; the backward pass keeps its features."""
         frame = window[:, 0]
@@ -238,6 +232,3 @@ class BasicVSR(Network):
 
 def _is_mirrored(clip: Clip) -> Bool[Array, ""]:
     return jnp.array_equal(clip, clip[:, ::-1])
-
-
-MODEL = BasicVSR

@@ -70,8 +70,7 @@ def multiply_adds_per_frame(name: str, *, height: int, width: int, **kwargs: Any
     context = network.context
     variables = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
     frames = context.past + 1 + context.future
-    channels = getattr(network, "channels", 1)
-    window = jax.ShapeDtypeStruct((1, frames, height, width, channels), jnp.float32)
+    window = jax.ShapeDtypeStruct((1, frames, height, width, network.channels), jnp.float32)
     if context.recurrence != "forward":
         return multiply_adds(network.apply, variables, window) // frames
 

@@ -11,14 +11,15 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.contract import Context
+from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.side import Side
 from vqe_jax.nn.batch_norm import BatchNorm
-from vqe_jax.nn.frame_windows import frame_windows
+from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv
-from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, check_qp
+from vqe_jax.nn.qp_conditioning import Conditioning, QPConditioning
 from vqe_jax.nn.stdf_fusion import STDFFusion
 from vqe_jax.ops.resample import resize_bilinear
 
@@ -70,18 +71,18 @@ class GlobalGenerator(nn.Module):
     features: int = 64  # channels at full size; they double three times
     blocks: int = 9  # residual blocks
     channels: int = 1  # of the picture
-    conditioned: bool = True  # False: not told the QP
-    qps: tuple[int, ...] = QPS  # trained QPs
-    interpolate: bool = False  # accept QPs between them
+    conditioning: Conditioning | None = Conditioning()  # None: not told the QP
 
     @nn.compact
     def __call__(self, x: Map, qp: Int[Array, " b"] | None, *, train: bool) -> Map:
         """The picture, in (-1, 1); sides must be multiples of 8."""
         factors = None
-        if self.conditioned:
+        if self.conditioning:
             width = self.features * 2**_DOUBLINGS
-            conditioning = QPConditioning(width, self.qps, self.interpolate, name="conditioning")
-            factors = conditioning(qp)[:, None, None].astype(x.dtype)
+            told = QPConditioning(
+                width, self.conditioning.qps, self.conditioning.interpolate, name="conditioning"
+            )
+            factors = told(qp)[:, None, None].astype(x.dtype)
         x = _conv(self.features, 7, padding=0, name="conv_in")(_reflect(x, 3))
         x = nn.relu(_norm("norm_in")(x, train=train))
         for i in range(1, _DOUBLINGS + 1):
@@ -96,18 +97,15 @@ class GlobalGenerator(nn.Module):
         return jnp.tanh(_conv(self.channels, 7, padding=0, name="conv_out")(_reflect(x, 3)))
 
 
-class DCNGAN(Network):
+class DCNGAN(WindowNetwork):
     """The generator; 45,979,186 parameters."""
 
-    channels: int = 1  # of the frames: 1 luma (as published), 3 RGB
     features: int = 64  # of the generator at full size
     blocks: int = 9  # residual blocks
     fusion_features: int = 32  # of the alignment's hidden layers
     fusion_depth: int = 3  # scales of the alignment
     fused_features: int = 64  # channels between alignment and generator
-    qp_conditioning: bool = True  # False: one model that is not told the QP
-    qps: tuple[int, ...] = QPS  # the QPs it is trained for
-    qp_interpolation: bool = False  # accept QPs between them
+    conditioning: Conditioning | None = Conditioning()  # None: not told the QP
 
     @property
     def context(self) -> Context:
@@ -121,37 +119,11 @@ class DCNGAN(Network):
             self.features,
             self.blocks,
             self.channels,
-            self.qp_conditioning,
-            self.qps,
-            self.qp_interpolation,
+            self.conditioning,
         )
 
-    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
-        """Refuses a QP that the network was not trained for; see :mod:`nn.qp_conditioning`."""
-        if self.qp_conditioning:
-            check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)
-
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
-        """Enhances every frame; the neighbours of the first and last are themselves."""
-        return self._enhance(frame_windows(clip, 1), qp, train=train)
-
-    def forward_inner(
-        self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool = False
-    ) -> Float[Array, "b n h w c"]:
-        """Enhances all frames but the first and the last."""
-        return self._enhance(frame_windows(clip, 1, inner=True), qp, train=train)
-
-    def _enhance(
-        self, windows: Float[Array, "b n h w s"], qp: jax.Array | None, *, train: bool
-    ) -> Float[Array, "b n h w c"]:
+    def enhance(
+        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    ) -> Float[Array, "n h w c"]:
         """All windows in one batch, so that batch norm sees them together."""
-        self.check_qp(qp)
-        batch, count = windows.shape[:2]
-        if qp is not None:
-            qp = jnp.repeat(qp, count)
-        fused = self.fusion(windows.reshape(-1, *windows.shape[2:]))
-        out = self.generator(fused, qp, train=train)
-        return out.reshape(batch, count, *out.shape[1:])
-
-
-MODEL = DCNGAN
+        return self.generator(self.fusion(frame_stack(windows)), side.qp, train=train)

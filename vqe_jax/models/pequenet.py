@@ -20,13 +20,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.errors import UserError, near_misses
-from vqe_jax.models.contract import Context, Network
+from vqe_jax.errors import UserError
+from vqe_jax.models.contract import Context
+from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.side import Side
 from vqe_jax.nn.attention import AttentionBlock
 from vqe_jax.nn.feature_alignment import DeformableAlignment, FlowAlignment
 from vqe_jax.nn.flow import SPyNet
 from vqe_jax.nn.layers import Conv
-from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, check_qp
+from vqe_jax.nn.qp_conditioning import Conditioning, QPConditioning
 from vqe_jax.nn.vgg import VGG, tap_channels
 from vqe_jax.ops.resample import resize_bilinear
 
@@ -72,19 +74,20 @@ class QPHead(nn.Module):
 
     features: int = 64  # channels of the hidden convolutions
     channels: int = 1  # of the picture
-    conditioned: bool = True  # False: one head for whatever QP
-    qps: tuple[int, ...] = QPS  # trained QPs
-    interpolate: bool = False  # accept QPs between them
+    conditioning: Conditioning | None = Conditioning()  # None: one head for whatever QP
 
     @nn.compact
     def __call__(self, x: Map, qp: Int[Array, " b"] | None) -> Float[Array, "b h w d"]:
         """The picture, in (-1, 1)."""
         factors = jnp.ones((1, 1, 1, 1), x.dtype)
-        if self.conditioned:
-            conditioning = QPConditioning(
-                self.features, self.qps, self.interpolate, name="conditioning"
+        if self.conditioning:
+            told = QPConditioning(
+                self.features,
+                self.conditioning.qps,
+                self.conditioning.interpolate,
+                name="conditioning",
             )
-            factors = conditioning(qp)[:, None, None].astype(x.dtype)
+            factors = told(qp)[:, None, None].astype(x.dtype)
         for name in ("conv_in", "conv_hidden1", "conv_hidden2"):
             x = nn.relu(Conv(self.features, name=name)(x) * factors)
         return jnp.tanh(Conv(self.channels, name="conv_out")(x))
@@ -120,10 +123,9 @@ class Branch(nn.Module):
         return x
 
 
-class PeQuENet(Network):
+class PeQuENet(WindowNetwork):
     """The generator; 26,329,281 trained parameters beside the frozen VGG."""
 
-    channels: int = 1  # of the frames: 1 luma (as published), 3 RGB
     backbone: Literal["vgg19", "vgg16"] = "vgg19"  # "vgg16" is a fallback, not the paper's
     alignment: Literal["attention", "deformable", "flow"] = "attention"
     attention_depths: tuple[int, ...] = (3, 4, 5)  # VGG blocks whose features are aligned
@@ -131,9 +133,7 @@ class PeQuENet(Network):
     attention_block: int | None = None  # side of a block of scores; None chooses
     attention_downsample: int = 1  # attend between maps smaller by this factor (1, 2, 4, 6)
     column_width: int | None = None  # cut frames into columns this wide, without overlap
-    qp_conditioning: bool = True  # False: one model that is not told the QP
-    qps: tuple[int, ...] = QPS  # the QPs it is trained for
-    qp_interpolation: bool = False  # accept QPs between them
+    conditioning: Conditioning | None = Conditioning()  # None: not told the QP
     residual: bool = False  # True: add the frame to the head's output; the paper's does not
     head_features: int = 64  # channels of the QP head
     divisor: int = 1  # of all widths but the head's; above 1 the VGG cannot be the trained one
@@ -157,9 +157,7 @@ class PeQuENet(Network):
         self.plus = Branch(self._aligner(), self.attention_depths, widths)
         if self.alignment == "flow":
             self.flow = SPyNet()
-        self.head = QPHead(
-            self.head_features, self.channels, self.qp_conditioning, self.qps, self.qp_interpolation
-        )
+        self.head = QPHead(self.head_features, self.channels, self.conditioning)
 
     @property
     def frozen_sources(self) -> dict[str, str]:
@@ -167,9 +165,6 @@ class PeQuENet(Network):
         return {"vgg": self.backbone} if self.divisor == 1 else {}
 
     def _check_fields(self) -> None:
-        for field, known in (("backbone", _BACKBONES), ("alignment", _ALIGNMENTS)):
-            if (value := getattr(self, field)) not in known:
-                raise UserError(f"pequenet: {field}={value!r}{near_misses(value, known)}")
         if not set(self.attention_depths) <= set(_ALIGNED):
             raise UserError(
                 f"pequenet: attention_depths={self.attention_depths}, expected some of 3, 4, 5"
@@ -199,26 +194,26 @@ class PeQuENet(Network):
             )
         return _ALIGNMENTS[self.alignment]
 
-    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
-        """Refuses a QP that the network was not trained for; see :mod:`nn.qp_conditioning`."""
-        if self.qp_conditioning:
-            check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)
-
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances every frame; the neighbours of the first and last are themselves."""
-        return self._by_columns(clip, np.arange(clip.shape[1]), qp)
+        return self._by_columns(clip, np.arange(clip.shape[1]), side.qp)
+
+    def enhance(
+        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    ) -> Float[Array, "n h w c"]:
+        """The frame in the middle of each window."""
+        return self._by_columns(windows, np.array([1]), side.qp)[:, 0]
 
     def forward_inner(
-        self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool = False
+        self, clip: Clip, *, side: Side, train: bool = False
     ) -> Float[Array, "b n h w c"]:
         """Enhances all frames but the first and the last."""
-        return self._by_columns(clip, np.arange(1, clip.shape[1] - 1), qp)
+        return self._by_columns(clip, np.arange(1, clip.shape[1] - 1), side.qp)
 
     def _by_columns(
         self, clip: Clip, frames: np.ndarray, qp: jax.Array | None
     ) -> Float[Array, "b n h w c"]:
         """Whole frames, or the authors' column tiles, between which nothing is exchanged."""
-        self.check_qp(qp)
         width = clip.shape[3]
         edges = list(range(0, width, self.column_width or width))
         if width - edges[-1] < _MIN_SIDE and len(edges) > 1:
@@ -265,6 +260,3 @@ def _select(x: Float[Array, "b t h w c"], frames: np.ndarray) -> Float[Array, "n
     if not np.array_equal(frames, np.arange(x.shape[1])):
         x = jnp.take(x, frames, axis=1)
     return x.reshape(-1, *x.shape[2:])
-
-
-MODEL = PeQuENet

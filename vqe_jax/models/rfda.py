@@ -19,10 +19,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.side import Side
 from vqe_jax.nn.deformable_attention import DSTA_MIN_SIDE
-from vqe_jax.nn.enhancement import ATTENTIONS, Attention, PlainEnhancement
+from vqe_jax.nn.enhancement import Attention, PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack, frame_windows
-from vqe_jax.nn.initializers import WEIGHT_INITS, WeightInit
+from vqe_jax.nn.initializers import WeightInit
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.recursive_fusion import ConvLSTM, FirstState, RecursiveFusion
 from vqe_jax.nn.stdf_fusion import STDFFusion
@@ -32,14 +33,11 @@ __all__ = ["RFDA"]
 Clip = Float[Array, "b t h w c"]
 Map = Float[Array, "b h w f"]
 
-_RECURSIONS = ("rf", "conv_lstm", "none")
-
 
 class RFDA(Network):
     """Fuses a window, refines it with the past's features, enhances with attention."""
 
     radius: int = 3  # neighbours on each side; 4 is STDF-R4
-    channels: int = 1  # of the frames: 1 luma, 3 RGB
     recursive_fusion: Literal["rf", "conv_lstm", "none"] = "rf"
     attention: Attention = "dsta"  # "no_deformable", "no_channel": without that part
     beta: float = 0.2  # weight of what the past adds
@@ -89,7 +87,7 @@ class RFDA(Network):
         if self.recursive_fusion != "none":
             self.recursion = recursions[self.recursive_fusion]()
 
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances every frame; neighbours beyond the ends are the end frames."""
         windows = frame_windows(clip, self.radius)
         b, t = windows.shape[:2]
@@ -99,7 +97,7 @@ class RFDA(Network):
         return clip + self.enhancement(h).reshape(clip.shape).astype(clip.dtype)
 
     def advance(
-        self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
+        self, state: Any, window: Float[Array, "b n h w c"], *, side: Side
     ) -> tuple[Any, Float[Array, "b h w c"]]:
         """One frame of a stream."""
         h = self.fusion(frame_stack(window))
@@ -137,21 +135,9 @@ class RFDA(Network):
         return (age if self.reset_every is None else age % self.reset_every) == 0
 
     def _check(self) -> None:
-        choices = {
-            "recursive_fusion": _RECURSIONS,
-            "attention": tuple(ATTENTIONS),
-            "first_state": ("zeros", "identity"),
-            "weight_init": WEIGHT_INITS,
-        }
-        for name, known in choices.items():
-            if (value := getattr(self, name)) not in known:
-                raise UserError(f"rfda: {name}={value!r}; expected one of {', '.join(known)}")
         if self.reset_every is not None and self.reset_every < 1:
             raise UserError(f"rfda: reset_every={self.reset_every} must be at least 1, or None")
         if self.attention != "none" and self.qe_features % 4:
             raise UserError(
                 f"rfda: qe_features={self.qe_features} must be a multiple of 4 for DSTA"
             )
-
-
-MODEL = RFDA

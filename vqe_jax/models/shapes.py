@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from vqe_jax import models
+from vqe_jax.models.side import Side
 
 __all__ = [
     "example_inputs",
@@ -39,19 +40,29 @@ def _example(network: models.Network) -> jax.Array:
     context = network.context
     side = max(2 * context.multiple, context.min_side)
     frames = context.past + 1 + context.future
-    channels = getattr(network, "channels", 1)
-    return jnp.zeros((1, max(frames, 2), side, side, channels), jnp.float32)
+    return jnp.zeros((1, max(frames, 2), side, side, network.channels), jnp.float32)
+
+
+def _example_side(frames: int) -> Side:
+    """Something of everything that a network may want to be told."""
+    return Side(
+        qp=jnp.full((1,), 37, jnp.int32),
+        frame_qp=jnp.full((1, frames), 37, jnp.float32),
+        frame_type=jnp.ones((1, frames), jnp.int32),
+        peak=jnp.ones((1, frames), bool),
+    )
 
 
 def example_inputs(network: models.Network) -> tuple[jax.Array, dict[str, Any]]:
     """The smallest clip that fits a network, and the keyword arguments that go with it."""
-    return _example(network), {"qp": jnp.full((1,), 37, jnp.int32)}
+    clip = _example(network)
+    return clip, {"side": _example_side(clip.shape[1])}
 
 
 def initial_variables(network: models.Network, key: jax.Array) -> Any:
     """Freshly initialised variables, ``{"params": ...}``, from the smallest clip that fits."""
     clip, told = example_inputs(network)
-    return jax.jit(lambda k: network.init(k, clip, **told))(key)
+    return jax.jit(lambda k, told: network.init(k, clip, **told))(key, told)
 
 
 def _weight_shapes(tree: Any) -> dict[str, tuple[int, ...]]:

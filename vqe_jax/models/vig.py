@@ -26,12 +26,12 @@ from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.side import Side
 from vqe_jax.nn.initializers import (
     INPUT_GAIN,
     Init,
@@ -42,7 +42,7 @@ from vqe_jax.nn.initializers import (
     uniform_fan_in,
 )
 from vqe_jax.nn.layers import Conv, leaky_relu
-from vqe_jax.nn.qp_conditioning import QPS, QPScale, check_qp
+from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
@@ -163,7 +163,6 @@ class _Decoder(nn.Module):
 class VIG(Network):
     """CRF of the VIG paper; the default has 434,185 parameters (published: 1.74 MB)."""
 
-    channels: int = 1
     width: int = 32  # of F0 and of the hidden state F1
     down_widths: tuple[int, int, int] = (40, 48, 48)  # of TSD1, TSD2, TD
     temporal_kernels: tuple[int, int, int] = (3, 2, 2)  # of TSD1, TSD2, TD
@@ -179,9 +178,7 @@ class VIG(Network):
     form: Literal["factored", "direct"] = "factored"
     remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
-    qp_conditioning: bool = False  # True: one model for several QPs, told which
-    qps: tuple[int, ...] = QPS  # those it is trained for
-    qp_interpolation: bool = False  # accept QPs between them
+    conditioning: Conditioning | None = None  # one model for several QPs, told which
 
     @property
     def context(self) -> Context:
@@ -192,8 +189,19 @@ class VIG(Network):
             recurrence="forward" if self.recurrent else "none",
             multiple=reach,
             min_side=reach,
+            state_scale=self._state_scale if self.recurrent else None,
             receptive_field=2 + 2 * self.scale + (4 if not self.refine else 7) * reach,
         )
+
+    @property
+    def _state_scale(self) -> dict[str, Any]:
+        """The hidden maps are as large as the frame, the kept features as their level is."""
+        left, windows = self._slices, []
+        for level, kernel in enumerate(self.temporal_kernels):
+            left -= kernel - 1
+            if left > 1:
+                windows.append(self.scale ** min(level + 1, 2))
+        return {"hidden": 1, "windows": windows}
 
     def setup(self) -> None:
         """The blocks in the order of the paper's figure.
@@ -224,19 +232,13 @@ class VIG(Network):
         self.decoder = _Decoder(self.width, w1, self.scale, self.refine, kaiming)
         zero = nn.initializers.zeros if self.zero_output else None
         self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
-        if self.qp_conditioning:
-            self.qp_scale = QPScale(self.qps, self.qp_interpolation)
-
-    def check_qp(self, qp: Int[Array | np.ndarray, " b"] | int | None) -> None:
-        """Refuses a QP that a conditioned network was not trained for."""
-        if self.qp_conditioning:
-            check_qp(qp, qps=self.qps, interpolate=self.qp_interpolation)
+        if self.conditioning:
+            self.qp_scale = QPScale(self.conditioning.qps, self.conditioning.interpolate)
 
     def _features(self, clip: Clip, qp: Int[Array, " b"] | None) -> Clip:
         """F0 of every frame; where the QP is told, it scales the channels."""
         features = self.pre(clip.astype(self.dtype))
-        if self.qp_conditioning:
-            self.check_qp(qp)
+        if self.conditioning:
             features = self.qp_scale(features, qp)
         return leaky_relu(features)
 
@@ -248,17 +250,17 @@ class VIG(Network):
     def _blocks(self) -> tuple[TemporalConv, TemporalConv, TemporalConv]:
         return self.tsd1, self.tsd2, self.td
 
-    def forward(self, clip: Clip, *, qp: Int[Array, " b"] | None, train: bool) -> Clip:
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
         form = self._direct if self.form == "direct" else self._factored
-        hidden = form(self._features(clip, qp))
+        hidden = form(self._features(clip, side.qp))
         return self.fusion(hidden).astype(clip.dtype) + clip
 
     def advance(
-        self, state: Any, window: Float[Array, "b n h w c"], *, qp: Int[Array, " b"] | None
+        self, state: Any, window: Float[Array, "b n h w c"], *, side: Side
     ) -> tuple[Any, Map]:
         """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
-        slices = list(jnp.moveaxis(self._features(window, qp), 1, 0))
+        slices = list(jnp.moveaxis(self._features(window, side.qp), 1, 0))
         if self.form == "direct":
             hidden = jnp.zeros_like(slices[0]) if state is None else state
             state = hidden = self._filter([self._bounded(hidden), *slices])
@@ -380,6 +382,3 @@ def _sum(terms: Iterable[Array]) -> Any:
     """Of arrays only: the builtin would start from an integer zero; None for no terms."""
     terms = list(terms)
     return functools.reduce(operator.add, terms) if terms else None
-
-
-MODEL = VIG

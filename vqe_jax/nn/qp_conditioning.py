@@ -3,13 +3,14 @@
 The QP becomes a one-hot vector over the trained QPs, and a dense layer with a softplus turns it
 into one factor a channel (PeQuENet, Sec. III-D). Any network can take :class:`QPScale` between a
 convolution and its activation to serve all QPs with one set of weights. VIG and STDF do with
-``qp_conditioning=True`` (``qps`` says for which, ``qp_interpolation`` accepts those between); such
-a model is trained on all of them mixed, ``data.config_name=("qp22", "qp27", "qp32", "qp37")``, and
-told the QP by ``enhance.py --qp`` or by the bitstream.
+``conditioning=Conditioning()`` (``qps`` says for which, ``interpolate`` accepts those between);
+such a model is trained on all of them mixed, ``data.config_name=("qp22", "qp27", "qp32", "qp37")``,
+and told the QP by ``enhance.py --qp`` or by the bitstream.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -21,9 +22,22 @@ from jaxtyping import Array, Float, Int
 from vqe_jax.errors import UserError
 from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
 
-__all__ = ["QPS", "QPConditioning", "QPScale", "check_qp", "qp_weights"]
+__all__ = ["QPS", "Conditioning", "QPConditioning", "QPScale", "check_qp", "qp_weights"]
 
 QPS = (22, 27, 32, 37)  # of the common test conditions, and of every official model
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioning:
+    """The field by which a network says that it is told the QP.
+
+    Attributes:
+      qps: those it is trained for, ascending.
+      interpolate: whether QPs between them are accepted.
+    """
+
+    qps: tuple[int, ...] = QPS
+    interpolate: bool = False
 
 
 def check_qp(
@@ -57,7 +71,7 @@ def check_qp(
         if not interpolate and value not in qps:
             raise UserError(
                 f"qp is {value}, expected one of {trained}; take the nearest of them, or "
-                "interpolate with qp_interpolation=True"
+                "interpolate with conditioning.interpolate=True"
             )
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from vqe_jax.models import Network
 from vqe_jax.training import corruption
-from vqe_jax.training.forward import apply_network, prepare, whole_windows
+from vqe_jax.training.forward import apply_network, prepare, side_of, whole_windows
 from vqe_jax.training.game import Seen, build_game
 from vqe_jax.training.optimizer import build_optimizer, build_schedule, lr_factors
 from vqe_jax.training.samples import side_by_side
@@ -40,7 +40,7 @@ class Trainer:
     """The step's parts, with everything that is static bound."""
 
     def __init__(self, stage: Stage, network: Network, place: Place) -> None:
-        channels = getattr(network, "channels", 1)
+        channels = network.channels
         self.stage, self.network, self.place = stage, network, place
         self.game = build_game(stage, channels)
         self.options = self.game.options
@@ -179,9 +179,8 @@ class Trainer:
     def sample(self, state: TrainState, batch: corruption.Batch) -> Float[Array, "h w c"]:
         """The middle frame of the first clip: compressed, enhanced, raw."""
         variables = exported_variables(state)
-        qp = None if batch.get("qp") is None else batch["qp"][:1]
         clip, middle = batch["compressed"][:1], batch["compressed"].shape[1] // 2
-        enhanced: Any = self.network.apply(variables, clip, qp=qp)
+        enhanced: Any = self.network.apply(variables, clip, side=side_of(batch).clip(0))
         return side_by_side(clip[0, middle], enhanced[0, middle], batch["raw"][0, middle])
 
 

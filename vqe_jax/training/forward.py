@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vqe_jax.models import Network
+from vqe_jax.models import Network, Side
 from vqe_jax.training.corruption import Batch, Corruption
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Metrics, Place
@@ -66,6 +67,9 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
     result is the ground truth of the frames that the network reads for each.
     """
     context = network.context
+    if context.references is not None:  # the batch holds one window an example
+        around = batch.get("raw_window", batch["raw"])
+        return "on_windows", batch | {"raw_windows": around[:, None]}
     length = batch["raw"].shape[1]
     frames = np.arange(length)
     around = np.arange(-context.past, context.future + 1)
@@ -98,10 +102,11 @@ def apply_network(
       outputs: ask for the outputs beside the picture.
     """
     asked: dict[str, Any] = {"outputs": True} if outputs else {}
+    clip = batch["compressed"]
     result, updated = network.apply(
         variables,
-        batch["compressed"],
-        qp=batch.get("qp"),
+        clip[:, None] if method == "on_windows" else clip,
+        side=side_of(batch),
         train=True,
         mutable=["batch_stats", "metrics"],
         rngs={"dropout": key},
@@ -112,6 +117,12 @@ def apply_network(
     exact = jax.tree.map(lambda x: x.astype(jnp.float32), dict(found))
     stats = {k: v for k, v in updated.items() if k != "metrics"}
     return Result(exact, stats, _scalar_metrics(updated.get("metrics", {})))
+
+
+def side_of(batch: Batch) -> Side:
+    """The side information that a batch carries."""
+    names = {f.name for f in dataclasses.fields(Side)}
+    return Side(**{k: v for k, v in batch.items() if k in names})
 
 
 def _scalar_metrics(sown: Any) -> dict[str, Float[Array, ""]]:

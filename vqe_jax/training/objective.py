@@ -45,7 +45,7 @@ class Objective:
         Raises:
           UserError: an output that the network does not name.
         """
-        known = (_PICTURE, *getattr(network.context, "outputs", ()))
+        known = (_PICTURE, *network.context.outputs)
         for term, _ in self.terms:
             if term.of not in known:
                 raise UserError(

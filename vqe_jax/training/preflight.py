@@ -41,7 +41,7 @@ def check(plan: Run, workdir: Path) -> list[Any]:
         kinds.get(stage.kind)
         inits.check(stage.init, f"config.stages[{index}].init")
         data = data_config(plan.data, stage.data, f"config.data (stage {index}, {stage.name!r})")
-        channels = getattr(network, "channels", 1)
+        channels = network.channels
         if channels != (3 if data.color == "rgb" else 1):
             raise UserError(
                 f"stage {stage.name!r}: model {plan.model!r} has channels={channels}, but "

@@ -219,7 +219,7 @@ def export(
             model=run.model,
             kwargs=model_kwargs(run, stage),
             variables=jax.tree.map(np.asarray, variables),
-            colour="luma" if getattr(network, "channels", 1) == 1 else "rgb",
+            colour=network.color,
             qp=_qps(run),
             source=run.source or "trained with train.py",
             extra={"stage": stage.name, "step": step, **extra},

@@ -108,7 +108,7 @@ def find_judge(name: str | None, network: Network) -> Protocol:
     Raises:
       UserError: no such protocol, one of the other colour, or weights that are not at hand.
     """
-    colour = "luma" if getattr(network, "channels", 1) == 1 else "rgb"
+    colour = network.color
     name = name or {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"}[colour]
     known = [*PROTOCOLS, *PERCEPTUAL_PROTOCOLS]
     if name not in known:
@@ -153,7 +153,7 @@ def validate(
       The gain of each clip; clips of one name at several QPs are told apart by ``@qp``. None where
       it was stopped.
     """
-    channels = getattr(network, "channels", 1)
+    channels = network.channels
     judge = judge or find_judge(section.protocol, network)
     sign = 1 if judge.higher_is_better else -1
     gains: dict[str, float] = {}

@@ -1,0 +1,132 @@
+"""Families of networks: what a paper writes is ``enhance``, the rest is written here once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from vqe_jax.models.contract import Context, Network, Outputs
+from vqe_jax.models.references import Distance
+from vqe_jax.models.side import Side, gather_frames
+
+__all__ = ["FrameNetwork", "WindowNetwork"]
+
+Windows = Float[Array, "n k h w c"]
+
+
+class WindowNetwork(Network):
+    """Enhances each frame from a window of frames, without a state.
+
+    A subclass has ``enhance``. All windows of a clip go through it in one batched call. Its context
+    says which frames a window holds: by default ``radius`` on each side; a ``references`` entry
+    selects others.
+    """
+
+    # Neighbors on each side; a subclass where it can be chosen declares it as a field.
+    radius = 1
+
+    @property
+    def context(self) -> Context:
+        """A window by distance."""
+        return Context(past=self.radius, future=self.radius)
+
+    def enhance(
+        self, windows: Windows, side: Side = Side(), *, train: bool = False
+    ) -> Float[Array, "n h2 w2 c"] | Outputs:
+        """The paper's network.
+
+        Args:
+          windows: frames in [0, 1], in the order of time, of a size that suits the network.
+          side: what is known of them, one entry a window.
+          train: True while training.
+
+        Returns:
+          The current frame of each window enhanced, or named results with ``"picture"``.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, clip: Float[Array, "b t h w c"], *, side: Side, train: bool
+    ) -> Float[Array, "b t h2 w2 c"] | Outputs:
+        """Every frame of a clip; neighbors that do not exist are the nearest that does."""
+        context, length = self.context, clip.shape[1]
+        selection = context.references or Distance(context.past, context.future)
+        indices = selection.indices(side, length)
+        if context.references is not None:
+            return self._enhance_all(gather_frames(clip, indices), side.windows(indices), train)
+        ends = [(0, 0), (context.past, context.future), *[(0, 0)] * 3]
+        windows = _neighbors(jnp.pad(clip, ends, mode="edge"), length, selection.count)
+        return self._enhance_all(windows, side.windows(indices), train)
+
+    def forward_inner(
+        self, clip: Float[Array, "b t h w c"], *, side: Side, train: bool = False
+    ) -> Float[Array, "b n h2 w2 c"] | Outputs:
+        """The frames whose windows by distance lie in the clip."""
+        if self.context.references is not None:
+            return super().forward_inner(clip, side=side, train=train)
+        size = self.context.past + 1 + self.context.future
+        count = clip.shape[1] - size + 1
+        indices = np.arange(count)[:, None] + np.arange(size)
+        return self._enhance_all(_neighbors(clip, count, size), side.windows(indices), train)
+
+    def on_windows(
+        self,
+        windows: Float[Array, "b n k h w c"],
+        *,
+        side: Side | None = None,
+        train: bool = False,
+        outputs: bool = False,
+    ) -> Any:
+        """Enhances frames from windows of the caller's choice, of any height and width.
+
+        Args:
+          windows: the frames of each window in the order of time.
+          side: of the windows, ``[b * n]`` or ``[b * n, k]``.
+          train: True while training.
+          outputs: return all named results.
+
+        Returns:
+          One frame a window, ``[b, n, h2, w2, c]``.
+        """
+        told = side or Side()
+        self.check_qp(told.qp)
+        result = self._enhance_all(self._padded(windows), told, train)
+        return self._finished(result, windows, outputs)
+
+    def _enhance_all(
+        self, windows: Float[Array, "b n k h w c"], side: Side, train: bool
+    ) -> Float[Array, "b n h2 w2 c"] | Outputs:
+        lead = windows.shape[:2]
+        result = self.enhance(windows.reshape(-1, *windows.shape[2:]), side, train=train)
+        return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), result)
+
+
+def _neighbors(
+    clip: Float[Array, "b t h w c"], count: int, size: int
+) -> Float[Array, "b n k h w c"]:
+    """The first ``count`` stretches of ``size`` frames."""
+    return jnp.stack([clip[:, k : k + count] for k in range(size)], axis=2)
+
+
+class FrameNetwork(WindowNetwork):
+    """Enhances each frame on its own; ``enhance`` takes ``[n, h, w, c]``."""
+
+    radius = 0
+
+    def enhance(  # type: ignore[override]
+        self, frames: Float[Array, "n h w c"], side: Side = Side(), *, train: bool = False
+    ) -> Float[Array, "n h2 w2 c"] | Outputs:
+        """The paper's network on single frames in [0, 1]."""
+        raise NotImplementedError
+
+    def _enhance_all(
+        self, windows: Float[Array, "b n k h w c"], side: Side, train: bool
+    ) -> Float[Array, "b n h2 w2 c"] | Outputs:
+        lead = windows.shape[:2]
+        frames = windows.reshape(-1, *windows.shape[3:])
+        result: Any = self.enhance(frames, side, train=train)
+        return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), result)

@@ -1,0 +1,208 @@
+"""Which frames a network looks at beside the current one.
+
+A window is not always ``t - r .. t + r``: some networks look at the nearest frames of peak
+quality, or at the best frames in reach. A selection says which, from side information alone and
+within a bound on how far it looks, so that the same object picks the frames when a network is
+trained, when a file is streamed (a ring of ``lookback + 1 + lookahead`` frames is all that is kept)
+and when a clip is evaluated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from vqe_jax.models.side import Side
+
+__all__ = ["Best", "Distance", "NearestPeaks", "Selection"]
+
+_FAR = 1 << 30
+_LARGE = np.float32(1e4)  # above any QP
+_FAR_FRAMES = np.float32(4096)  # distance counts less than any step of the QP
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The rule by which the frames of a window are chosen.
+
+    The indices of frame ``t`` depend on side information of ``t - lookback .. t + lookahead``
+    alone. A frame that does not exist is never chosen: the ends are handled by the rule.
+
+    Attributes:
+      lookback: how many frames before the current one it may choose from.
+      lookahead: how many after it.
+    """
+
+    lookback: int
+    lookahead: int
+
+    @property
+    def count(self) -> int:
+        """Frames in a window, the current one included."""
+        raise NotImplementedError
+
+    @property
+    def current(self) -> int:
+        """Position of the current frame in its window."""
+        raise NotImplementedError
+
+    @property
+    def side(self) -> frozenset[str]:
+        """Fields of :class:`Side` that the rule reads."""
+        return frozenset()
+
+    def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "*b t k"]:
+        """The frames of the window of every frame of a clip, in the order of the network's input.
+
+        Works on NumPy and on JAX arrays (also inside compiled functions).
+
+        Args:
+          side: of the clip.
+          length: its number of frames.
+
+        Returns:
+          One row of frame numbers a frame; without the batch axis where all clips have the same.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance(Selection):
+    """The frames around the current one; those that do not exist are the nearest that does.
+
+    Example:
+      >>> Distance(1, 1).indices(Side(), 3).tolist()
+      [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
+    """
+
+    @property
+    def count(self) -> int:
+        """All frames in reach."""
+        return self.lookback + 1 + self.lookahead
+
+    @property
+    def current(self) -> int:
+        """After those before it."""
+        return self.lookback
+
+    def indices(self, side: Side, length: int) -> Int[np.ndarray, "t k"]:
+        """Needs no side information."""
+        around = np.arange(length)[:, None] + np.arange(-self.lookback, self.lookahead + 1)
+        return np.clip(around, 0, length - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestPeaks(Selection):
+    """The nearest peak-quality frames before and after the current one, which is in the middle.
+
+    Where there is no peak in reach on a side, the current frame stands in for it, as the released
+    codes do at the ends of a sequence.
+
+    Attributes:
+      each_side: how many peaks before and how many after.
+
+    Example:
+      >>> peaks = np.array([[True, False, False, True, False]])
+      >>> NearestPeaks(8, 8).indices(Side(peak=peaks), 5)[0].tolist()
+      [[0, 0, 3], [0, 1, 3], [0, 2, 3], [0, 3, 3], [3, 4, 4]]
+    """
+
+    each_side: int = 1
+
+    @property
+    def count(self) -> int:
+        """Peaks on both sides and the frame."""
+        return 2 * self.each_side + 1
+
+    @property
+    def current(self) -> int:
+        """Between the peaks."""
+        return self.each_side
+
+    @property
+    def side(self) -> frozenset[str]:
+        """The peaks."""
+        return frozenset({"peak"})
+
+    def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "b t k"]:
+        """In the order of time: earlier peaks, the frame, later peaks."""
+        assert side.peak is not None
+        peak = side.peak
+        xp: Any = np if isinstance(peak, np.ndarray) else jnp
+        now = xp.arange(length)[:, None]
+        other = xp.arange(length)[None, :]
+        before = (other < now) & (now - other <= self.lookback)
+        after = (other > now) & (other - now <= self.lookahead)
+        own = xp.broadcast_to(now[None, :, 0], (peak.shape[0], length))
+        earlier = _nearest(xp, peak[:, None] & before[None], other, own, self.each_side, -1)
+        later = _nearest(xp, peak[:, None] & after[None], other, own, self.each_side, 1)
+        return xp.stack([*reversed(earlier), own, *later], axis=-1)
+
+
+def _nearest(xp: Any, found: Any, other: Any, own: Any, count: int, direction: int) -> list[Any]:
+    """The nearest ``count`` marked frames in a direction, nearest first; ``own`` where none is."""
+    picks = []
+    last = own
+    for _ in range(count):
+        place = xp.where(found, direction * other[None], _FAR)
+        best = direction * place.min(axis=-1)
+        exists = found.any(axis=-1)
+        last = xp.where(exists, best, last)
+        picks.append(last)
+        found = found & (other[None] != best[..., None])
+    return picks
+
+
+@dataclasses.dataclass(frozen=True)
+class Best(Selection):
+    """The frames of lowest QP in reach, in the order of time; the current one is one of them.
+
+    Of frames of one QP the nearest are taken. Where there are fewer frames than wanted, the
+    current one stands in for those that are missing.
+
+    Attributes:
+      frames: in a window, the current one included.
+      nearest: on each side, so many neighbors are taken whatever their QP.
+    """
+
+    frames: int = 9
+    nearest: int = 0
+
+    @property
+    def count(self) -> int:
+        """As asked for."""
+        return self.frames
+
+    @property
+    def current(self) -> int:
+        """In the middle: half of the others are earlier, half later."""
+        return self.frames // 2
+
+    @property
+    def side(self) -> frozenset[str]:
+        """The QP of each frame."""
+        return frozenset({"frame_qp"})
+
+    def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "b t k"]:
+        """Half of the frames from each side, sorted by time."""
+        assert side.frame_qp is not None
+        qp = side.frame_qp
+        xp: Any = np if isinstance(qp, np.ndarray) else jnp
+        now, other = xp.arange(length)[:, None], xp.arange(length)[None, :]
+        own = xp.broadcast_to(now[None, :, 0], (qp.shape[0], length))
+        half = self.frames // 2
+        sides = []
+        for direction, reach in ((-1, self.lookback), (1, self.lookahead)):
+            distance = direction * (other - now)
+            inside = (distance > 0) & (distance <= reach)
+            forced = inside & (distance <= self.nearest)
+            cost = qp[:, None].astype(xp.float32) + distance[None].astype(xp.float32) / _FAR_FRAMES
+            cost = xp.where(forced[None], cost - _LARGE, xp.where(inside[None], cost, _LARGE))
+            order = xp.argsort(cost, axis=-1)[..., :half]
+            missing = xp.take_along_axis(cost, order, axis=-1) >= _LARGE
+            sides.append(xp.sort(xp.where(missing, own[..., None], order), axis=-1))
+        return xp.concatenate([sides[0], own[..., None], sides[1]], axis=-1)
