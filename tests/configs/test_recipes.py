@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 import re
 
 import jax
@@ -23,7 +24,7 @@ _CHOICES = ("output", "trains", "trains_on")
 
 @functools.cache
 def parameters(model, fields):
-    network = models.build(model, **dict(fields))
+    network = models.build(model, **json.loads(fields))
     return jax.eval_shape(lambda key: initial_variables(network, key), jax.random.key(0))["params"]
 
 
@@ -32,7 +33,7 @@ def _parameters(run, stage):
     models.build(run.model, **fields)
     shallow = {k: v for k, v in _SHALLOW.items() if k in models.fields(run.model)}
     fields = {k: v for k, v in (fields | shallow).items() if k not in _CHOICES}
-    return parameters(run.model, tuple(sorted(fields.items())))
+    return parameters(run.model, json.dumps(fields, sort_keys=True))
 
 
 @pytest.mark.parametrize("name", recipes.names())

@@ -40,7 +40,12 @@ class StateNet(Network):
     @property
     def context(self):
         return Context(
-            future=1, recurrence="forward", multiple=2, min_side=6, receptive_field=self.field
+            future=1,
+            recurrence="forward",
+            multiple=2,
+            min_side=6,
+            receptive_field=self.field,
+            state_scale={"hidden": 1},
         )
 
     def setup(self):

@@ -92,10 +92,10 @@ def test_what_is_not_finite_costs_its_own_frames_and_not_the_clip(bad):
 class Lost(BothNet):
     """Loses what it carries where it meets a value above one, as along a flow that is NaN."""
 
-    def advance_sweep(self, index, state, window, kept, *, qp):
+    def advance_sweep(self, index, state, window, kept, *, side):
         if state is not None:
             state = jnp.where(window.max() > 1, jnp.nan, state)
-        return super().advance_sweep(index, state, window, kept, qp=qp)
+        return super().advance_sweep(index, state, window, kept, side=side)
 
 
 @pytest.mark.parametrize("options", [{}, {"long_range": "fast", "chunk": 4, "overlap": 1}])

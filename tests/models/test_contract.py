@@ -100,8 +100,8 @@ def test_a_network_that_enlarges_does_so_by_every_way(network, tiling):
     clip = _clip()
     whole = network.apply(variables, clip)
     assert whole.shape == (1, 5, 26, 36, 1)
-    np.testing.assert_allclose(_stream(network, variables, clip, tiling=tiling), whole[0],
-                               atol=2e-6)  # fmt: skip
+    streamed = _stream(network, variables, clip, tiling=tiling, guard=None)
+    np.testing.assert_allclose(streamed, whole[0], atol=2e-6)
     if isinstance(network, Doubling):
         inner = network.apply(variables, clip, method="inner")
         np.testing.assert_allclose(inner, whole[:, 1:-1], atol=2e-6)
@@ -162,9 +162,9 @@ def test_missing_side_information_is_said_before_anything_runs():
         jax.eval_shape(lambda k: network.init(k, _clip()), jax.random.key(0))
     with pytest.raises(UserError, match="needs peak"):
         enhance_frames((network, {}), [])
+    variables = initial_variables(network, jax.random.key(1))
     with pytest.raises(UserError, match="ends before the frames do, after 2"):
-        _stream(network, initial_variables(network, jax.random.key(1)), _clip(),
-                infos=[FrameInfo(peak=True)] * 2)  # fmt: skip
+        _stream(network, variables, _clip(), infos=[FrameInfo(peak=True)] * 2)
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 40])

@@ -9,7 +9,14 @@ from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models.pequenet import QPHead
 from vqe_jax.models.shapes import variable_shapes
-from vqe_jax.nn.qp_conditioning import QPS, QPConditioning, QPScale, check_qp, qp_weights
+from vqe_jax.nn.qp_conditioning import (
+    QPS,
+    Conditioning,
+    QPConditioning,
+    QPScale,
+    check_qp,
+    qp_weights,
+)
 
 
 def test_trained_qps_are_one_hot():
@@ -105,7 +112,7 @@ def _between(low, middle, high):
 def _head_results(key):
     """PeQuENet's head on the same features at three QPs."""
     x = jax.random.normal(jax.random.key(7), (1, 6, 8, 8))
-    head = QPHead(8, interpolate=True)
+    head = QPHead(8, conditioning=Conditioning(interpolate=True))
     qps = jnp.array([32, 34, 37])
     return head.init_with_output(key, jnp.repeat(x, 3, axis=0), qps)[0]
 

@@ -1,5 +1,6 @@
 """What a stage minimizes: named outputs, targets, weights that change, losses of one's own."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from tests.training import synthetic
 from vqe_jax import losses
 from vqe_jax.errors import UserError
-from vqe_jax.models import Context, Network
+from vqe_jax.models import Context, Side, WindowNetwork
 from vqe_jax.training import corruption, forward, kinds, plain, step
 from vqe_jax.training.objective import build_objective, term_weight
 from vqe_jax.training.stages import Stage, Term, TermWeight, parse
@@ -42,30 +43,16 @@ def registered():
         losses.LOSSES.unregister(name)
 
 
-class Aligning(Network):
+class Aligning(WindowNetwork):
     """Three frames at a time; it gives the picture, the neighbors and their offsets."""
 
-    @property
-    def context(self):
-        return WithOutputs(past=1, future=1)
+    context = Context(past=1, future=1, outputs=("aligned", "offsets"))
 
-    def setup(self):
-        self.gain = self.param("gain", lambda _: jnp.float32(0.5))
-
-    def inner(self, clip, *, qp=None, train=False, outputs=False):
-        windows = jnp.stack([clip[:, :-2], clip[:, 1:-1], clip[:, 2:]], axis=2)
-        picture = self.gain * windows.mean(axis=2)
-        made = {"picture": picture, "aligned": windows * self.gain, "offsets": windows * 3}
-        return made if outputs else picture
-
-    def __call__(self, clip, *, qp=None, train=False):
-        return clip * self.gain
-
-
-class WithOutputs(Context):
-    """A context that names outputs."""
-
-    outputs = ("aligned", "offsets")
+    @nn.compact
+    def enhance(self, windows, side=Side(), *, train=False):
+        gain = self.param("gain", lambda _: jnp.float32(0.5))
+        picture = gain * windows.mean(axis=1)
+        return {"picture": picture, "aligned": windows * gain, "offsets": windows * 3}
 
 
 def _batch():

@@ -7,7 +7,7 @@ import pytest
 from tests.training.synthetic import Batches, Tiny, config
 from vqe_jax import losses
 from vqe_jax.errors import UserError
-from vqe_jax.models import Context, Network
+from vqe_jax.models import Context, Network, Side, WindowNetwork
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.training import forward, kinds, objective, plain
 from vqe_jax.training import step as steps
@@ -24,7 +24,7 @@ class Decay(Network):
     def setup(self):
         self.rate = self.param("rate", lambda _: jnp.float32(0.5))
 
-    def forward(self, clip, *, qp, train):
+    def forward(self, clip, *, side, train):
         def cell(module, state, frame):
             state = state * module.rate + frame
             return state, state
@@ -174,19 +174,12 @@ def test_mistakes_are_found_before_the_first_step():
         kinds.get("plane")
 
 
-class Window(Network):
+class Window(WindowNetwork):
     """The mean of three frames, scaled."""
 
-    context = Context(past=1, future=1)
-
     @nn.compact
-    def __call__(self, clip, *, qp=None, train=False):
-        held = jnp.concatenate([clip[:, :1], clip, clip[:, -1:]], axis=1)
-        mean = (held[:, :-2] + held[:, 1:-1] + held[:, 2:]) / 3
-        return self.param("scale", lambda _: jnp.float32(1.0)) * mean
-
-    def inner(self, clip, *, qp=None, train=False):
-        return self(clip, qp=qp, train=train)[:, 1:-1]
+    def enhance(self, windows, side=Side(), *, train=False):
+        return self.param("scale", lambda _: jnp.float32(1.0)) * windows.mean(axis=1)
 
 
 def test_window_networks_are_judged_where_their_window_is_whole():

@@ -154,15 +154,15 @@ def exact(
             spill.close()
 
 
-def enlarged(frame: np.ndarray, network: Network) -> np.ndarray:
+def enlarged(frame: Any, network: Network) -> Any:
     """A frame that is passed through, at the size of the network's results.
 
     Args:
-      frame: the input.
+      frame: the input, ``[h, w, c]``, on the host or on the device.
       network: whose ``context.scale`` is met by repeating pixels.
     """
     scale = network.context.scale
-    return frame.repeat(scale, axis=0).repeat(scale, axis=1)
+    return frame if scale == 1 else frame.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def _window(clip: Spill, i: int, count: int, network: Network) -> tuple[np.ndarray, ...]:

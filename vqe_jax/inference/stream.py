@@ -138,7 +138,8 @@ def _step(
     stacked = jnp.stack(window)[None]
     result: Any = network.apply(variables, state, stacked, side=side, method="step")
     state, frame = result
-    return state, frame[0], vitals(state, frame[0], window[network.context.past])
+    source = bidirectional.enlarged(window[network.context.past], network)
+    return state, frame[0], vitals(state, frame[0], source)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -210,9 +211,10 @@ def _selected(
         chosen = selection.indices(side.host_arrays(infos), len(infos))
         rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
         wanted = rows.shape[1]
-        # The last piece is made as long as the others, so that one program serves them all.
-        rows = np.pad(rows, [(0, 0), (0, size - wanted), (0, 0)], mode="edge")
-        spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
+        spare: tuple[jax.Array, ...] = ()
+        if piece.start:  # made as long as the others, so that one program serves them all
+            rows = np.pad(rows, [(0, 0), (0, size - wanted), (0, 0)], mode="edge")
+            spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
         told = side.arrays(infos).windows(rows)
         result = enhanced(ready.variables, shown + spare, jnp.asarray(rows[0]), told)
         yield from np.asarray(result)[:wanted]
@@ -249,7 +251,7 @@ def _recurrent(
         if watch.complaint(*np.asarray(signs).tolist()) is None:
             watch.report(index, "reset", reason)
         else:
-            state, done = None, window[context.past]
+            state, done = None, bidirectional.enlarged(window[context.past], network)
             watch.report(index, "passed", reason)
     if done is not None:
         yield np.asarray(done)

@@ -68,7 +68,7 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
     """
     context = network.context
     if context.references is not None:  # the batch holds one window an example
-        around = batch.get("raw_window", batch["raw"])
+        around = batch["raw_window"] if "raw_window" in batch else batch["raw"]
         return "on_windows", batch | {"raw_windows": around[:, None]}
     length = batch["raw"].shape[1]
     frames = np.arange(length)
