@@ -43,10 +43,11 @@ def _example(network: models.Network) -> jax.Array:
     return jnp.zeros((1, max(frames, 2), side, side, network.channels), jnp.float32)
 
 
-def _example_side(frames: int) -> Side:
+def _example_side(network: models.Network, frames: int) -> Side:
     """Something of everything that a network may want to be told."""
+    conditioning = getattr(network, "conditioning", None)
     return Side(
-        qp=jnp.full((1,), 37, jnp.int32),
+        qp=jnp.full((1,), 37 if conditioning is None else conditioning.qps[0], jnp.int32),
         frame_qp=jnp.full((1, frames), 37, jnp.float32),
         frame_type=jnp.ones((1, frames), jnp.int32),
         peak=jnp.ones((1, frames), bool),
@@ -56,13 +57,13 @@ def _example_side(frames: int) -> Side:
 def example_inputs(network: models.Network) -> tuple[jax.Array, dict[str, Any]]:
     """The smallest clip that fits a network, and the keyword arguments that go with it."""
     clip = _example(network)
-    return clip, {"side": _example_side(clip.shape[1])}
+    return clip, {"side": _example_side(network, clip.shape[1])}
 
 
 def initial_variables(network: models.Network, key: jax.Array) -> Any:
     """Freshly initialised variables, ``{"params": ...}``, from the smallest clip that fits."""
     clip, told = example_inputs(network)
-    return jax.jit(lambda k, told: network.init(k, clip, **told))(key, told)
+    return jax.jit(lambda k: network.init(k, clip, **told))(key)
 
 
 def _weight_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
