@@ -1,8 +1,10 @@
-"""Command line: ``python -m vqe_jax.weights list | convert | fetch``.
+"""Command line: ``python -m vqe_jax.weights list | convert | sign | fetch``.
 
 ``list`` shows the packaged models and the perceptual networks with address, licence and checksum.
-``convert`` turns official weights of a network into a model file. ``fetch`` brings the weights of
-perceptual networks into the cache, or writes them into one file for machines without a net.
+``convert`` turns official weights of a network into a model file. ``sign`` brings a model file of
+an earlier version, whose description was not under its checksum, to this one. ``fetch`` brings the
+weights of perceptual networks into the cache, or writes them into one file for machines without a
+net.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses, run_cli
 from vqe_jax.flags import Parser
 from vqe_jax.weights.conversion import from_torch
-from vqe_jax.weights.model_file import ModelFile, load_model, packaged_models, save_model
+from vqe_jax.weights.model_file import (
+    ModelFile,
+    check_model,
+    load_model,
+    packaged_models,
+    read_model,
+    save_model,
+)
 from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS
 from vqe_jax.weights.tensor_files import read_state_dict, read_tensors
@@ -67,6 +76,13 @@ def _convert(args: argparse.Namespace) -> None:
     print(f"wrote {args.destination}: {args.model} {kwargs}")
 
 
+def _sign(args: argparse.Namespace) -> None:
+    file = read_model(Path(args.source), unsigned=True)
+    check_model(file, f"model file {args.source}")
+    save_model(args.destination, file)
+    print(f"wrote {args.destination}: {file.model} {file.kwargs}")
+
+
 def _fetch(args: argparse.Namespace) -> None:
     if args.output and len(args.networks) != 1:
         raise UserError(f"--output takes one network, not {len(args.networks)}")
@@ -94,6 +110,11 @@ def parser() -> Parser:
     convert.add_argument("--qp", type=int, nargs="*", default=[], help="QPs it was trained at")
     convert.add_argument("--note", default="", help="where the weights come from")
     convert.set_defaults(run=_convert)
+
+    sign = commands.add_parser("sign", help="a model file of an earlier version into one of this")
+    sign.add_argument("source", help="the .safetensors of an earlier version")
+    sign.add_argument("destination", help="the .safetensors to write")
+    sign.set_defaults(run=_sign)
 
     fetch = commands.add_parser("fetch", help="weights of perceptual networks")
     fetch.add_argument("networks", nargs="+", metavar="NAME", help=", ".join(PERCEPTUAL))
