@@ -50,12 +50,12 @@ def recipe(fields: dict[str, Any], spynet: str, width: str, **data: Any) -> dict
 
 def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
     """A stage by the published optimizer, a higher rate where steps are few."""
-    return common.stage(name, steps, 2e-4 if width == "full" else 1e-3, **{
+    own = {
         "schedule": common.cosine(1e-7),
         "optimizer": common.adam(0.9, 0.99),
         "losses": (common.charbonnier(1e-12),),
-        **changes,
-    })  # fmt: skip
+    }
+    return common.stage(name, steps, 2e-4 if width == "full" else 1e-3, **{**own, **changes})
 
 
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:

@@ -10,8 +10,23 @@ from typing import Any, Literal
 
 from vqe_jax.training.variants import variants
 
-__all__ = ["QP", "Width", "adam", "charbonnier", "cosine", "demo", "fast_stage", "halved", "ldv",
-           "mfqe_v2", "narrow", "run", "small", "stage", "variants"]  # fmt: skip
+__all__ = [
+    "QP",
+    "Width",
+    "adam",
+    "charbonnier",
+    "cosine",
+    "demo",
+    "fast_stage",
+    "halved",
+    "ldv",
+    "mfqe_v2",
+    "narrow",
+    "run",
+    "small",
+    "stage",
+    "variants",
+]
 
 Config = dict[str, Any]
 QP = Literal[22, 27, 32, 37, 42]
@@ -46,13 +61,13 @@ def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) ->
 
 def fast_stage(name: str, steps: int, learning_rate: float = 2e-3, **changes: Any) -> Config:
     """A stage that learns in few steps: it minimizes what PSNR measures, and starts fast."""
-    return stage(name, steps, learning_rate, **{
+    own = {
         "losses": (("l2", 30.0),),
         "optimizer": adam(0.9, 0.99, clip_norm=1.0),
         "schedule": cosine(1e-5, warmup=min(200, steps // 10)),
         "ema": 0.999,
-        **changes,
-    })  # fmt: skip
+    }
+    return stage(name, steps, learning_rate, **{**own, **changes})
 
 
 def mfqe_v2(qp: int | tuple[int, ...] = 37, **changes: Any) -> Config:

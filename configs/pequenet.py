@@ -36,9 +36,16 @@ _SMALLER = {"whole": 1, "half": 2, "quarter": 4, "sixth": 6}
 _DEPTHS = {"a": (), "b": (3,), "c": (4,), "d": (5,), "e": (3, 4), "f": (3, 5), "g": (4, 5)}
 _WITHOUT_QP = ("a", "h")
 Ablation = Literal[
-    "ablation_a", "ablation_b", "ablation_c", "ablation_d", "ablation_e", "ablation_f",
-    "ablation_g", "ablation_h", "ablation_i",
-]  # fmt: skip
+    "ablation_a",
+    "ablation_b",
+    "ablation_c",
+    "ablation_d",
+    "ablation_e",
+    "ablation_f",
+    "ablation_g",
+    "ablation_h",
+    "ablation_i",
+]
 
 
 @variants

@@ -58,12 +58,12 @@ def _windows(steps: int, learning_rate: float = 1e-4, **changes: Any) -> dict[st
 
 def _clips(steps: int, **changes: Any) -> dict[str, Any]:
     """The whole network through time, the loss summed over the frames of a clip."""
-    return common.stage("clips", steps, **{
+    own = {
         "schedule": common.halved(0.8, 0.9),
         "losses": (common.charbonnier(reduction="frame_sum"),),
         "data": {"frames": 15, "crop": 96, "batch": 16},
-        **changes,
-    })  # fmt: skip
+    }
+    return common.stage("clips", steps, **{**own, **changes})
 
 
 def _after_windows(steps: int, **changes: Any) -> dict[str, Any]:
@@ -107,12 +107,21 @@ def _narrow(qp: int) -> dict[str, Any]:
 @variants
 def get_config(
     qp: QP = 37,
-    net: Literal["rfda", "stdf_r3", "stdf_r4", "rf", "dsta", "no_deformable", "no_channel", "rf15",
-                 "conv_lstm"] = "rfda",
+    net: Literal[
+        "rfda",
+        "stdf_r3",
+        "stdf_r4",
+        "rf",
+        "dsta",
+        "no_deformable",
+        "no_channel",
+        "rf15",
+        "conv_lstm",
+    ] = "rfda",
     paper: bool = False,
     one_stage: bool = False,
     width: Width = "full",
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         return _small()

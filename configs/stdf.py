@@ -21,8 +21,8 @@ from typing import Any, Literal
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import QP, Width, variants
 
-SMALL = {"radius": 1, "features": 8, "depth": 2, "fused_features": 16,
-         "qe_features": 12, "qe_depth": 5}  # fmt: skip
+SMALL = {"radius": 1, "features": 8, "depth": 2, "fused_features": 16}
+SMALL |= {"qe_features": 12, "qe_depth": 5}
 NARROW = {"features": 16, "fused_features": 32, "qe_features": 24, "weight_init": "high_pass"}
 LOSSES = (common.charbonnier(),)
 _NETS: dict[str, dict[str, Any]] = {

@@ -34,10 +34,20 @@ _CACHE = {"track1": "data/vue_track1", "small": "data/vue_small"}
 
 @variants
 def get_config(
-    member: Literal["track1_a", "track1_b", "track1_second", "track3_a", "track3_b", "track3_c",
-                    "track3_d", "small_a", "small_b", "small_second"] = "track1_a",
+    member: Literal[
+        "track1_a",
+        "track1_b",
+        "track1_second",
+        "track3_a",
+        "track3_b",
+        "track3_c",
+        "track3_d",
+        "small_a",
+        "small_b",
+        "small_second",
+    ] = "track1_a",
     spynet: str = "",
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """The recipe of one member; variants as above."""
     group, _, which = member.partition("_")
     width = "small" if group == "small" else "full"

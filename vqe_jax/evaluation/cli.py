@@ -59,9 +59,14 @@ def parser() -> Parser:
     how.add_argument("--long-range", choices=("exact", "fast"), help="for bidirectional networks")
     how.add_argument("--overlap", type=int, help="frames that pieces share with --long-range fast")
     how.add_argument("--scene-cuts", action="store_true", help="start afresh at scene cuts")
-    how.add_argument("--outputs", nargs="+", default=[], metavar="STEP",
-                     help="evaluate these steps of a network of several (ASTF: stage1, "
-                     "enhance2, enhance1, fuse, fuse_sharp), or all")  # fmt: skip
+    how.add_argument(
+        "--outputs",
+        nargs="+",
+        default=[],
+        metavar="STEP",
+        help="evaluate these steps of a network of several (ASTF: stage1, "
+        "enhance2, enhance1, fuse, fuse_sharp), or all",
+    )
     out = made.add_argument_group("what comes out")
     out.add_argument(
         "--metrics",
@@ -71,12 +76,20 @@ def parser() -> Parser:
         "dists, fid, kid, vmaf, flicker, or exact ones as lpips_vgg; what cannot be measured here "
         "is named in the report",
     )
-    out.add_argument("--chroma", choices=("compressed", "raw"), default="compressed",
-                     help="whose chroma a model of luma is judged with by metrics of RGB (raw: "
-                     "damage of luma alone, as in PeQuENet's tables)")  # fmt: skip
+    out.add_argument(
+        "--chroma",
+        choices=("compressed", "raw"),
+        default="compressed",
+        help="whose chroma a model of luma is judged with by metrics of RGB (raw: "
+        "damage of luma alone, as in PeQuENet's tables)",
+    )
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
-    out.add_argument("--long-run", type=int, metavar="N",
-                     help="play each clip back and forth for N frames instead")  # fmt: skip
+    out.add_argument(
+        "--long-run",
+        type=int,
+        metavar="N",
+        help="play each clip back and forth for N frames instead",
+    )
     out.add_argument("--quiet", action="store_true", help="no progress, no tables")
     return made
 
@@ -112,11 +125,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         protocol = _own_protocol(metrics.frames, subjects[0].colour)
         return _long_run(given.long_run, subjects, clips, protocol, out, command, console)
     report = evaluate(
-        subjects, clips, metrics.frames, clip_metrics=metrics.clips, missing=metrics.missing,
+        subjects,
+        clips,
+        metrics.frames,
+        clip_metrics=metrics.clips,
+        missing=metrics.missing,
         sources=metrics.sources,
         options=Options(given.self_ensemble, _stream_options(given), given.chroma),
-        command=command, console=console,
-    )  # fmt: skip
+        command=command,
+        console=console,
+    )
     written = write_report(report, out)
     if given.outputs:
         draw_all_steps(opened, clips, out)
@@ -134,8 +152,10 @@ def _own_protocol(protocols: Sequence[Any], colour: str) -> Any:
     for protocol in protocols:
         if protocol.colour == colour:
             return protocol
-    raise UserError(f"--long-run needs a metric of {colour}, which the models work on; leave "
-                    "--metrics out or name one")  # fmt: skip
+    raise UserError(
+        f"--long-run needs a metric of {colour}, which the models work on; leave "
+        "--metrics out or name one"
+    )
 
 
 def _long_run(

@@ -31,11 +31,9 @@ def _parser() -> Parser:
     made = Parser(prog="vqe-train", description=__doc__, add_help=False)
     made.add_argument("-h", "--help", action="store_true", help="show this, or about --config")
     made.add_argument("--config", metavar="RECIPE[:variant]", help=f"a file, or one of {own}")
-    made.add_argument("--workdir", help="of the run (default: runs/RECIPE_VARIANT); resumed if it "
-                      "exists")  # fmt: skip
+    made.add_argument("--workdir", help="resumed if it exists (default: runs/RECIPE_VARIANT)")
     made.add_argument("--distributed", action="store_true", help="one of several processes")
-    made.add_argument("--coordinator", metavar="HOST:PORT",
-                      help="the first process (default: from the cluster)")  # fmt: skip
+    made.add_argument("--coordinator", metavar="HOST:PORT", help="default: from the cluster")
     made.add_argument("--processes", type=int, help="how many processes")
     made.add_argument("--process", type=int, help="number of this one")
     return made
@@ -62,8 +60,10 @@ def read_command(argv: Sequence[str]) -> tuple[Run, Path, argparse.Namespace]:
         raise UserError(f"--config.{overrides[0][0]} needs --config")
     stored = Path(given.workdir or "") / "config.json"
     if given.workdir is None or not stored.is_file():
-        raise UserError("--config is missing; name a recipe, as configs/vig.py, or the --workdir "
-                        "of a run to go on with")  # fmt: skip
+        raise UserError(
+            "--config is missing; name a recipe, as configs/vig.py, or the --workdir "
+            "of a run to go on with"
+        )
     return parse(json.loads(stored.read_text())), Path(given.workdir), given
 
 

@@ -88,6 +88,9 @@ def _changed(node: Any, hint: Any, keys: list[str | int], text: str, where: str,
         raise UserError(f"{where} has items: write {where.partition('.')[2]}[0].KEY=VALUE")
     node = _empty(hint) if node is None else node
     hints = _hints(node, where, model)
+    if not hints:
+        whole = f"--config.{where.partition('.')[2]}={{{key!r}: VALUE}}"
+        raise UserError(f"{where} has no keys yet; set it as a whole, as {whole}")
     if key not in hints:
         raise UserError(f"{where} has no key {key!r}{near_misses(key, hints)}")
     old = node.get(key) if isinstance(node, dict) else getattr(node, key)
@@ -129,5 +132,7 @@ def _refuse_hidden(run: Run, paths: list[str]) -> None:
             if name in getattr(stage, section) and getattr(stage, section)[name] != ours[name]
         ]
         if missed := [other for other in hiding if other not in paths]:
-            raise UserError(f"--config.{path} is hidden by the stage's own; set "
-                            + " and ".join(f"--config.{other}" for other in missed))  # fmt: skip
+            raise UserError(
+                f"--config.{path} is hidden by the stage's own; set "
+                + " and ".join(f"--config.{other}" for other in missed)
+            )

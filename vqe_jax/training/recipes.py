@@ -1,4 +1,4 @@
-"""Finding a recipe by its name or file, and reading it into a :class:`~.stages.Run`.
+"""Finding a recipe by its name or file, and reading it into a ``Run``.
 
 A file is ``get_config(variant) -> ConfigDict`` (or nested dictionaries), Python that is run as
 such. The package's own recipes are the files of ``configs/``, found by name wherever it lies.
@@ -67,8 +67,10 @@ def _find(name: str) -> Path:
                 f"config {name!r} does not exist{near_misses(Path(name).stem, names())}"
             )
         return Path(name)
-    raise UserError(f"recipe {name!r} does not exist{near_misses(name, names())}, or name a file, "
-                    "as configs/vig.py")  # fmt: skip
+    raise UserError(
+        f"recipe {name!r} does not exist{near_misses(name, names())}, or name a file, "
+        "as configs/vig.py"
+    )
 
 
 def _run(path: Path, variant: str) -> Any:

@@ -12,6 +12,8 @@ from vqe_jax.errors import UserError, near_misses
 
 __all__ = ["read_section", "read_value", "to_plain"]
 
+_MISSING = dataclasses.MISSING
+
 
 def to_plain(config: Any) -> Any:
     """ConfigDicts as dictionaries and lists as tuples, all the way down."""
@@ -46,10 +48,9 @@ def read_section(cls: type, values: Any, where: str) -> Any:
     for key in values:
         if key not in fields:
             raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
-    required = [f.name for f in fields.values() if f.default is dataclasses.MISSING
-                and f.default_factory is dataclasses.MISSING]  # fmt: skip
-    for name in required:
-        if name not in values:
+    for name, field in fields.items():
+        optional = field.default is not _MISSING or field.default_factory is not _MISSING
+        if not optional and name not in values:
             raise UserError(f"{where} lacks the key {name!r}")
     return cls(**{k: read_value(hints[k], v, f"{where}.{k}") for k, v in values.items()})
 

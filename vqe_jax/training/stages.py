@@ -334,8 +334,10 @@ def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
     if stage.steps < 1:
         raise UserError(f"{where}.steps={stage.steps} must be at least 1")
     if (stage.start == "previous" or stage.keep_optimizer) and not earlier:
-        raise UserError(f"{where} is the first stage and has no previous one; start it from "
-                        "'scratch' or a model file")  # fmt: skip
+        raise UserError(
+            f"{where} is the first stage and has no previous one; start it from "
+            "'scratch' or a model file"
+        )
     if stage.keep_optimizer and stage.start != "previous":
         raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
     if not stage.losses and stage.kind == "plain":
