@@ -62,7 +62,7 @@ def test_a_network_without_official_names_says_so():
         from_torch("vig", {})
 
 
-class Own(models.Network):
+class Own(models.FrameNetwork):
     """A reader's network that brings its rules along."""
 
     width: int = 4
@@ -71,20 +71,18 @@ class Own(models.Network):
     official_dead = (r"^unread\.",)
     official_renames = ((r"^trunk\.", "body."),)
 
-    @property
-    def context(self):
-        return models.Context()
-
     @nn.compact
-    def forward(self, clip, *, train=False, **_):
+    def enhance(self, frames, side=models.Side(), *, train=False):
         gain = self.param("gain", nn.initializers.ones, (self.width,))
-        x = nn.Conv(self.width, (3, 3), name="conv0")(clip) * gain.reshape(1, 1, 1, 1, -1)
-        return nn.Conv(clip.shape[-1], (1, 1), use_bias=False, name="conv1")(x)
+        x = nn.Conv(self.width, (3, 3), name="conv0")(frames) * gain.reshape(1, 1, 1, -1)
+        return nn.Conv(self.channels, (1, 1), use_bias=False, name="conv1")(x)
+
+
+OWN = f"{__name__}:Own"
 
 
 @pytest.fixture
-def own(monkeypatch):
-    monkeypatch.setattr(models, "model_class", lambda name: Own)
+def own():
     rng = np.random.default_rng(0)
     gain = rng.random((1, 4))
     return {
@@ -99,10 +97,10 @@ def own(monkeypatch):
 
 def test_a_network_of_ones_own_brings_rules_dead_tensors_and_other_spellings(own, caplog):
     with caplog.at_level(logging.INFO):
-        variables = from_torch("own", own)
+        variables = from_torch(OWN, own)
     assert "dropped, since nothing reads them: unread.weight" in caplog.text
     np.testing.assert_array_equal(variables["params"]["gain"], own["g"][0])
-    back = to_torch("own", variables)
+    back = to_torch(OWN, variables)
     wanted = {k.replace("trunk", "body"): v for k, v in own.items() if k != "unread.weight"}
     assert back.keys() == wanted.keys()
     for name, value in wanted.items():
@@ -111,6 +109,6 @@ def test_a_network_of_ones_own_brings_rules_dead_tensors_and_other_spellings(own
 
 def test_a_shared_tensor_may_stand_once_but_not_twice_with_different_values(own):
     once = {k: v for k, v in own.items() if k != "g"}
-    np.testing.assert_array_equal(from_torch("own", once)["params"]["gain"], own["g"][0])
+    np.testing.assert_array_equal(from_torch(OWN, once)["params"]["gain"], own["g"][0])
     with pytest.raises(UserError, match=r"'g' and 'copy.g' are one, but they differ"):
-        from_torch("own", own | {"copy.g": own["g"] + 1})
+        from_torch(OWN, own | {"copy.g": own["g"] + 1})

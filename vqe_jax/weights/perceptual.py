@@ -19,6 +19,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
 from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
+from vqe_jax.files import replacing
 from vqe_jax.weights.download import cache_dir, download
 from vqe_jax.weights.perceptual_parts import PARTS, Part, extract
 from vqe_jax.weights.tensor_files import have_torch, read_tensors
@@ -66,14 +67,10 @@ def _cached(name: str) -> Path:
 
 
 def _write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        # The writer takes the memory as it lies, so transposed views are copied first.
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, part, metadata=metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    # The writer takes the memory as it lies, so transposed views are copied first.
+    whole = {name: np.asarray(x, order="C") for name, x in tensors.items()}
+    with replacing(path) as part:
+        save_file(whole, part, metadata=metadata)
 
 
 def _fetched(name: str) -> dict[str, np.ndarray]:
@@ -183,6 +180,6 @@ def save_perceptual(weights: PerceptualWeights, path: str | Path) -> None:
       weights: what to write.
       path: a ``.safetensors`` file; an old one is replaced when the new one is complete.
     """
-    flat = {k: np.asarray(v) for k, v in flatten_dict(weights.variables, sep="/").items()}
+    flat = flatten_dict(weights.variables, sep="/")
     about = {"format": "vqe_jax perceptual 1", "network": weights.name, "source": weights.source}
     _write(Path(path), flat, about)
