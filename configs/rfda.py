@@ -48,11 +48,7 @@ _NETS: dict[str, dict[str, Any]] = {
 
 def _windows(steps: int, learning_rate: float = 1e-4, **changes: Any) -> dict[str, Any]:
     """Single frames out of whole windows, without recursion."""
-    own = {
-        "losses": stdf.LOSSES,
-        "schedule": common.halved(0.6, 0.9),
-        "model_kwargs": _ALONE,
-    }
+    own = {"losses": stdf.LOSSES, "schedule": common.halved(0.6, 0.9), "model_kwargs": _ALONE}
     return common.stage("windows", steps, learning_rate, **{**own, **changes})
 
 

@@ -14,6 +14,7 @@ from tests.training import synthetic
 from tests.training.synthetic import Batches, config
 from vqe_jax.errors import UserError
 from vqe_jax.training import loop
+from vqe_jax.training.stages import parse
 from vqe_jax.weights import load_model
 
 TWO_STAGES = (
@@ -107,6 +108,12 @@ def finished(tmp_path_factory):
         outcome, _ = train(workdir, *TWO_STAGES)
     assert outcome.finished and outcome.step == 12
     return workdir
+
+
+def test_the_run_is_kept_in_full_beside_and_inside_what_it_makes(finished):
+    kept = json.loads((finished / "config.json").read_text())
+    assert parse(kept) == parse(config(*TWO_STAGES)) and kept["stages"][0]["ema"] == 0.0
+    assert load_model(finished / "last.safetensors").extra["config"] == kept
 
 
 @pytest.fixture

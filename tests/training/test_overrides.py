@@ -80,16 +80,8 @@ def test_a_key_is_set_and_nothing_else(path, text, read, value):
         ("stages[0].steps", "1.5", "steps=1.5; expected int"),
         ("stages[0].steps", "0", "steps=0 must be at least 1"),
         ("tensorboard", "perhaps", "tensorboard='perhaps'; expected bool"),
-        (
-            "stages[0].options.loss",
-            "hinge",
-            r"set it as a whole, as .*={'loss': VALUE}",
-        ),
-        (
-            "stages[1].corruption.ratio",
-            "1",
-            "set it as a whole, as .*corruption=",
-        ),
+        ("stages[0].options.loss", "hinge", r"set it as a whole, as .*={'loss': VALUE}"),
+        ("stages[1].corruption.ratio", "1", "set it as a whole, as .*corruption="),
         ("seed.low", "1", "config.seed=0 is a value, not a section"),
         ("stages[0]", "1", "items are set by their keys"),
         ("a..b", "1", "is not a path of keys"),
