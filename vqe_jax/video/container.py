@@ -25,6 +25,7 @@ from vqe_jax.video.ledger import Ledger
 from vqe_jax.video.libav import BestEffort, open_input, video_stream
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
+from vqe_jax.video.slices import missing_pictures
 from vqe_jax.video.survey import survey
 from vqe_jax.video.truncation import bytes_missing
 
@@ -74,8 +75,8 @@ class ContainerReader(Reader):
             if first is None:
                 raise UserError(f"{path}: no frame could be decoded; is the file damaged?")
             self.info = _describe(container, stream, first, self._siting(stream))
-            bare = container.format.name in _BITSTREAMS
-        if bare and size <= _COUNTED_BYTES:
+            self._bare = container.format.name in _BITSTREAMS
+        if self._bare and size <= _COUNTED_BYTES:
             self.info = dataclasses.replace(self.info, frames=self._count())
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
@@ -115,7 +116,16 @@ class ContainerReader(Reader):
           seconds: look at so much of its beginning; None for all.
         """
         with translated(self.path, "read"):
-            return survey(self.path, seconds)
+            return survey(self.path, seconds) + self._order_holes()
+
+    def _order_holes(self) -> list[str]:
+        """Frames that a bitstream counts and does not have; it has no times to tell."""
+        if not self._bare or self.info.frames is None or self.info.interlaced:
+            return []
+        missing = missing_pictures(self.path)
+        if not missing:
+            return []
+        return [f"{self.path}: {missing} frames are missing, as the others are counted"]
 
     def _step(self, stream: av.VideoStream) -> int | None:
         rate = self.info.frame_rate
@@ -174,7 +184,7 @@ class ContainerReader(Reader):
     def _decoded(self, packet: av.Packet, ledger: Ledger) -> list[av.VideoFrame]:
         """The pictures that a packet completes; recordings may begin before a key frame."""
         try:
-            return packet.decode()
+            return ledger.listening(packet.decode)
         except av.error.InvalidDataError as err:
             if not ledger.shown and not packet.is_keyframe:
                 ledger.leading += 1
@@ -190,6 +200,12 @@ class ContainerReader(Reader):
             if not self.keep_damaged:
                 raise UserError(f"{message}; wait until it is complete, then start again")
             warnings.warn(message, stacklevel=2)
+        if warn and ledger.complaints:
+            warnings.warn(
+                f"{self.path} is damaged, the decoder complains {ledger.complaints} times, "
+                f"first at {ledger.complaint}",
+                stacklevel=2,
+            )
         lost = ledger.lost()
         if not lost or not warn:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import av
 
 __all__ = ["Ledger"]
@@ -26,6 +28,8 @@ class Ledger:
       sent: packets that should bring a picture.
       shown: pictures that came.
       leading: packets before the first picture that no decoder could use.
+      complaints: errors that the decoder wrote to FFmpeg's log after the first picture.
+      complaint: the first of them.
     """
 
     def __init__(self, codec: str) -> None:
@@ -36,6 +40,25 @@ class Ledger:
         self._fields = False
         self._strays = 0
         self.sent = self.shown = self.leading = 0
+        self.complaints = 0
+        self.complaint = ""
+
+    def listening(self, decode: Callable[[], list[av.VideoFrame]]) -> list[av.VideoFrame]:
+        """Calls the decoder and counts the errors it writes to the log, in whichever thread.
+
+        Captured they cannot be: a capture of all threads may end while one of them writes.
+
+        Args:
+          decode: of a packet.
+        """
+        before, _ = av.logging.get_last_error()
+        pictures = decode()
+        after, last = av.logging.get_last_error()
+        if self.shown and after > before:
+            self.complaints += after - before
+            if last and not self.complaint:
+                self.complaint = f"frame {self.shown}: {last[2].strip()}"
+        return pictures
 
     def send(self, packet: av.Packet) -> None:
         """Notes a packet that goes to the decoder.

@@ -184,8 +184,8 @@ class ContainerWriter(Writer):
         if codec == "libx264" and info.interlaced and not info.height % 4:
             field = "bff=1" if info.field_order == "bottom" else "tff=1"
             options["x264-params"] = ":".join(filter(None, [field, given.get("x264-params")]))
-        if self._kind in ("avi", "h264") and codec == "libx264":
-            options.setdefault("bf", "0")  # no times of presentation in these
+        if self._kind == "avi" and codec == "libx264":
+            options.setdefault("bf", "0")  # AVI has decoding times only
         if codec == "mjpeg":
             options.setdefault("strict", "unofficial")  # limited range
         if codec == "libsvtav1":

@@ -9,8 +9,10 @@ out by name.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -58,8 +60,10 @@ _ENDINGS = {
     "png": ("png", "image/png"),
     "bmp": ("bmp", "image/bmp"),
 }
+_ANY_VIDEO = ("mpeg4", "flv", "mpeg2video")
 _SAMPLES = 4  # packets of a stream that are tried
 _SEARCHED = 20_000  # packets of a file in which they are looked for
+_EARLY = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,15 +110,19 @@ def _copy(packet: av.Packet, at: int) -> av.Packet:
 
 
 def _samples(container: av.container.InputContainer) -> dict[int, list[av.Packet]]:
-    """The first packets of each stream."""
+    """The first packets of each stream; of text and data only what comes early."""
+    cover = av.stream.Disposition.attached_pic
     found: dict[int, list[av.Packet]] = {
         s.index: [] for s in container.streams if s.type != "attachment"
     }
-    for packet in itertools.islice(container.demux(), _SEARCHED):
+    needed = {s.index for s in container.streams.audio} | {
+        s.index for s in container.streams.video if not s.disposition & cover
+    }
+    for count, packet in enumerate(itertools.islice(container.demux(), _SEARCHED)):
         kept = found.get(packet.stream_index)
         if packet.size and kept is not None and len(kept) < _SAMPLES:
             kept.append(_copy(packet, len(kept)))
-        if all(len(kept) >= _SAMPLES for kept in found.values()):
+        if count > _EARLY and all(len(found[index]) >= _SAMPLES for index in needed):
             break
     return found
 
@@ -143,7 +151,7 @@ def _read_back(kind: str, trial: Trial) -> av.stream.Stream | None:
         output.close()
         memory.seek(0)
         # The container must outlive its stream.
-        found = av.open(memory, metadata_errors="replace")
+        found = av.open(memory, format=kind, metadata_errors="replace")
         return next(iter(found.streams), None)
     except (av.FFmpegError, ValueError, OSError, EOFError, NotImplementedError):
         return None
@@ -173,13 +181,22 @@ def _copies(kind: str, stream: Any, samples: list[av.Packet], layout: str | None
         return False
     cover = av.stream.Disposition.attached_pic
     same_role = not stream.disposition & cover or bool(found.disposition & cover)
-    return found.type == stream.type and codec_name(found) == codec_name(stream) and same_role
+    same_codec = _family(codec_name(found)) == _family(codec_name(stream))
+    return found.type == stream.type and same_codec and same_role
+
+
+def _family(name: str) -> str:
+    """MP4 does not tell the layers of MPEG audio apart; decoders do."""
+    return "mpeg audio" if re.fullmatch(r"mp[123](float)?", name) else name
 
 
 def _converts(kind: str, stream: Any, samples: list[av.Packet], codec: str) -> bool:
     def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, av.Packet]]:
         converter = add_converted(output, stream, codec)
         made = [p for s in samples for p in converter.packets(_copy(s, 0))]
+        if stream.type == "audio":
+            made += converter.packets(None)
+            stream.codec_context.flush_buffers()  # it will be asked again
         return [(converter.target, packet) for packet in made]
 
     found = _read_back(kind, trial)
@@ -278,10 +295,12 @@ def _other_coding(kind: str, stream: Any, samples: list[av.Packet]) -> Route:
     here = (index, stream.type, name)
     if stream.type == "audio" and stream.codec_context and samples:
         for codec in _SOUND.get(kind, ()):
-            if codec == "pcm_s16le" and stream.codec_context.format.name.startswith("s32"):
+            sampled = stream.codec_context.format.name
+            if codec == "pcm_s16le" and sampled.startswith("s32"):
                 continue
             if _converts(kind, stream, samples, codec):
-                loss = "without loss" if codec in _LOSSLESS else "with some loss"
+                exact = codec in _LOSSLESS and (codec != "pcm_s16le" or "16" in sampled)
+                loss = "without loss" if exact else "with some loss"
                 why = f"becomes {codec.removeprefix('lib')}, {loss}: {kind} cannot hold it as it is"
                 return Route(*here, "convert", codec=codec, why=why)
     if stream.type == "subtitle" and name in _IS_TEXT and kind in _TEXT:
@@ -313,14 +332,18 @@ def lost_tags(tags: dict[str, str], kind: str) -> dict[str, str]:
     if not tags:
         return {}
 
-    def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, av.Packet]]:
-        stream = cast(av.VideoStream, output.add_stream("mpeg4", rate=25))
+    def trial(
+        output: av.container.OutputContainer, codec: str
+    ) -> list[tuple[av.stream.Stream, av.Packet]]:
+        stream = cast(av.VideoStream, output.add_stream(codec, rate=25))
         stream.width = stream.height = 16
         stream.pix_fmt = "yuv420p"
         output.metadata.update(tags)
         packets = stream.encode(av.VideoFrame(16, 16, "yuv420p")) + stream.encode(None)
         return [(stream, packet) for packet in packets]
 
-    found = _read_back("matroska" if kind == "webm" else kind, trial)
+    holder = "matroska" if kind == "webm" else kind
+    tried = (_read_back(holder, functools.partial(trial, codec=codec)) for codec in _ANY_VIDEO)
+    found = next((stream for stream in tried if stream is not None), None)
     kept = {key.lower() for key in found.container.metadata} if found is not None else set()
     return {key: value for key, value in tags.items() if key.lower() not in kept}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import statistics
+from pathlib import Path
 
-from vqe_jax.video.headers import TracedPacket
+from vqe_jax.video.headers import TracedPacket, trace
 
-__all__ = ["CodedPicture", "SliceParser"]
+__all__ = ["CodedPicture", "SliceParser", "missing_pictures"]
 
 _SLICE_TYPES = {"hevc": "BPI", "h264": "PBIPI"}
 _PARAMETER_SETS = {"hevc": (33, 34), "h264": (7, 8)}
@@ -51,6 +54,8 @@ class SliceParser:
         self._sequence = -1
         self._order_bits = 8
         self._order_type = 0
+        self._number_bits = 4
+        self._number = self._number_offset = 0
         self._previous = 0
         self._counted = 0
         self._after_access_point = False
@@ -86,6 +91,7 @@ class SliceParser:
     def _learn(self, kind: int, unit: dict[str, int]) -> None:
         if kind == _PARAMETER_SETS[self._codec][0]:
             self._order_type = unit.get("pic_order_cnt_type", 0)
+            self._number_bits = 4 + unit.get("log2_max_frame_num_minus4", 0)
             self._order_bits = 4 + unit.get("log2_max_pic_order_cnt_lsb_minus4", 4)
         else:
             name = "pps_pic_parameter_set_id" if self._codec == "hevc" else "pic_parameter_set_id"
@@ -123,8 +129,10 @@ class SliceParser:
     def _order(self, kind: int, unit: dict[str, int], restart: bool) -> int:
         """Picture order count from its low bits (H.265, 8.3.1; H.264, 8.2.1)."""
         self._counted += 1
+        if self._codec == "h264" and self._order_type == 2:
+            return self._by_frame_number(unit, restart)
         if self._codec == "h264" and self._order_type:
-            return self._counted - 1  # type 2 is coding order; type 1 is taken for it
+            return self._counted - 1  # type 1 is taken for coding order
         name = "slice_pic_order_cnt_lsb" if self._codec == "hevc" else "pic_order_cnt_lsb"
         low = unit.get(name, 0)
         if restart:
@@ -141,9 +149,46 @@ class SliceParser:
             self._previous = high + low
         return high + low
 
+    def _by_frame_number(self, unit: dict[str, int], restart: bool) -> int:
+        """Order of display is order of coding (H.264, 8.2.1.3)."""
+        number = unit.get("frame_num", 0)
+        if restart:
+            self._number_offset = 0
+        elif number < self._number:
+            self._number_offset += 1 << self._number_bits
+        self._number = number
+        return 2 * (self._number_offset + number) - (unit.get("nal_ref_idc", 1) == 0)
+
     def _anchors(self, kind: int, unit: dict[str, int]) -> bool:
         """Whether the next picture counts on from this one: others refer to it."""
         if self._codec == "h264":
             return unit.get("nal_ref_idc", 1) != 0
         unreferenced = kind < 16 and (kind % 2 == 0 or 6 <= kind <= 9)
         return unit.get("nuh_temporal_id_plus1", 1) == 1 and not unreferenced
+
+
+def missing_pictures(path: Path) -> int:
+    """How many pictures an HEVC or H.264 bitstream has lost, by their order counts.
+
+    Counts go up by one step from picture to picture within a coded video sequence, in order of
+    display: by 1 in HEVC, by 2 in most of H.264.
+
+    Args:
+      path: of the bitstream.
+    """
+    parser: SliceParser | None = None
+    sequences: dict[int, list[int]] = {}
+    for packet in trace(path):
+        parser = parser or SliceParser(packet.codec)
+        for picture in parser.pictures(packet):
+            sequences.setdefault(picture.sequence, []).append(picture.poc)
+    steps = [
+        after - before
+        for counts in map(sorted, sequences.values())
+        for before, after in itertools.pairwise(counts)
+        if after > before
+    ]
+    if not steps:
+        return 0
+    usual = statistics.mode(steps)
+    return sum(round(step / usual) - 1 for step in steps if step > usual)

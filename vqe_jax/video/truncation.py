@@ -2,7 +2,8 @@
 
 FFmpeg plays what is there of a Matroska or MP4 file and ends without an error. Both formats say
 at the outermost level how long they are: the Matroska segment (RFC 9559, section 5.1), the
-boxes of ISO 14496-12 (section 4.2), the RIFF chunk of AVI.
+boxes of ISO 14496-12 (section 4.2), the RIFF chunk of AVI. A transport stream consists of packets
+of one size (ISO 13818-1: 188 bytes, 192 with Blu-ray's time codes, 204 with error correction).
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from typing import IO
 
 __all__ = ["bytes_missing"]
 
+_SYNC, _SYNC_PACKETS = 0x47, 5
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def bytes_missing(path: Path) -> int:
-    """How many bytes a Matroska, WebM, MP4, MOV or AVI file is short of what it says; else 0.
+    """How many bytes a file is short of what it says; 0 where it says nothing.
+
+    Matroska, WebM, MP4, MOV, AVI, and the last packet of transport streams.
 
     Args:
       path: the file; other formats, and files written as a live stream, count as whole.
@@ -31,9 +35,21 @@ def bytes_missing(path: Path) -> int:
             end = _boxes_end(file, size)
         elif start[:4] == b"RIFF" and start[8:12] == b"AVI ":
             end = 8 + int.from_bytes(start[4:8], "little")
+        elif packet := _packet_size(file):
+            end = -(-size // packet) * packet
         else:
             end = 0
     return max(0, end - size)
+
+
+def _packet_size(file: IO[bytes]) -> int:
+    """Of a transport stream; 0 for other files."""
+    start = file.read(_SYNC_PACKETS * 204 + 4)
+    for size, first in ((188, 0), (192, 4), (204, 0)):
+        marks = start[first::size]
+        if len(marks) >= 2 and set(marks[:_SYNC_PACKETS]) == {_SYNC}:
+            return size
+    return 0
 
 
 def _variable_length(file: IO[bytes]) -> int | None:
