@@ -42,7 +42,7 @@ def test_missing_and_cut_short(pairs, tmp_path):
     path = write_inputs(tmp_path, pairs[0], _results(pairs[0], 0))
     assert path == inputs_path(tmp_path, pairs[0])
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="missing or damaged"):
         with_inputs(pairs[:1], tmp_path)
 
 

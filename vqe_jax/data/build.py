@@ -106,7 +106,15 @@ def _up_to_date(store: Store, plan: Plan, check: bool) -> bool:
     index = store.index(plan.config_name)
     if index is None or index.get("fingerprint") != plan.fingerprint:
         return False
-    return not check or not store.damaged(index)
+    if not check:
+        return True
+    for pairs in index["splits"].values():
+        for info in map(PairInfo.from_json, pairs):
+            for planes in (info.planes(side, store.planes) for side in ("raw", "compressed")):
+                if planes.is_damaged:  # they are decoded anew when they are next used
+                    planes.path.unlink(missing_ok=True)
+                    planes.path.with_suffix(".rgb").unlink(missing_ok=True)
+    return not store.damaged(index)
 
 
 def make_plans(

@@ -23,6 +23,7 @@ from vqe_jax.data.pair import PairInfo, video_info
 from vqe_jax.data.parallel import map_clips
 from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
+from vqe_jax.data.stored import move_sealed
 from vqe_jax.data.variants import Variant, vary, vary_info
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.video import (
@@ -166,9 +167,7 @@ def _make_raw(job: ClipJob, store: Store, folder: Path) -> dict[str, Any]:
         "raw_bytes": size,
         "raw_sha256": sha,
     }
-    target = _raw_planes(facts, store.planes).path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    written.replace(target)
+    move_sealed(written, _raw_planes(facts, store.planes).path)
     return facts
 
 
@@ -247,7 +246,7 @@ def _make_compressed(
         "compressed_bytes": size,
         "compressed_sha256": sha,
     }
-    decoded.path.replace(_compressed_planes(facts, raw, store).path)
+    move_sealed(decoded.path, _compressed_planes(facts, raw, store).path)
     return facts
 
 

@@ -3,7 +3,7 @@
 A second stage is trained on what a first one makes of the compressed clips. Computing that for the
 crops of every step costs the first network again and again, and gives it less context than it has
 on whole clips; here its results lie on disk, as the 8-bit RGB pictures they would be shown as, one
-memory-mapped file a pair.
+file a pair.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from vqe_jax.data.pair import Pair
+from vqe_jax.data.stored import StoredFrames, is_whole, write_sealed
 from vqe_jax.errors import UserError
-from vqe_jax.files import replacing
 
-__all__ = ["inputs_path", "with_inputs", "write_inputs"]
+__all__ = ["has_inputs", "inputs_path", "with_inputs", "write_inputs"]
 
 
 def inputs_path(folder: str | os.PathLike[str], pair: Pair) -> Path:
@@ -47,13 +47,19 @@ def write_inputs(
     """
     path = inputs_path(folder, pair)
     count = 0
-    with replacing(path) as part, part.open("wb") as out:
+    with write_sealed(path) as part, part.open("wb") as out:
         for frame in frames:
             out.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).tobytes())
             count += 1
         if count != len(pair):
             raise UserError(f"{pair.name}: {count} results for {len(pair)} frames")
     return path
+
+
+def has_inputs(folder: str | os.PathLike[str], pair: Pair) -> bool:
+    """Whether the results for a pair are there and unchanged since they were written."""
+    height, width = pair.size
+    return is_whole(inputs_path(folder, pair), len(pair) * height * width * 3)
 
 
 def with_inputs(pairs: Sequence[Pair], folder: str | os.PathLike[str] | None) -> tuple[Pair, ...]:
@@ -75,15 +81,13 @@ class _PairWithInputs(Pair):
     def __init__(self, pair: Pair, folder: Path) -> None:
         super().__init__(pair.info, pair._store, pair._cache)
         self._inputs = inputs_path(folder, pair)
-        height, width = pair.size
-        expected = len(pair) * height * width * 3
-        if not self._inputs.is_file() or self._inputs.stat().st_size != expected:
+        if not has_inputs(folder, pair):
             raise UserError(
-                f"{self._inputs} is missing or cut short: the stage before has not been run on "
+                f"{self._inputs} is missing or damaged: the stage before has not been run on "
                 f"{pair.name!r}; train it, then python -m vqe_jax.training.stage_inputs --help"
             )
 
-    def clip(self, side: str, color: str) -> UInt8[np.ndarray, "t h w *c"]:
+    def clip(self, side: str, color: str) -> StoredFrames:
         """As of :class:`Pair`; the compressed clip is the other network's result."""
         if side != "compressed":
             return super().clip(side, color)
@@ -91,9 +95,4 @@ class _PairWithInputs(Pair):
             raise UserError(
                 f"{self.name}: the inputs in {self._inputs.parent} are RGB; use color='rgb'"
             )
-        key = (side, color)
-        if key not in self._mapped:
-            shape = (len(self), *self.size, 3)
-            mapped = np.memmap(self._inputs, np.uint8, "r", shape=shape)
-            self._mapped[key] = mapped.view(np.ndarray)
-        return self._mapped[key]
+        return StoredFrames(self._inputs, len(self), (*self.size, 3))

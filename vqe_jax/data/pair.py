@@ -1,8 +1,8 @@
 """Pairs of a compressed and a raw clip: what is known of them, and their frames.
 
 :func:`open_pairs` gives a :class:`Pair` for each example of a split. Opening reads only the data
-set's index. A pair's planes are mapped when they are first used; if they are not there (the data
-set was moved, or built without), the stored stream is decoded once.
+set's index. A pair's planes are checked when they are first used; if they are not there or damaged
+(the data set was moved, or built without), the stored stream is decoded once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
+from vqe_jax.data.stored import StoredFrames
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.video import ColorTags, VideoInfo, peak_frames
 
@@ -153,7 +154,7 @@ class Pair:
         self.info = info
         self._store = store
         self._cache = cache
-        self._mapped: dict[tuple[str, str], np.ndarray] = {}
+        self._opened: dict[tuple[str, str], StoredFrames] = {}
 
     def __len__(self) -> int:
         return self.info.frames
@@ -163,7 +164,7 @@ class Pair:
         return f"Pair({i.name!r}, qp={i.qp}, {i.width}x{i.height}, {i.frames} frames)"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mapped": {}}  # maps are opened again, not copied
+        return {**self.__dict__, "_opened": {}}  # each process checks what it opens
 
     @property
     def name(self) -> str:
@@ -224,7 +225,7 @@ class Pair:
         """
         planes = self.info.planes(side, self._cache)
         if not planes.exists:
-            stream = self._store.stream(self.info.stream(side))
+            stream = self._store.whole_stream(*self._stream_of(side))
             try:
                 planes.write(decoded_frames(stream, planes, cut=True))
             except PermissionError as err:
@@ -240,26 +241,29 @@ class Pair:
         Raises:
           UserError: it is gone or damaged.
         """
-        sha = self.info.raw_sha256 if side == "raw" else self.info.compressed_sha256
-        return self._store.checked(self.info.stream(side), sha)
+        return self._store.whole_stream(*self._stream_of(side)).read_bytes()
 
-    def clip(self, side: str, color: str) -> UInt8[np.ndarray, "t h w *c"]:
-        """A whole clip, mapped: ``[t, h, w]`` of luma, ``[t, h, w, 3]`` of RGB.
+    def _stream_of(self, side: str) -> tuple[str, str]:
+        sha = self.info.raw_sha256 if side == "raw" else self.info.compressed_sha256
+        return self.info.stream(side), sha
+
+    def clip(self, side: str, color: str) -> StoredFrames:
+        """A whole clip, read as it is indexed: ``[t, h, w]`` of luma, ``[t, h, w, 3]`` of RGB.
 
         Args:
           side: ``"raw"`` or ``"compressed"``.
           color: ``"luma"`` or ``"rgb"``.
         """
         key = (side, color)
-        if key not in self._mapped:
+        if key not in self._opened:
             planes = self.planes(side)
-            self._mapped[key] = planes.luma() if color == "luma" else planes.rgb(self.info.video)
-        return self._mapped[key]
+            self._opened[key] = planes.luma() if color == "luma" else planes.rgb(self.info.video)
+        return self._opened[key]
 
     def read(
         self, side: str, color: str, start: int = 0, count: int | None = None
     ) -> UInt8[np.ndarray, "t h w *c"]:
-        """Frames of a clip; a view of the memory map.
+        """Frames of a clip.
 
         Args:
           side: ``"raw"`` or ``"compressed"``.

@@ -1,11 +1,11 @@
-"""Decoded clips as memory-mapped planes, decoded once and kept beside the data set.
+"""Decoded clips as planes, decoded once and kept beside the data set.
 
 A training crop of 7 frames out of 300 must not cost the decoding of a group of pictures. So a clip
 is decoded once into a file of 8-bit 4:2:0 frames one after the other (``SHA_WxH_N.yuv``, which any
-player opens), and a crop is a slice of a memory map: the system reads the pages that are touched
-and keeps those in use. RGB clips have a second file of interleaved bytes, made when first asked
-for; its samples are rounded to 8 bits as in the PNG frames on which the literature computes RGB
-metrics.
+player opens), and of a crop the rows that it touches are read; the system keeps the pages in use.
+Each file has its checksums beside it (:mod:`vqe_jax.data.stored`). RGB clips have a second file of
+interleaved bytes, made when first asked for; its samples are rounded to 8 bits as in the PNG frames
+on which the literature computes RGB metrics.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
+from vqe_jax.data.stored import StoredFrames, is_whole, write_sealed
 from vqe_jax.data.yuv420 import YUV420P8, as_yuv420p8
 from vqe_jax.errors import UserError
-from vqe_jax.files import replacing
 from vqe_jax.video import Frame, VideoInfo, open_reader, to_rgb
 
 __all__ = ["PlaneFile", "decoded_frames"]
@@ -56,9 +55,15 @@ class PlaneFile:
 
     @property
     def exists(self) -> bool:
-        """Whether it is there and as long as it must be."""
-        size = self.frames * self.frame_bytes
-        return self.path.exists() and self.path.stat().st_size == size
+        """Whether it is there, as long as it must be, and unchanged since it was written."""
+        return is_whole(self.path, self.frames * self.frame_bytes)
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is there and not what was written; reads all of it, and of its RGB."""
+        size = self.frames * self.width * self.height
+        files = ((self.path, size * 3 // 2), (self.path.with_suffix(".rgb"), size * 3))
+        return any(p.exists() and not is_whole(p, s, everything=True) for p, s in files)
 
     def __len__(self) -> int:
         return self.frames
@@ -67,14 +72,14 @@ class PlaneFile:
         planes = self.map()
         return (self._frame(planes[i]) for i in range(self.frames))
 
-    def map(self) -> UInt8[np.ndarray, "t planes"]:
-        """All samples, mapped: a row a frame, its luma first."""
-        return _map(self.path, (self.frames, self.frame_bytes))
+    def map(self) -> StoredFrames:
+        """All samples ``[t, planes]``: a row a frame, its luma first."""
+        return StoredFrames(self.path, self.frames, (self.frame_bytes,))
 
-    def luma(self) -> UInt8[np.ndarray, "t h w"]:
-        """The luma, mapped."""
-        area = self.width * self.height
-        return self.map()[:, :area].reshape(-1, self.height, self.width)
+    def luma(self) -> StoredFrames:
+        """The luma, ``[t, h, w]``."""
+        shape = (self.height, self.width)
+        return StoredFrames(self.path, self.frames, shape, stride=self.frame_bytes)
 
     def frame(self, index: int) -> Frame:
         """One frame."""
@@ -86,32 +91,26 @@ class PlaneFile:
         planes = (y.reshape(self.height, self.width), u.reshape(half), v.reshape(half))
         return Frame(planes, YUV420P8)
 
-    def rgb(self, info: VideoInfo) -> UInt8[np.ndarray, "t h w 3"]:
-        """The clip as RGB, mapped; converted first if that was never done.
+    def rgb(self, info: VideoInfo) -> StoredFrames:
+        """The clip as RGB, ``[t, h, w, 3]``; converted first if that was never done.
 
         Args:
           info: says by which matrix.
         """
-        shape = (self.frames, self.height, self.width, 3)
         target = self.path.with_suffix(".rgb")
-        if not target.exists() or target.stat().st_size != int(np.prod(shape)):
-            with replacing(target) as part, part.open("wb") as out:
+        if not is_whole(target, self.frames * self.height * self.width * 3):
+            with write_sealed(target) as part, part.open("wb") as out:
                 for frame in self:
                     rgb = to_rgb(frame, info)
                     out.write(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).data)
-        return _map(target, shape)
+        return StoredFrames(target, self.frames, (self.height, self.width, 3))
 
     def write(self, frames: Iterable[Frame]) -> None:
         """Makes the file of frames of the right size; it appears when it is whole."""
-        with replacing(self.path) as part, part.open("wb") as out:
+        with write_sealed(self.path) as part, part.open("wb") as out:
             for frame in frames:
                 for plane in frame.planes:
                     out.write(np.ascontiguousarray(plane).data)
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    # As a plain array: slicing the memmap subclass takes ten times as long.
-    return np.memmap(path, np.uint8, "r", shape=shape).view(np.ndarray)
 
 
 def decoded_frames(

@@ -64,17 +64,16 @@ class Store:
         """Where a stream is."""
         return self._streams / name
 
-    def checked(self, name: str, sha256: str) -> bytes:
-        """The bytes of a stream.
+    def whole_stream(self, name: str, sha256: str) -> Path:
+        """Where a stream is, compared with its SHA-256.
 
         Raises:
           UserError: it is gone or damaged.
         """
         path = self.stream(name)
-        data = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(data).hexdigest() != sha256:
+        if not path.is_file() or file_sha256(path) != sha256:
             raise UserError(f"{path} is missing or damaged; build the data set again with --check")
-        return data
+        return path
 
     def take_in(self, file: Path) -> tuple[str, str, int]:
         """Moves a finished stream in; returns its SHA-256, suffix and length."""

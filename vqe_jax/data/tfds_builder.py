@@ -51,7 +51,9 @@ class Examples(Sequence[dict[str, Any]]):
         info = self._infos[at]
         facts = {name: _plain(value) for name, value in dataclasses.asdict(info).items()}
         streams = {
-            side: self._store.checked(info.stream(side), getattr(info, f"{side}_sha256"))
+            side: self._store.whole_stream(
+                info.stream(side), getattr(info, f"{side}_sha256")
+            ).read_bytes()
             for side in ("raw", "compressed")
         }
         return facts | streams

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqe_jax.data.inputs import inputs_path, write_inputs
+from vqe_jax.data.inputs import has_inputs, write_inputs
 from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
@@ -49,7 +49,7 @@ def make_inputs(
     symmetries = SYMMETRIES if self_ensemble else [Symmetry()]
     made = 0
     for pair in pairs:
-        if inputs_path(folder, pair).is_file():
+        if has_inputs(folder, pair):
             continue
         frames = enhance_frames_ensemble(
             files, pair.frames("compressed", "rgb"), symmetries=symmetries, qp=pair.qp
