@@ -4,6 +4,7 @@ import time
 import pytest
 
 from tests.training import synthetic
+from vqe_jax import models
 
 
 @pytest.fixture
@@ -11,7 +12,8 @@ def tiny(monkeypatch):
     """The synthetic data and the network "tiny" in place of real ones."""
     synthetic.install(monkeypatch)
     monkeypatch.setattr(synthetic.Batches, "poison", set())
-    return synthetic
+    yield synthetic
+    models.unregister("tiny")
 
 
 @pytest.fixture

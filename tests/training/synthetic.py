@@ -135,11 +135,10 @@ def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
 
 
 def install(patch: Any) -> None:
-    """Puts data and network in place; ``patch`` is pytest's monkeypatch or alike."""
+    """Registers the network, puts the data in place; ``patch`` is pytest's monkeypatch or alike."""
     from vqe_jax import models
     from vqe_jax.training import feed, validation
 
-    before = models.model_class
-    patch.setattr(models, "model_class", lambda name: Tiny if name == "tiny" else before(name))
+    models.register("tiny", Tiny)
     patch.setattr(feed, "batches", Batches)
     patch.setattr(validation, "open_pairs", open_pairs)

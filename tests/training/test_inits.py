@@ -96,9 +96,7 @@ def _drawn(*pairs, module=None):
     params = module.init(KEY, CLIP)["params"]
     given = tuple(Init(*pair) for pair in pairs)
 
-    def pictures():
-        return picture_channels(lambda p, x: module.apply({"params": p}, x), params, CLIP)
-
+    pictures = picture_channels(lambda p, x: module.apply({"params": p}, x), params, CLIP)
     new = inits.redraw(params, given, pictures, jax.random.key(7))
     return tree_paths(params), tree_paths(new)
 

@@ -29,12 +29,20 @@ def by_qp(prediction, target, *, qp):
     return jnp.mean(qp.astype(jnp.float32)) * jnp.mean(jnp.abs(prediction - target))
 
 
+def at_peaks(prediction, target, *, side):
+    """Of the frames of highest quality alone."""
+    assert side.qp is not None and side.frame_qp.shape == side.peak.shape
+    peak = side.peak.astype(jnp.float32)[..., None, None, None]
+    return jnp.mean(jnp.abs(prediction - target) * peak)
+
+
 @pytest.fixture
 def registered():
     entries = {
         "tv": losses.Loss(total_variation, target=None),
         "neighbors": losses.Loss(to_the_neighbors, target="window"),
         "by_qp": losses.Loss(by_qp, takes=("qp",)),
+        "at_peaks": losses.Loss(at_peaks, takes=("side",)),
     }
     for name, entry in entries.items():
         losses.register(name, entry)
@@ -58,7 +66,9 @@ class Aligning(WindowNetwork):
 def _batch():
     keys = jax.random.split(jax.random.key(0))
     clips = [jax.random.uniform(k, (2, 4, 6, 6, 1)) for k in keys]
-    return {"compressed": clips[0], "raw": clips[1], "qp": jnp.asarray([30, 40])}
+    peak = jnp.arange(8).reshape(2, 4) % 3 == 0
+    side = {"qp": jnp.asarray([30, 40]), "frame_qp": jnp.full((2, 4), 33), "peak": peak}
+    return {"compressed": clips[0], "raw": clips[1], **side}
 
 
 def _metrics(*terms, network=None, **fields):
@@ -88,6 +98,14 @@ def test_a_term_is_taken_of_the_output_that_it_names(registered):
         np.testing.assert_allclose(metrics[f"loss/{label}"], value, rtol=1e-5)
     total = np.dot([1, 2, 0.1, 1], [expected[k] for k in expected])
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
+
+
+def test_a_loss_may_know_what_is_known_of_the_compared_frames(registered):
+    metrics = _metrics(Term("at_peaks"))
+    x, y, peak = (np.asarray(_batch()[k]) for k in ("compressed", "raw", "peak"))
+    picture = (x[:, :-2] + x[:, 1:-1] + x[:, 2:]) / 6
+    expected = np.abs(picture - y[:, 1:-1]) * peak[:, 1:-1, None, None, None]
+    np.testing.assert_allclose(metrics["loss"], expected.mean(), rtol=1e-5)
 
 
 def test_windows_of_a_clip_without_whole_ones_repeat_its_ends():

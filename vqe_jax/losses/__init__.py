@@ -34,8 +34,8 @@ class Loss:
         None: nothing, for regularizers (of offsets, say).
       takes: keyword arguments that training gives: "weight" (``[b, t, h, w, 1]``, of the pixels
         that count; a loss without it cannot be taken on a part of the pixels), "qp" (``[b]``),
-        "side" (a :class:`vqe_jax.models.Side`), "variables" (of a frozen network, see ``weights``).
-        "weight", "qp" and "side" are given where the batch has them.
+        "side" (a :class:`vqe_jax.models.Side` of the compared frames), "variables" (of a frozen
+        network, see ``weights``). "weight" and "qp" are given where the batch has them.
       weights: of a loss that takes "variables": the name of the perceptual weights by its options.
     """
 

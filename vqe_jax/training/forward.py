@@ -15,7 +15,7 @@ from vqe_jax.training.corruption import Batch, Corruption
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Metrics, Place
 
-__all__ = ["Result", "apply_network", "prepare", "whole_windows"]
+__all__ = ["Result", "apply_network", "prepare", "side_of", "whole_windows"]
 
 Outputs = dict[str, Array]
 
@@ -78,7 +78,10 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
         method = "inner"
         frames = frames[context.past : length - context.future]
     windows = np.clip(frames[:, None] + around, 0, length - 1)
-    cut = {k: batch[k][:, frames[0] : frames[-1] + 1] for k in ("raw", "weight") if k in batch}
+    told = [f.name for f in dataclasses.fields(Side) if f.name != "qp"]
+    cut = {
+        k: batch[k][:, frames[0] : frames[-1] + 1] for k in ("raw", "weight", *told) if k in batch
+    }
     return method, batch | cut | {"raw_windows": batch["raw"][:, windows]}
 
 

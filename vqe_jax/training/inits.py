@@ -148,7 +148,7 @@ def pictures_of(network: Network) -> dict[str, Pictures]:
 def redraw(
     params: Any,
     inits: tuple[Init, ...],
-    pictures: Callable[[], dict[str, Pictures]],
+    pictures: dict[str, Pictures],
     key: PRNGKeyArray,
 ) -> Any:
     """Draws parameters anew; each by a key of its path, so that none depends on the others.
@@ -156,8 +156,7 @@ def redraw(
     Args:
       params: as the network has drawn them.
       inits: of the stage, in order.
-      pictures: gives :func:`vqe_jax.training.picture_channels.picture_channels` of the network;
-        asked only if there is something to draw.
+      pictures: of the network, see :func:`pictures_of`.
       key: of the stage.
 
     Raises:
@@ -166,13 +165,11 @@ def redraw(
     chosen: dict[str, Init] = {}
     for init in inits:
         chosen |= dict.fromkeys(selected(params, [init.pattern], "init"), init)
-    if not chosen:
-        return params
-    found, flat = pictures(), flatten_dict(params, sep="/")
+    flat = flatten_dict(params, sep="/")
     for path, init in chosen.items():
         current = flat[path]
         own = jax.random.fold_in(key, zlib.crc32(path.encode()))
-        seen = found.get(path, np.zeros(current.shape[-2] if current.ndim > 1 else 0, bool))
+        seen = pictures.get(path, np.zeros(current.shape[-2] if current.ndim > 1 else 0, bool))
         flat[path] = _drawn(init, path, own, current, seen)
     return unflatten_dict(flat, sep="/")
 

@@ -13,6 +13,7 @@ from vqe_jax import losses
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models import Network
 from vqe_jax.training import corruption
+from vqe_jax.training.forward import side_of
 from vqe_jax.training.stages import Stage, Term, TermWeight
 from vqe_jax.training.step import Metrics, Place
 from vqe_jax.weights import load_perceptual
@@ -103,6 +104,8 @@ def _value(
     if loss.target is not None:
         arrays.append(batch["raw" if loss.target == "raw" else "raw_windows"])
     given: dict[str, Any] = {k: batch[k] for k in loss.takes if k in batch}
+    if "side" in loss.takes:
+        given["side"] = side_of(batch)
     if name := _weights_of(term, loss):
         given["variables"] = weights[name]
     return loss(*arrays, **given)

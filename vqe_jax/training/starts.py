@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -154,12 +153,12 @@ def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, 
     """Newly initialized variables of a stage, a function of the run's seed and the stage's init."""
     # Far from the numbers of steps, which are folded into the same key.
     key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
+    chosen = run.stages[index].init
+    pictures = inits.pictures_of(network) if chosen else {}
 
     def draw(key: jax.Array) -> Any:
         variables = initial_variables(network, key)
-        pictures = functools.partial(inits.pictures_of, network)
-        params = inits.redraw(variables["params"], run.stages[index].init, pictures, key)
-        return {**variables, "params": params}
+        return {**variables, "params": inits.redraw(variables["params"], chosen, pictures, key)}
 
     make = jax.jit(draw).lower(key)
     # It runs once: optimising dozens of random generators would take longer than the first steps.
