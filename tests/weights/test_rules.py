@@ -123,6 +123,13 @@ def test_a_part_keeps_its_own_groups_and_every_alias():
     ]  # fmt: skip
 
 
+def test_a_part_may_stand_under_either_of_two_paths():
+    rules = [prefixed(r"first|second", r"\g<0>net", [(r"conv", "c")])]
+    shapes = {f"params/{part}/conv/bias": (1,) for part in ("first", "second")}
+    names = [t.names[0] for t in official_table(rules, shapes).values()]
+    assert names == ["firstnet.c.bias", "secondnet.c.bias"]
+
+
 def test_a_variable_without_a_rule_and_a_name_given_twice_are_errors():
     shapes = {"params/a/kernel": (1, 2), "params/b/kernel": (1, 2)}
     with pytest.raises(UserError, match=r"no rule gives params/b/kernel \(1, 2\)"):

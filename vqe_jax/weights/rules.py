@@ -112,8 +112,8 @@ def _find(rules: Rules, module: str, leaf: str) -> tuple[tuple[str, ...], str] |
     variable = f"{module}/{leaf}" if module else leaf
     for rule in rules:
         if isinstance(rule, Prefixed):
-            head = re.match(f"{rule.ours}/" if rule.ours else "", f"{module}/")
-            rest = head and _find(rule.rules, f"{module}/"[head.end() :].rstrip("/"), leaf)
+            head = re.match(f"(?:{rule.ours})(?=/)" if rule.ours else "", f"{module}/")
+            rest = head and _find(rule.rules, module[head.end() :].lstrip("/"), leaf)
             if head and rest:
                 heads = [f"{h}." if h else "" for h in _expanded(rule.theirs, head)]
                 return tuple(h + name for h in heads for name in rest[0]), rest[1]
