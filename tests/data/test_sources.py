@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.data.conftest import make_frames, write_video
+from vqe_jax.data.demo_film import Scene
 from vqe_jax.data.sources import SOURCES, find_source
 from vqe_jax.data.sources.base import Plan
 from vqe_jax.data.sources.folders import find_clips, find_stream
 from vqe_jax.data.sources.sequences import SEQUENCES, find_sequence
 from vqe_jax.errors import UserError
+from vqe_jax.video import Frame
 
 
 def _plan(dataset: str, **options: object) -> tuple[Plan, ...]:
@@ -202,3 +205,49 @@ def test_ldv(tmp_path: Path, yuv: Path) -> None:
         _plan("ldv", source=str(tmp_path))
     with pytest.raises(UserError, match="track 4 is not one of"):
         _plan("ldv", source=str(tmp_path), track=(4,))
+
+
+def _photo(path: Path, seed: int, width: int, height: int) -> None:
+    from vqe_jax.video import PixelFormat
+    from vqe_jax.video.png import encode_png
+
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (3, height // 8, width // 8), dtype=np.uint8)
+    planes = tuple(np.kron(plane, np.ones((8, 8), np.uint8)) for plane in small)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(Frame(planes, PixelFormat(8, "rgb"))))
+
+
+def test_scenes_of_any_photographs(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    for index, (name, width) in enumerate([("a", 160), ("b", 160), ("deep/pan", 480), ("c", 160)]):
+        _photo(folder / f"{name}.png", index, width, 120)
+    options = {"source": str(folder), "width": 96, "height": 64, "length": 3}
+    (plan,) = _plan("scenes", **options, per_photo=2)
+    splits = _splits(plan)
+    assert {s: len(n) for s, n in splits.items()} == {"train": 6, "val": 2}
+    assert "deep_pan_1" in splits["train"] | splits["val"]
+    by_split = {
+        split: {p for j in plan.jobs if j.split == split for p in _photos(j.origin.scene)}
+        for split in splits
+    }
+    assert not by_split["train"] & by_split["val"]
+    assert plan.fingerprint == _plan("scenes", **options, per_photo=2)[0].fingerprint
+    assert plan.fingerprint != _plan("scenes", **options, per_photo=2, seed=1)[0].fingerprint
+    scenes = [job.origin.scene for job in plan.jobs]
+    assert len({scene.seed for scene in scenes}) == len(scenes)
+    assert all(0 <= s.noise <= 2 and 0.3 <= s.speed <= 1.5 for s in scenes)
+    wide = next(j.origin for j in plan.jobs if j.name == "deep_pan_0")
+    info, frames = wide.open()
+    pictures = [frame.planes[0] for frame in frames]
+    assert len(pictures) == 3 and pictures[0].shape == (info.height, info.width) == (64, 96)
+    assert np.ptp(pictures[0]) > 100
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no photographs"):
+        _plan("scenes", source=str(tmp_path / "empty"))
+    with pytest.raises(UserError, match="no photograph is named 'x\\*'"):
+        _plan("scenes", source=str(folder), include=("x*",))
+
+
+def _photos(scene: Scene) -> set[str]:
+    return {scene.photo, *scene.foregrounds}

@@ -30,7 +30,6 @@ from vqe_jax.video import (
     Frame,
     VideoInfo,
     frame_qps,
-    frame_types,
     mean_p_qp,
     nominal_qp,
     open_reader,
@@ -233,10 +232,10 @@ def _make_compressed(
         stream = _take_stream(job, folder, info, planes)
     decoded = dataclasses.replace(planes, path=folder / "decoded.yuv")
     try:
-        psnr = _decode_and_compare(stream, planes, decoded, cut=job.cut)
+        psnr, types = _decode_and_compare(stream, planes, decoded, cut=job.cut)
     except UserError as err:
         raise UserError(str(err).replace(str(stream), job.compressed or str(job.recipe))) from err
-    facts = _stream_facts(stream, raw["frames"], decoded_only=stream.name == _DECODED)
+    facts = _stream_facts(stream, types, job.recipe.encoder.family if job.recipe else None)
     sha, suffix, size = store.take_in(stream)
     facts |= {
         "quality": job.recipe.quality if job.recipe else "",
@@ -282,38 +281,43 @@ def _take_stream(job: ClipJob, folder: Path, info: VideoInfo, like: PlaneFile) -
     return lossless
 
 
-def _decode_and_compare(stream: Path, raw: PlaneFile, target: PlaneFile, *, cut: bool) -> float:
-    """Decodes a stream into a file; returns the mean of its frames' PSNR on luma at 8 bits.
+def _decode_and_compare(
+    stream: Path, raw: PlaneFile, target: PlaneFile, *, cut: bool
+) -> tuple[float, str]:
+    """Decodes a stream into a file.
 
-    A frame without any error counts as 100 dB.
+    Returns:
+      The mean of its frames' PSNR on luma at 8 bits, where a frame without any error counts as
+      100 dB, and the frames' types as the decoder tells them.
     """
-    total = 0.0
+    total, types = 0.0, ""
 
     def compared() -> Iterator[Frame]:
-        nonlocal total
+        nonlocal total, types
         frames = decoded_frames(stream, raw, cut=cut)
         for original, frame in zip(raw.luma(), frames, strict=False):
             error = original.astype(np.int16) - frame.planes[0]
             squares = float(np.mean(np.square(error, dtype=np.int32)))
             total += 100.0 if squares == 0 else min(100.0, 10 * np.log10(255.0**2 / squares))
+            types += frame.pict_type or "?"
             yield frame
         for _ in frames:  # a clip that is too long is found at its end
             pass
 
     target.write(compared())
-    return total / raw.frames
+    return total / raw.frames, types
 
 
-def _stream_facts(stream: Path, count: int, *, decoded_only: bool) -> dict[str, Any]:
+def _stream_facts(stream: Path, types: str, codec: str | None) -> dict[str, Any]:
     """Codec, and a letter and a QP for each frame, where the stream tells."""
+    count = len(types)
     unknown = [_UNKNOWN_QP] * count
-    if decoded_only:  # that we coded it without loss says nothing about it
+    if stream.name == _DECODED:  # that we coded it without loss says nothing about it
         return {"codec": "", "qp": -1, "frame_types": "?" * count, "frame_qps": unknown}
-    with open_reader(stream) as reader:
-        codec = reader.info.codec
-    codec = _FAMILIES.get(codec, codec)
+    if codec is None:
+        with open_reader(stream) as reader:
+            codec = _FAMILIES.get(reader.info.codec, reader.info.codec)
     if codec not in ("hevc", "h264"):
-        types = "".join(t or "?" for t in frame_types(stream)[:count])
         return {"codec": codec, "qp": -1, "frame_types": types, "frame_qps": unknown}
     found = frame_qps(stream)[:count]
     mean = mean_p_qp(found)

@@ -55,27 +55,30 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def keep(clips: dict[str, Path], include: Sequence[str], exclude: Sequence[str]) -> dict[str, Path]:
+def keep(
+    clips: dict[str, Path], include: Sequence[str], exclude: Sequence[str], what: str = "clip"
+) -> dict[str, Path]:
     """Chooses clips by name.
 
     Args:
       clips: by name.
       include: patterns such as ``bear*``; none: everything.
       exclude: patterns of what is left out all the same.
+      what: they are called in messages.
 
     Raises:
       UserError: a pattern fits no clip, or nothing is left.
     """
     for pattern in (*include, *exclude):
         if not fnmatch.filter(clips, pattern):
-            raise UserError(f"no clip is named {pattern!r}{near_misses(pattern, clips)}")
+            raise UserError(f"no {what} is named {pattern!r}{near_misses(pattern, clips)}")
     kept = {
         name: path
         for name, path in clips.items()
         if (not include or _fits(name, include)) and not _fits(name, exclude)
     }
     if not kept:
-        raise UserError("no clip is left by --include and --exclude")
+        raise UserError(f"no {what} is left by --include and --exclude")
     return kept
 
 

@@ -53,7 +53,7 @@ class Scenes(Source):
             raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
         if min(options.per_photo, options.length) < 1:
             raise UserError("--per-photo and --length must be at least 1")
-        photos = keep(_photographs(options.source), options.include, options.exclude)
+        photos = keep(_photographs(options.source), options.include, options.exclude, "photograph")
         kept = _kept_for_validation(photos, options)
         scenes = []
         for split in ("train", "val"):
