@@ -112,17 +112,17 @@ class _AroundPeaks:
 
 def test_a_network_may_choose_the_frames_it_looks_at() -> None:
     pair = Numbered("a", 9, 8, 8, frame_qps=(30, 38, 38, 38, 31, 38, 38, 38, 31))
-    config = DataConfig(frames=7, crop=8, batch=64, raw_windows=True)
+    config = DataConfig(frames=7, crop=8, batch=64, raw_window=True)
     batch = BatchSource([pair], config, seed=0, references=_AroundPeaks())[0]
     assert batch["compressed"].shape == (64, 2, 8, 8, 1) and batch["raw"].shape[1] == 1
-    assert batch["raw_windows"].shape == (64, 1, 2, 8, 8, 1)
+    assert batch["raw_window"].shape == (64, 2, 8, 8, 1)
     assert batch["frame_qp"].shape == (64, 2) and batch["peak"][:, 0].all()
     raw = pair.clip("raw", "luma")
     seen = set()
     for i in range(64):
         (target,) = [t for t in range(9) if np.array_equal(_codes(batch["raw"][i, 0]), raw[t])]
         peak = target // 4 * 4
-        np.testing.assert_array_equal(_codes(batch["raw_windows"][i, 0]), raw[[peak, target]])
+        np.testing.assert_array_equal(_codes(batch["raw_window"][i]), raw[[peak, target]])
         np.testing.assert_array_equal(_codes(batch["compressed"][i]) - 1, raw[[peak, target]])
         seen.add(target)
     assert seen == set(range(9))

@@ -16,7 +16,7 @@ from vqe_jax.data.recipes import ENCODERS, Recipe
 from vqe_jax.errors import UserError
 from vqe_jax.video import VideoInfo, frame_qps, open_reader
 
-INFO = VideoInfo(WIDTH, HEIGHT, frame_rate=Fraction(25))
+INFO = VideoInfo(WIDTH, HEIGHT, frame_rate=Fraction(10172, 339))  # an odd one, of a real file
 # A good and a poor quality of each.
 VALUES = {"two_pass": (400, 40), "x265_bits": (900, 60), "x264_bits": (900, 60)}
 

@@ -55,7 +55,7 @@ class Batches:
     poison: ClassVar[set[int]] = set()  # batches that hold NaN
 
     def __init__(
-        self, config: Any, *, seed: int, host: int = 0, hosts: int = 1, start: int = 0
+        self, config: Any, *, seed: int, host: int = 0, hosts: int = 1, start: int = 0, **_: Any
     ) -> None:
         self.config, self.seed, self.host, self.hosts = config, seed, host, hosts
         self.next = start

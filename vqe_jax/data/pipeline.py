@@ -51,7 +51,7 @@ class DataConfig:
       rotations: turn by multiples of 90 degrees at random, on the device; needs square crops.
       reverse: play backwards at random. Off: compressed clips have a direction in time.
       drop_duplicates: leave out frames whose raw picture equals that of the frame before.
-      raw_windows: add the ground truth of all frames that are looked at, where a network chooses
+      raw_window: add the ground truth of all frames that are looked at, where a network chooses
         them.
       skip_short: leave out clips that are too short or too small for a crop; otherwise an error.
       threads: that read ahead.
@@ -73,7 +73,7 @@ class DataConfig:
     rotations: bool = True
     reverse: bool = False
     drop_duplicates: bool = False
-    raw_windows: bool = False
+    raw_window: bool = False
     skip_short: bool = False
     threads: int = 1
     ahead: int = 4
@@ -183,8 +183,8 @@ class BatchSource:
           ``frame_qp`` and ``frame_type``, int32 ``[b, t]``, and ``peak``, bool ``[b, t]``, as of
           :class:`vqe_jax.data.pair.SideInfo`; ``name`` of the pairs, str ``[b]``, for messages.
           With ``references``: ``compressed`` and what is known of its frames has the k frames of
-          the window, ``raw`` the target alone, ``raw_windows`` ``[b, 1, k, h, w, c]`` (where the
-          config asks for it) the ground truth of the window.
+          the window, ``raw`` the target alone, and ``raw_window`` ``[b, k, h, w, c]`` (where the
+          config asks for it) is the ground truth of the window.
         """
         config, size = self._config, self._config.batch
         rng = np.random.default_rng([self._seed, step])
@@ -199,8 +199,8 @@ class BatchSource:
             "compressed": self._pictures(crops, "compressed", "window"),
             "raw": self._pictures(crops, "raw", "target"),
         }
-        if config.raw_windows:
-            result["raw_windows"] = self._pictures(crops, "raw", "window")[:, None]
+        if config.raw_window:
+            result["raw_window"] = self._pictures(crops, "raw", "window")
         clips = [crop.clip for crop in crops]
         result["qp"] = np.array([c.pair.qp for c in clips], np.int32)
         result["name"] = np.array([c.pair.name for c in clips])

@@ -13,6 +13,7 @@ import importlib.util
 import subprocess
 import tempfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 from vqe_jax.data.planes import PlaneFile
@@ -231,9 +232,15 @@ def _vp9(recipe: Recipe) -> Options:
     return {"crf": str(recipe.value), "b": "0", "cpu-used": speed, "threads": "1"}
 
 
-def _mpeg(recipe: Recipe) -> Options:
-    # The quantiser of P frames; those of I and B frames follow from it by FFmpeg's factors.
-    return {"qmin": str(recipe.value), "qmax": str(recipe.value), "bf": "2", "g": "24"}
+def _mpeg(library: str) -> Callable[[Recipe, PlaneFile, Path, VideoInfo], None]:
+    def encode(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
+        # The quantiser of P frames; those of I and B frames follow from it by FFmpeg's factors.
+        options = {"qmin": str(recipe.value), "qmax": str(recipe.value), "bf": "2", "g": "24"}
+        # MPEG knows a few frame rates only, and at a fixed quantiser the rate changes nothing.
+        steady = dataclasses.replace(info, frame_rate=Fraction(25))
+        _single(library, functools.partial(_given, options))(recipe, frames, path, steady)
+
+    return encode
 
 
 def _kvazaar(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:
@@ -266,7 +273,7 @@ ENCODERS: dict[str, Encoder] = {
     "kvazaar": Encoder("hevc", "qp", _QP, ".hevc", _kvazaar, "libkvazaar"),
     "svt_av1": Encoder("av1", "crf", (1, 63), ".nut", _single("libsvtav1", _svt_av1), "libsvtav1"),
     "vp9": Encoder("vp9", "crf", (0, 63), ".nut", _single("libvpx-vp9", _vp9), "libvpx-vp9"),
-    "mpeg2": Encoder("mpeg2video", "q", _Q, ".nut", _single("mpeg2video", _mpeg), "mpeg2video"),
-    "mpeg4": Encoder("mpeg4", "q", _Q, ".nut", _single("mpeg4", _mpeg), "mpeg4"),
+    "mpeg2": Encoder("mpeg2video", "q", _Q, ".nut", _mpeg("mpeg2video"), "mpeg2video"),
+    "mpeg4": Encoder("mpeg4", "q", _Q, ".nut", _mpeg("mpeg4"), "mpeg4"),
     "clean": Encoder("none", "", (0, 0), "", _clean, "libx264"),
 }

@@ -11,8 +11,11 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from vqe_jax.data.pair import SideInfo
 from vqe_jax.data.pipeline import DataConfig, batches
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.models import Side
+from vqe_jax.models.references import Selection
 
 __all__ = ["Feed", "data_config"]
 
@@ -35,6 +38,18 @@ def data_config(section: dict[str, Any], overrides: dict[str, Any], where: str) 
     return DataConfig(**values)
 
 
+@dataclasses.dataclass(frozen=True)
+class _OfClip:
+    """A network's selection of frames, asked for one clip of a data set."""
+
+    selection: Selection
+
+    def indices(self, side: SideInfo, length: int) -> np.ndarray:
+        frames = {n: getattr(side, n)[None] for n in ("frame_qp", "frame_type", "peak")}
+        chosen = self.selection.indices(Side(qp=np.array([side.qp]), **frames), length)
+        return np.asarray(chosen).reshape(length, -1)
+
+
 class Feed:
     """The batches of a stage, on the devices.
 
@@ -50,6 +65,7 @@ class Feed:
         start: int,
         sharding: NamedSharding,
         check_qp: Callable[[Any], None] = lambda _: None,
+        references: Selection | None = None,
     ) -> None:
         """Opens the pipeline at batch ``start``.
 
@@ -59,11 +75,17 @@ class Feed:
           start: number of the first batch.
           sharding: of the batches.
           check_qp: refuses the QPs of a batch that the network cannot be told.
+          references: chooses the frames of an example; None: frames that follow each other.
         """
         self._check_qp = check_qp
         self._iterator = iter(
             batches(
-                config, seed=seed, host=jax.process_index(), hosts=jax.process_count(), start=start
+                config,
+                seed=seed,
+                host=jax.process_index(),
+                hosts=jax.process_count(),
+                start=start,
+                references=None if references is None else _OfClip(references),
             )
         )
         self._sharding = sharding

@@ -56,7 +56,7 @@ class StageRun:
         self.feed = Feed(
             data,
             seed=plan.seed, start=first, sharding=place.split,
-            check_qp=self.network.check_qp,
+            check_qp=self.network.check_qp, references=self.network.context.references,
         )  # fmt: skip
         self.judge = validation.find_judge(plan.eval.protocol, self.network) if plan.eval else None
         self.log = StepLog(
