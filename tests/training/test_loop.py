@@ -110,12 +110,6 @@ def finished(tmp_path_factory):
     return workdir
 
 
-def test_the_run_is_kept_in_full_beside_and_inside_what_it_makes(finished):
-    kept = json.loads((finished / "config.json").read_text())
-    assert parse(kept) == parse(config(*TWO_STAGES)) and kept["stages"][0]["ema"] == 0.0
-    assert load_model(finished / "last.safetensors").extra["config"] == kept
-
-
 @pytest.fixture
 def unbroken(tiny, finished, tmp_path):
     """A copy of it."""
@@ -138,6 +132,12 @@ def test_a_signal_saves_the_step_and_stops(unbroken, tmp_path):
     outcome, said = train(tmp_path / "stopped", *TWO_STAGES)
     assert outcome.finished and "resuming" in said and "at step 7" in said
     assert_same_run(unbroken, tmp_path / "stopped")
+
+
+def test_the_run_is_kept_in_full_beside_and_inside_what_it_makes(unbroken):
+    kept = json.loads((unbroken / "config.json").read_text())
+    assert parse(kept) == parse(config(*TWO_STAGES)) and kept["stages"][0]["ema"] == 0.0
+    assert load_model(unbroken / "last.safetensors").extra["config"] == kept
 
 
 def test_a_finished_run_has_nothing_left_to_do(unbroken):
