@@ -8,7 +8,7 @@ import pytest
 
 from vqe_jax.data import DataConfig, Pair, batches, open_pairs
 from vqe_jax.data.pair import PairInfo, SideInfo
-from vqe_jax.data.pipeline import BatchSource, to_float
+from vqe_jax.data.pipeline import BatchSource
 from vqe_jax.data.store import Store
 from vqe_jax.errors import UserError
 
@@ -57,9 +57,10 @@ def test_shapes_and_values() -> None:
 
 
 def test_code_values_are_rounded_once() -> None:
-    codes = np.arange(256, dtype=np.uint8)
-    exact = (codes.astype(np.float64) / 255).astype(np.float32)
-    np.testing.assert_array_equal(to_float(codes), exact)
+    pair = Numbered("a", 1, 16, 16)
+    config = DataConfig(frames=1, crop=16, batch=1)
+    exact = (pair.clip("raw", "luma").astype(np.float64) / 255).astype(np.float32)
+    np.testing.assert_array_equal(BatchSource([pair], config, seed=0)[0]["raw"][0, ..., 0], exact)
 
 
 def test_every_crop_is_a_piece_of_its_clip() -> None:

@@ -10,8 +10,8 @@ from vqe_jax.data.demo_film import Scene
 from vqe_jax.data.sources import SOURCES, find_source
 from vqe_jax.data.sources.base import Plan
 from vqe_jax.data.sources.folders import find_clips, find_stream
-from vqe_jax.data.sources.sequences import SEQUENCES, find_sequence
 from vqe_jax.errors import UserError
+from vqe_jax.sequences import SEQUENCES, find_sequence
 from vqe_jax.video import Frame
 
 

@@ -5,8 +5,8 @@ import pytest
 from tests.data.conftest import data_dir, videos  # noqa: F401 (fixtures)
 from tests.training.synthetic import Tiny
 from vqe_jax import models
-from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pair import open_pairs
+from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.training.stage_inputs import main, make_inputs

@@ -21,14 +21,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
-from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pair import Pair, SideInfo, open_pairs
+from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.errors import UserError
 from vqe_jax.symmetry import MIRRORS, SYMMETRIES, TURNS
 
-__all__ = ["BatchSource", "DataConfig", "References", "batches", "to_float"]
+__all__ = ["BatchSource", "DataConfig", "References", "batches"]
 
 _UNENDING = 1 << 40
 _WHITE = np.float32(255)
@@ -58,7 +58,7 @@ class DataConfig:
       ahead: batches that wait ready.
       cache_dir: folder for decoded planes; None: beside the data set.
       inputs_dir: folder of another network's results that stand in for the compressed clips
-        (:mod:`vqe_jax.data.inputs`); None: the compressed clips themselves.
+        (:mod:`vqe_jax.data.stage_inputs`); None: the compressed clips themselves.
     """
 
     data_dir: str = "data"
@@ -103,19 +103,6 @@ class DataConfig:
         if self.flips:
             return SYMMETRIES if self.rotations else MIRRORS
         return TURNS if self.rotations else (0,)
-
-
-def to_float(clips: UInt8[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-    """Code values to [0, 1] as float32, each rounded once.
-
-    Args:
-      clips: uint8 of any shape.
-
-    Example:
-      >>> to_float(np.array([0, 255], np.uint8)).tolist()
-      [0.0, 1.0]
-    """
-    return np.divide(clips, _WHITE)
 
 
 @runtime_checkable

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 
+from vqe_jax.sequences import SEQUENCES
+
 __all__ = ["CLASSES", "class_of", "plain_name", "table_order"]
 
 CLASSES = {
-    "A": ("Traffic", "PeopleOnStreet"),
-    "B": ("Kimono", "ParkScene", "Cactus", "BQTerrace", "BasketballDrive"),
-    "C": ("RaceHorses", "BQMall", "PartyScene", "BasketballDrill"),
-    "D": ("RaceHorses", "BQSquare", "BlowingBubbles", "BasketballPass"),
-    "E": ("FourPeople", "Johnny", "KristenAndSara"),
+    letter: tuple(s.name for s in SEQUENCES if s.group == letter)
+    for letter in ("A", "B", "C", "D", "E")
 }
 
 

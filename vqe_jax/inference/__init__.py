@@ -1,7 +1,7 @@
 """Streaming over time, tiling over space, ensembles: one engine behind evaluate and enhance."""
 
 from vqe_jax.inference.clip import enhance
-from vqe_jax.inference.ensemble import SYMMETRIES, Symmetry, enhance_frames_ensemble
+from vqe_jax.inference.ensemble import SYMMETRIES, enhance_frames_ensemble
 from vqe_jax.inference.guard import Guard, GuardEvent, GuardWarning, state_rms
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.stream import enhance_frames
@@ -13,7 +13,6 @@ __all__ = [
     "GuardEvent",
     "GuardWarning",
     "SceneCut",
-    "Symmetry",
     "Tiling",
     "enhance",
     "enhance_frames",

@@ -6,7 +6,6 @@ the clip's length. Turning a frame is undone on the result.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -17,48 +16,16 @@ from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import Frame, Model, resolve
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.models.side import FrameInfo
+from vqe_jax.symmetry import SYMMETRIES, apply_symmetry, inverse_symmetry
 
-__all__ = ["SYMMETRIES", "Symmetry", "enhance_frames_ensemble"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Symmetry:
-    """One of the eight flips and quarter turns of a frame.
-
-    Attributes:
-      transpose: swap height and width, first.
-      flip_y: turn upside down.
-      flip_x: mirror.
-    """
-
-    transpose: bool = False
-    flip_y: bool = False
-    flip_x: bool = False
-
-    def apply(self, frame: Frame) -> np.ndarray:
-        """The frame turned."""
-        frame = np.asarray(frame)
-        frame = frame.swapaxes(0, 1) if self.transpose else frame
-        return self._flipped(frame)
-
-    def undo(self, frame: Frame) -> np.ndarray:
-        """The frame turned back."""
-        frame = self._flipped(np.asarray(frame))
-        return frame.swapaxes(0, 1) if self.transpose else frame
-
-    def _flipped(self, frame: np.ndarray) -> np.ndarray:
-        axes = tuple(axis for axis, flip in enumerate((self.flip_y, self.flip_x)) if flip)
-        return np.ascontiguousarray(np.flip(frame, axes))
-
-
-SYMMETRIES = tuple(Symmetry(*flags) for flags in itertools.product((False, True), repeat=3))
+__all__ = ["SYMMETRIES", "enhance_frames_ensemble"]
 
 
 def enhance_frames_ensemble(
     models: Sequence[Model],
     frames: Iterable[Frame],
     *,
-    symmetries: Sequence[Symmetry] = SYMMETRIES,
+    symmetries: Sequence[int] = SYMMETRIES,
     infos: Iterable[FrameInfo] | None = None,
     **options: Any,
 ) -> Iterator[np.ndarray]:
@@ -67,7 +34,8 @@ def enhance_frames_ensemble(
     Args:
       models: one or more of what :func:`enhance_frames` takes.
       frames: float frames ``[h, w, c]`` in [0, 1].
-      symmetries: all eight (the x8 self-ensemble), or ``[Symmetry()]`` for models alone.
+      symmetries: all eight (the x8 self-ensemble), or ``[0]`` for models alone;
+        numbers as in :mod:`vqe_jax.symmetry`.
       infos: what is known of each frame.
       **options: those of :func:`enhance_frames`, for every member. A bidirectional network with
         ``long_range="exact"`` reads the whole clip first, so that it is held in memory here.
@@ -85,7 +53,10 @@ def enhance_frames_ensemble(
     copies = itertools.tee(frames, len(members))
     told = [None] * len(members) if infos is None else itertools.tee(infos, len(members))
     streams = [
-        map(symmetry.undo, enhance_frames(model, map(symmetry.apply, copy), infos=info, **options))
+        _turned(
+            enhance_frames(model, _turned(copy, symmetry), infos=info, **options),
+            inverse_symmetry(symmetry),
+        )
         for (model, symmetry), copy, info in zip(members, copies, told, strict=True)
     ]
     for results in zip(*streams, strict=True):
@@ -93,3 +64,8 @@ def enhance_frames_ensemble(
         for result in results:
             total += result
         yield total / np.float32(len(results))
+
+
+def _turned(frames: Iterable[Frame], symmetry: int) -> Iterator[np.ndarray]:
+    for frame in frames:
+        yield np.ascontiguousarray(apply_symmetry(np.asarray(frame), symmetry, axis=-3))

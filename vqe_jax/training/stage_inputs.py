@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vqe_jax.data.inputs import has_inputs, write_inputs
 from vqe_jax.data.pair import Pair, open_pairs
+from vqe_jax.data.stage_inputs import has_inputs, write_inputs
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
-from vqe_jax.inference.ensemble import SYMMETRIES, Symmetry, enhance_frames_ensemble
+from vqe_jax.inference.ensemble import SYMMETRIES, enhance_frames_ensemble
 from vqe_jax.weights import ModelFile, load_model
 
 __all__ = ["main", "make_inputs", "parser"]
@@ -46,7 +46,7 @@ def make_inputs(
     for file in files:
         if file.colour != "rgb":
             raise UserError(f"stage inputs are RGB, but {file.model!r} works on {file.colour}")
-    symmetries = SYMMETRIES if self_ensemble else [Symmetry()]
+    symmetries = SYMMETRIES if self_ensemble else [0]
     made = 0
     for pair in pairs:
         if has_inputs(folder, pair):

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from vqe_jax.data.inputs import with_inputs
 from vqe_jax.data.pair import Pair, open_pairs
+from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol, protocol

@@ -8,8 +8,8 @@ from pathlib import Path
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option, recipes
 from vqe_jax.data.sources.folders import find_clips, find_stream
-from vqe_jax.data.sources.sequences import SEQUENCES, find_sequence
 from vqe_jax.errors import UserError
+from vqe_jax.sequences import SEQUENCES, find_sequence
 
 __all__ = ["JctVc", "JctVcOptions"]
 
@@ -35,7 +35,7 @@ class JctVc(Source):
     (``Kimono1_1920x1080_24``) or of MFQE 2.0 (``Kimono_1920x1080_240``), in any folders below. They
     are encoded at the QPs asked for, or paired with existing streams (``--compressed-source``, with
     ``QP37`` and so on in it where there are several QPs). The class of a pair follows from its name
-    (:func:`vqe_jax.data.sources.sequences.find_sequence`).
+    (:func:`vqe_jax.sequences.find_sequence`).
     """
 
     name = "jct_vc"

@@ -9,8 +9,8 @@ from pathlib import Path
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option, recipes
 from vqe_jax.data.sources.folders import find_clips, find_stream
-from vqe_jax.data.sources.sequences import find_sequence
 from vqe_jax.errors import UserError
+from vqe_jax.sequences import find_sequence
 
 __all__ = ["MfqeV2", "MfqeV2Options"]
 

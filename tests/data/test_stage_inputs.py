@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from vqe_jax.data.inputs import inputs_path, with_inputs, write_inputs
 from vqe_jax.data.pair import open_pairs
 from vqe_jax.data.pipeline import BatchSource, DataConfig
+from vqe_jax.data.stage_inputs import inputs_path, with_inputs, write_inputs
 from vqe_jax.errors import UserError
 
 
