@@ -15,6 +15,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -53,9 +54,24 @@ def _not_from_orbax(record: logging.LogRecord) -> bool:
     return f"{os.sep}orbax{os.sep}" not in record.pathname
 
 
+def _hush_closed_loops() -> None:
+    """Where one writer of several fails, those that end later complain of a closed event loop."""
+    before = sys.unraisablehook
+    if getattr(before, "hushed", False):
+        return
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    hook.hushed = True  # type: ignore[attr-defined]
+    sys.unraisablehook = hook
+
+
 def _orbax() -> ocp.Checkpointer:
     # It logs tracebacks of the errors that it also raises, and those are said in a line here.
     logging.getLogger("absl").addFilter(_not_from_orbax)
+    _hush_closed_loops()
     # One process reads and writes, and waits for no other.
     alone = {jax.process_index()}
     options = ocp.options.MultiprocessingOptions(
