@@ -135,7 +135,7 @@ def test_a_failed_save_is_not_signed_by_closing(tmp_path):
     checkpoints.sign()
     with disk_fills(tmp_path, 2):
         checkpoints.save(state(20), progress(20))
-        with pytest.raises(EnvironmentFailure, match="checkpoint 20 cannot be saved .*kept: 10"):
+        with pytest.raises(EnvironmentFailure, match=r"checkpoint 20 cannot be saved .*kept: 10"):
             checkpoints.sign()
     checkpoints.close()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["10", "10.manifest.json"]
