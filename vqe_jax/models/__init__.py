@@ -41,6 +41,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "astf": "vqe_jax.models.astf:ASTF",
         "basicvsr": "vqe_jax.models.basicvsr:BasicVSR",
         "dcngan": "vqe_jax.models.dcngan:DCNGAN",
+        "edvr": "vqe_jax.models.edvr:EDVR",
         "pequenet": "vqe_jax.models.pequenet:PeQuENet",
         "rfda": "vqe_jax.models.rfda:RFDA",
         "stdf": "vqe_jax.models.stdf:STDF",

@@ -1,0 +1,115 @@
+"""EDVR: alignment by deformable convolutions and attentive fusion (Wang et al., CVPRW 2019).
+
+The published network enlarges by 4 (``upscale=4``): M is ``features=64``, L ``features=128,
+reconstruction_blocks=40``. For enhancement at the size of the input there are two forms:
+PowerQE's, without the two pixel shuffles (``upscale=1``), and PowerVQE's, which enters by two
+strided convolutions and does all its work at a quarter of the size (``strided=True``).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import jax
+from jaxtyping import Array, Float
+
+from vqe_jax.errors import UserError
+from vqe_jax.models.contract import Context, Outputs
+from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.side import Side
+from vqe_jax.nn.edvr import EDVRTrunk, Offsets, offset_extent
+from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.residual import Upsample
+from vqe_jax.ops.resample import resize_bilinear
+
+__all__ = ["EDVR", "check_frames", "sow_offsets"]
+
+# Width of the last layers of the network that enlarges, whatever that of the others.
+_UPSAMPLED_FEATURES = 64
+
+
+class EDVR(WindowNetwork):
+    """Aligns the frames of a window to its middle one, fuses them, adds a residual to it.
+
+    Output "offsets": those of the four deformable convolutions, ``[b, t, k, h, w, o]`` in pixels,
+    by the names l3, l2, l1 and cascade.
+    """
+
+    features: int = 64
+    frames: int = 5  # of a window, odd
+    deform_groups: int = 8  # features that share offsets
+    extraction_blocks: int = 5  # residual blocks on each frame
+    reconstruction_blocks: int = 10  # residual blocks after the fusion
+    tsa: bool = True  # fuse by temporal and spatial attention; False: by a 1x1 convolution
+    channels: int = 3
+    upscale: Literal[1, 4] = 1  # 1: enhancement; 4: super-resolution
+    strided: bool = False  # with upscale=1: work at a quarter of the size
+    remat: bool = True  # recompute each part in the backward pass
+    dtype: str = "float32"  # of the computation; frames and positions stay float32
+
+    def __post_init__(self) -> None:
+        check_frames(self)
+        if self.strided and self.upscale != 1:
+            raise UserError("EDVR: strided=True works at the size of its input; it needs upscale=1")
+        super().__post_init__()
+
+    @property
+    def context(self) -> Context:
+        """A window; offsets make the receptive field unbounded."""
+        return Context(
+            past=self.frames // 2,
+            future=self.frames // 2,
+            multiple=16 if self.strided else 4,
+            scale=self.upscale,
+            outputs=("offsets",),
+        )
+
+    def setup(self) -> None:
+        """The trunk, and the way back to a picture."""
+        self.trunk = EDVRTrunk(
+            self.features,
+            self.deform_groups,
+            self.extraction_blocks,
+            self.reconstruction_blocks,
+            tsa=self.tsa,
+            strided=self.strided,
+            remat=self.remat,
+        )
+        last = _UPSAMPLED_FEATURES if self.upscale == 4 else self.features
+        enlarges = self.strided or self.upscale == 4
+        self.upsample = [Upsample(self.features), Upsample(last)] if enlarges else []
+        self.conv_hr = Conv(last)
+        self.conv_last = Conv(self.channels)
+
+    def enhance(
+        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    ) -> Outputs:
+        """The residual of the fused features, added to the middle frame."""
+        x, offsets = self.trunk(windows.astype(self.dtype))
+        sow_offsets(self, offsets)
+        for upsample in self.upsample:
+            x = leaky_relu(upsample(x))
+        frame = windows[:, self.frames // 2]
+        x = self.conv_last(leaky_relu(self.conv_hr(x))).astype(frame.dtype)
+        picture = x + resize_bilinear(frame, (x.shape[1], x.shape[2]))
+        return {"picture": picture, "offsets": offsets}
+
+
+def check_frames(network: Any) -> None:
+    """Refuses a window without a middle.
+
+    Raises:
+      UserError: an even number of frames, or none.
+    """
+    if network.frames < 1 or network.frames % 2 == 0:
+        raise UserError(
+            f"{type(network).__name__}: frames={network.frames} must be odd, the current frame "
+            "and as many before it as after it"
+        )
+
+
+def sow_offsets(network: Any, offsets: Offsets) -> None:
+    """Tells training how far the offsets reach."""
+    if network.is_mutable_collection("metrics") and not network.is_initializing():
+        for name, value in offset_extent(jax.lax.stop_gradient(offsets)).items():
+            network.sow("metrics", name, value)
