@@ -91,6 +91,8 @@ class SyntheticPair(Pair):
     """Stands in for a validation clip."""
 
     qp = 37
+    frame_qps: tuple[int, ...] = ()
+    frame_types = ""
 
     def __init__(self, name: str, seed: int, frames: int = 5) -> None:
         clip = picture(np.random.default_rng(seed), frames, 20, 1)[..., 0]

@@ -19,6 +19,7 @@ from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
 from vqe_jax.inference.resolve import Ready
+from vqe_jax.inference.side_info import known_frames
 from vqe_jax.metrics import Protocol
 
 __all__ = ["COMPRESSED", "ClipResult", "Options", "measure"]
@@ -168,7 +169,8 @@ def _enhanced(
 ) -> Iterator[np.ndarray]:
     ready, colour = subject.ready(clip.qp), subject.colour
     more = {} if "guard" in options.stream else {"guard": Guard(report=noted.append)}
-    return options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, **more)
+    infos = known_frames(ready.network, clip.frame_qps, clip.frame_types)
+    return options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, infos=infos, **more)
 
 
 def _judge(
@@ -203,9 +205,10 @@ def _speed(clip: Clip, subject: Subject, options: Options) -> float:
     """
     frames = list(itertools.islice(clip.frames(COMPRESSED, subject.colour), _TIMED_FRAMES))
     ready, seconds = subject.ready(clip.qp), math.inf
+    infos = known_frames(ready.network, clip.frame_qps, clip.frame_types)
     for _ in range(2):
         start = time.perf_counter()
-        for _ in options.enhance(ready, iter(frames), clip.qp, guard=None):
+        for _ in options.enhance(ready, iter(frames), clip.qp, infos=infos, guard=None):
             pass
         seconds = min(seconds, time.perf_counter() - start)
     return len(frames) / seconds

@@ -74,6 +74,16 @@ def _qp(text: str) -> int | str:
     return int(text)
 
 
+def _peaks(text: str) -> int | str:
+    if text in ("qp", "measure"):
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(
+            f"peaks {text!r} is not understood; expected qp, measure, or a period such as 4"
+        )
+    return int(text)
+
+
 def _assignment(text: str) -> tuple[str, str]:
     name, sign, value = text.partition("=")
     if not sign or not name:
@@ -100,6 +110,13 @@ def parser() -> Parser:
         "--model", default="vig_qp37", help=f"packaged ({names}), a model file, or a run's folder"
     )
     model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
+    model.add_argument(
+        "--peaks",
+        type=_peaks,
+        default="qp",
+        help="how a network that looks at peak-quality frames is told which they are: qp (the "
+        "bitstream), measure (the pictures), or a number: every n-th frame",
+    )
     model.add_argument("--no-scene-cuts", action="store_true", help="carry the state across cuts")
     model.add_argument("--tile", type=_tile, metavar="PIXELS", help="work on tiles, to save memory")
     output = made.add_argument_group("output")
@@ -282,6 +299,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(args.dst),
             model=args.model,
             qp=args.qp,
+            peaks=args.peaks,
             codec=args.codec,
             encoder_options=dict(args.encoder_options or ()),
             preview=args.preview,

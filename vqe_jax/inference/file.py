@@ -23,6 +23,7 @@ from vqe_jax.inference.concerns import concerns
 from vqe_jax.inference.job import Job, enhanced
 from vqe_jax.inference.resolve import Model, Ready, resolve
 from vqe_jax.inference.scenes import SceneCut
+from vqe_jax.inference.source_frames import Peaks, source_frames
 from vqe_jax.inference.source_qp import choose_qp, doubt, measured_qp
 from vqe_jax.inference.target import target_info
 from vqe_jax.video import (
@@ -68,6 +69,7 @@ def prepare(
     *,
     model: Model,
     qp: int | str | None = None,
+    peaks: Peaks = "qp",
     codec: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     preview: float | None = None,
@@ -82,6 +84,7 @@ def prepare(
       dst: the file or folder to write.
       model: as :func:`enhance_video`, like all that follow.
       qp: see there.
+      peaks: see there.
       codec: see there.
       encoder_options: see there.
       preview: see there.
@@ -110,6 +113,7 @@ def prepare(
         encoder_options=with_defaults(codec, encoder_options or {}),
         source_qp=mean,
         qp=choose_qp(qp, mean, ready.network),
+        infos=source_frames(src, ready.network, peaks),
         frames=_expected_frames(info, preview),
         preview=preview,
         force=force,
@@ -157,6 +161,7 @@ def enhance_video(
     *,
     model: Model = "vig_qp37",
     qp: int | str | None = None,
+    peaks: Peaks = "qp",
     codec: str | None = None,
     encoder_options: Mapping[str, str] | None = None,
     preview: float | None = None,
@@ -178,6 +183,8 @@ def enhance_video(
       model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
       qp: the source's nominal QP, for networks conditioned on it; ``"auto"`` or None to read it
         from the stream.
+      peaks: how networks that look at peak-quality frames are told which they are: ``"qp"`` by
+        the bitstream, ``"measure"`` from the pictures, or a number: every n-th frame.
       codec: FFmpeg's name of the encoder; ``"ffv1"`` in ``.mkv`` is lossless. None for the usual
         one of the container: libx265, libvpx-vp9 in ``.webm``, libx264 in ``.avi`` and for
         interlaced pictures.
@@ -206,6 +213,7 @@ def enhance_video(
         Path(dst),
         model=model,
         qp=qp,
+        peaks=peaks,
         codec=codec,
         encoder_options=encoder_options,
         preview=preview,

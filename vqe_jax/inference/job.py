@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from vqe_jax.inference.resolve import Ready
+from vqe_jax.inference.source_frames import unending
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.inference.target import converter
+from vqe_jax.models.side import FrameInfo
 from vqe_jax.video import Frame, Reader, VideoInfo, from_rgb, luma, to_rgb, with_luma
 
 __all__ = ["Job", "enhanced"]
@@ -33,6 +35,7 @@ class Job:
       encoder_options: of the encoder, defaults included.
       source_qp: mean QP of the source's P frames; None where it does not tell.
       qp: what the network is told; None for networks that do not ask.
+      infos: what it is told of each frame; None for networks that do not ask.
       frames: how many there will be, as far as is known.
       preview: seconds to enhance; None for all.
       limit: frames to enhance at most; None for all.
@@ -50,6 +53,7 @@ class Job:
     qp: int | None
     frames: int | None
     preview: float | None
+    infos: list[FrameInfo] | None = None
     limit: int | None = None
     force: bool = False
 
@@ -121,7 +125,7 @@ def _pairs(
 
 
 def _run(job: Job, frames: Iterable[np.ndarray], options: dict[str, Any]) -> Iterator[np.ndarray]:
-    return enhance_frames(job.ready, frames, qp=job.qp, **options)
+    return enhance_frames(job.ready, frames, qp=job.qp, infos=unending(job.infos), **options)
 
 
 def _split(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -7,16 +7,63 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import qp_array
 from vqe_jax.models import Network, Side
-from vqe_jax.models.side import FrameInfo
+from vqe_jax.models.side import FRAME_TYPES, MISSING_HINTS, FrameInfo
+from vqe_jax.video import peak_frames
 
-__all__ = ["SideStream"]
+__all__ = ["SideStream", "known_frames"]
 
 T = TypeVar("T")
 _UNKNOWN = FrameInfo()
+
+
+def known_frames(
+    network: Network,
+    qps: Sequence[int | None],
+    types: Sequence[str | None],
+    peaks: Sequence[bool] | None = None,
+) -> list[FrameInfo] | None:
+    """What the stream says of each frame, as far as a network asks; None where it does not ask.
+
+    Args:
+      network: whose context names what it needs.
+      qps: of each frame in display order; None or negative where unknown.
+      types: ``"I"``, ``"P"`` or ``"B"``, anything else where unknown.
+      peaks: peak-quality frames; None to tell them by QP and type.
+
+    Raises:
+      UserError: the network needs what the stream does not tell; says how to give it.
+    """
+    context = network.context
+    needs = context.needs - {"qp"}
+    if not needs:
+        return None
+    if peaks is None and "peak" in needs:
+        peaks = peak_frames(qps, types)
+        if not any(peaks) and len(qps) != 1:
+            raise _missing(network, "peak")
+    known_qp = all(qp is not None and qp >= 0 for qp in qps)
+    if "frame_qp" in needs and not known_qp:
+        raise _missing(network, "frame_qp")
+    side = Side(
+        frame_qp=np.array([qps], np.float32) if known_qp else None,
+        frame_type=np.array([[FRAME_TYPES.get(kind or "", -1) for kind in types]], np.int32),
+        peak=None if peaks is None else np.array([peaks], bool),
+    )
+    if context.references is not None:
+        side = context.references.prepare(side)
+    return side.infos(len(qps))
+
+
+def _missing(network: Network, name: str) -> UserError:
+    return UserError(
+        f"{type(network).__name__} needs {name} beside the frames, and the stream does not tell; "
+        f"{MISSING_HINTS[name]}"
+    )
 
 
 class SideStream:

@@ -10,6 +10,9 @@ and when a clip is evaluated.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,7 +21,7 @@ from jaxtyping import Array, Int
 
 from vqe_jax.models.side import Side
 
-__all__ = ["Best", "Distance", "NearestPeaks", "Selection"]
+__all__ = ["Best", "Distance", "NearestPeaks", "Selection", "filled_peaks"]
 
 _FAR = 1 << 30
 _LARGE = np.float32(1e4)  # above any QP
@@ -54,6 +57,10 @@ class Selection:
     def side(self) -> frozenset[str]:
         """Fields of :class:`Side` that the rule reads."""
         return frozenset()
+
+    def prepare(self, side: Side) -> Side:
+        """Side information of a whole clip as the rule wants it, on the host, once a clip."""
+        return side
 
     def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "*b t k"]:
         """The frames of the window of every frame of a clip, in the order of the network's input.
@@ -104,6 +111,9 @@ class NearestPeaks(Selection):
 
     Attributes:
       each_side: how many peaks before and how many after.
+      ends: whether the first and the last frame of a clip count as peaks.
+      longest_gap: frames between neighboring peaks above which more are added
+        (:func:`filled_peaks`); None for never.
 
     Example:
       >>> peaks = np.array([[True, False, False, True, False]])
@@ -112,6 +122,8 @@ class NearestPeaks(Selection):
     """
 
     each_side: int = 1
+    ends: bool = False
+    longest_gap: int | None = None
 
     @property
     def count(self) -> int:
@@ -128,6 +140,18 @@ class NearestPeaks(Selection):
         """The peaks."""
         return frozenset({"peak"})
 
+    def prepare(self, side: Side) -> Side:
+        """Forces the ends and fills the gaps; lower QPs count as higher quality."""
+        peaks = np.array(side.peak)
+        scores = None if side.frame_qp is None else -np.asarray(side.frame_qp)
+        for row, peak in enumerate(peaks):
+            if self.ends and len(peak):
+                peak[[0, -1]] = True
+            if self.longest_gap is not None:
+                of_clip = None if scores is None else scores[row]
+                peak[:] = filled_peaks(peak, scores=of_clip, longest_gap=self.longest_gap)
+        return side.replace(peak=peaks)  # type: ignore[attr-defined]
+
     def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "b t k"]:
         """In the order of time: earlier peaks, the frame, later peaks."""
         assert side.peak is not None
@@ -141,6 +165,42 @@ class NearestPeaks(Selection):
         earlier = _nearest(xp, peak[:, None] & before[None], other, own, self.each_side, -1)
         later = _nearest(xp, peak[:, None] & after[None], other, own, self.each_side, 1)
         return xp.stack([*reversed(earlier), own, *later], axis=-1)
+
+
+def filled_peaks(
+    peaks: Sequence[bool] | np.ndarray,
+    *,
+    scores: Sequence[float] | np.ndarray | None = None,
+    longest_gap: int = 3,
+) -> list[bool]:
+    """Peaks with their gaps filled, as PEN takes them; the first and the last frame are peaks too.
+
+    Between two peaks that are further apart than
+    ``longest_gap`` frames, one is added two frames from the end of the lower score (from the
+    earlier peak where there are no scores), again and again.
+
+    Args:
+      peaks: as found.
+      scores: quality of each frame.
+      longest_gap: how far apart neighboring peaks may be, in frames; at least 3.
+
+    Example:
+      >>> [t for t, p in enumerate(filled_peaks([True] + [False] * 9)) if p]
+      [0, 2, 4, 6, 9]
+    """
+    if not len(peaks):
+        return []
+    found = {0, len(peaks) - 1} | {t for t, peak in enumerate(peaks) if peak}
+    pending = deque(itertools.pairwise(sorted(found)))
+    while pending:
+        left, right = pending.popleft()
+        if right - left <= max(longest_gap, 3):
+            continue
+        from_left = scores is None or scores[left] <= scores[right]
+        new = left + 2 if from_left else right - 2
+        found.add(new)
+        pending += [(left, new), (new, right)]
+    return [t in found for t in range(len(peaks))]
 
 
 def _nearest(xp: Any, found: Any, other: Any, own: Any, count: int, direction: int) -> list[Any]:

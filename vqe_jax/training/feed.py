@@ -46,7 +46,8 @@ class _OfClip:
 
     def indices(self, side: SideInfo, length: int) -> np.ndarray:
         frames = {n: getattr(side, n)[None] for n in ("frame_qp", "frame_type", "peak")}
-        chosen = self.selection.indices(Side(qp=np.array([side.qp]), **frames), length)
+        known = self.selection.prepare(Side(qp=np.array([side.qp]), **frames))
+        chosen = self.selection.indices(known, length)
         return np.asarray(chosen).reshape(length, -1)
 
 

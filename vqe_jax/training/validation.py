@@ -18,6 +18,7 @@ import numpy as np
 from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.inference.side_info import known_frames
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol, protocol
 from vqe_jax.metrics.perceptual import weights_of
@@ -160,7 +161,10 @@ def validate(
     for pair in clips:
         count = min(len(pair), section.frames or len(pair))
         compressed = _frames(pair, "compressed", count, channels)
-        enhanced = enhance_frames((network, variables), compressed, qp=pair.qp, guard=None)
+        infos = known_frames(network, pair.frame_qps, pair.frame_types)
+        enhanced = enhance_frames(
+            (network, variables), compressed, qp=pair.qp, infos=infos, guard=None
+        )
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
         deltas = []

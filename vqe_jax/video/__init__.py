@@ -19,13 +19,13 @@ from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.open import open_reader, open_writer, read_frames
 from vqe_jax.video.passthrough import other_streams
+from vqe_jax.video.peaks import peak_frames, peaks_every, peaks_of_pictures, peaks_of_scores
 from vqe_jax.video.qp import (
     FrameQP,
     encoder_settings,
     frame_qps,
     frame_types,
     mean_p_qp,
-    peak_frames,
 )
 
 __all__ = [
@@ -52,6 +52,9 @@ __all__ = [
     "open_writer",
     "other_streams",
     "peak_frames",
+    "peaks_every",
+    "peaks_of_pictures",
+    "peaks_of_scores",
     "read_frames",
     "to_rgb",
     "two_pass",

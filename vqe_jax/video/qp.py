@@ -20,7 +20,7 @@ from vqe_jax.video.open import open_reader
 from vqe_jax.video.planes import side_data
 from vqe_jax.video.slices import CodedPicture, SliceParser
 
-__all__ = ["FrameQP", "encoder_settings", "frame_qps", "frame_types", "mean_p_qp", "peak_frames"]
+__all__ = ["FrameQP", "encoder_settings", "frame_qps", "frame_types", "mean_p_qp"]
 
 _SETTINGS = re.compile(rb"options: ([ -~]+)")
 
@@ -91,41 +91,6 @@ def mean_p_qp(qps: Sequence[FrameQP]) -> float | None:
     known = [(f.qp, f.frame_type) for f in qps if f.qp is not None]
     chosen = [qp for qp, kind in known if kind == "P"] or [qp for qp, _ in known]
     return sum(chosen) / len(chosen) if chosen else None
-
-
-def peak_frames(qps: Sequence[int | None], frame_types: Sequence[str | None]) -> list[bool]:
-    """Which frames are of peak quality: coded better than both neighbors.
-
-    The QP tells: it is lower than that of the frames beside it and nowhere lower within two frames,
-    so that in a group with the QPs 45, 44, 45, 38 the last one counts alone (Yang et al., CVPR
-    2018, define these frames by their PSNR, which nobody knows who has no ground truth; in the
-    low-delay configuration the two agree). At the ends, what does not exist is not compared. Where
-    a QP is unknown, the order I, P, B stands for QPs.
-
-    Args:
-      qps: of each frame in display order; None or negative where unknown.
-      frame_types: ``"I"``, ``"P"``, ``"B"``, or anything else where unknown.
-
-    Returns:
-      True for frames of peak quality; all False where neither QPs nor types are known.
-
-    Example:
-      >>> peak_frames([36, 45, 44, 45, 38, 45, 44], "IPPPPPP")
-      [True, False, False, False, True, False, False]
-    """
-    values = [-1 if qp is None else qp for qp in qps]
-    if min(values, default=-1) < 0:
-        values = ["IPB".find(kind or "?") for kind in frame_types]
-        if min(values, default=-1) < 0:
-            return [False] * len(values)
-    last = len(values) - 1
-
-    def is_peak(t: int) -> bool:
-        beside = [values[n] for n in (t - 1, t + 1) if 0 <= n <= last]
-        around = values[max(0, t - 2) : t + 3]
-        return bool(beside) and values[t] < min(beside) and values[t] <= min(around)
-
-    return [is_peak(t) for t in range(len(values))]
 
 
 def encoder_settings(path: str | os.PathLike[str]) -> dict[str, str] | None:

@@ -1,0 +1,72 @@
+"""What a file tells of its frames, for networks that ask: QPs, types, peak-quality frames."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from vqe_jax.errors import UserError
+from vqe_jax.inference.side_info import known_frames
+from vqe_jax.models import Network
+from vqe_jax.models.side import FrameInfo
+from vqe_jax.video import (
+    FrameQP,
+    frame_qps,
+    luma,
+    open_reader,
+    peaks_every,
+    peaks_of_pictures,
+)
+
+__all__ = ["Peaks", "source_frames", "unending"]
+
+# How peak-quality frames are found: by the bitstream's QPs, from the pictures, or every n-th.
+Peaks = Literal["qp", "measure"] | int
+
+
+def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[FrameInfo] | None:
+    """One entry a frame, in display order; None for networks that do not ask.
+
+    ``"measure"`` decodes the video once more, one frame at a time.
+
+    Args:
+      path: a video, or a folder of pictures.
+      network: whose context names what it needs.
+      peaks: how to find the frames of peak quality.
+
+    Raises:
+      UserError: the network needs what the source does not tell; says how to give it.
+    """
+    if not network.context.needs - {"qp"}:
+        return None
+    if peaks == "qp":
+        coded = _coded(path)
+        return known_frames(network, [f.qp for f in coded], [f.frame_type for f in coded])
+    with open_reader(path) as reader:
+        pictures = (luma(frame, reader.info) for frame in reader)
+        if peaks == "measure":
+            found = peaks_of_pictures(pictures)
+        else:
+            found = peaks_every(peaks, sum(1 for _ in pictures))
+    coded = _coded(path)
+    if len(coded) != len(found):  # another codec, or frames that are not shown
+        coded = [FrameQP(i, None, None) for i in range(len(found))]
+    return known_frames(network, [f.qp for f in coded], [f.frame_type for f in coded], found)
+
+
+def unending(infos: list[FrameInfo] | None) -> Iterator[FrameInfo] | None:
+    """The entries, the last one for all frames that come after it (a cut that is concealed)."""
+    if infos is None:
+        return None
+    last = infos[-1] if infos else FrameInfo(peak=True)
+    return itertools.chain(infos, itertools.repeat(last))
+
+
+def _coded(path: Path) -> list[FrameQP]:
+    """Of HEVC and H.264; nothing of other codecs."""
+    try:
+        return frame_qps(path)
+    except UserError:
+        return []
