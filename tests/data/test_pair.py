@@ -64,6 +64,10 @@ def test_pairs_travel_to_other_processes_as_names(data_dir: Path) -> None:
 def test_several_configurations_follow_each_other(data_dir: Path) -> None:
     once = open_pairs(data_dir, "clips", "train", "qp37")
     assert len(open_pairs(data_dir, "clips", "train", ["qp37", "qp37"])) == 2 * len(once)
+    both = open_pairs(data_dir, "demo", "train", ["clips/qp37"])
+    assert [p.name for p in both] == [p.name for p in once]
+    with pytest.raises(UserError, match="no data set demo/qp37"):
+        open_pairs(data_dir, "demo", "train", ["clips/qp37", "qp37"])
 
 
 def test_what_is_not_there_is_named(data_dir: Path, tmp_path: Path) -> None:

@@ -300,20 +300,22 @@ def open_pairs(
       data_dir: folder of all data sets.
       dataset: name of it.
       split: ``"train"``, ``"val"``, ...
-      config_name: of one configuration, or of several whose pairs follow each other.
+      config_name: of one configuration, or of several whose pairs follow each other;
+        ``"scenes/mixed"`` names a configuration of another data set.
       cache_dir: folder for decoded planes; None: beside the data set.
 
     Raises:
       UserError: no such data set, configuration or split; names what there is.
     """
-    store = Store(data_dir, dataset)
-    cache = Path(cache_dir) if cache_dir else store.planes
     names = (config_name,) if isinstance(config_name, str) else tuple(config_name)
     pairs: list[Pair] = []
     for name in names:
+        *other, name = name.split("/", 1)
+        store = Store(data_dir, *(other or [dataset]))
+        cache = Path(cache_dir) if cache_dir else store.planes
         splits = store.required_index(name)["splits"]
         if split not in splits:
             known = near_misses(split, splits)
-            raise UserError(f"{dataset}/{name} has no split {split!r}{known}")
+            raise UserError(f"{store.dataset}/{name} has no split {split!r}{known}")
         pairs += [Pair(PairInfo.from_json(values), store, cache) for values in splits[split]]
     return tuple(pairs)

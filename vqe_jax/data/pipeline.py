@@ -41,7 +41,8 @@ class DataConfig:
     Attributes:
       data_dir: folder of all data sets.
       dataset: name of one.
-      config_name: of a configuration of it, or of several that are mixed.
+      config_name: of a configuration of it, or of several that are mixed; ``"scenes/mixed"`` is
+        one of another data set.
       split: of it.
       frames: t, length of a clip.
       crop: height and width of a crop in pixels: one number, or two.
