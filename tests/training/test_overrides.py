@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.training.overrides import override
 from vqe_jax.training.stages import parse, plain
@@ -91,6 +92,22 @@ def test_mistakes_name_the_near_miss(path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         override(example(), [(path, text)])
     assert "\n" not in str(caught.value)
+
+
+def test_a_networks_own_sections_are_reached_and_stay_plain():
+    before = parse({"model": "pequenet", "data": {}, "stages": [{"name": "a", "steps": 1}]})
+    for run in (
+        override(before, [("model_kwargs.conditioning.interpolate", "True")]),
+        override(before, [("model_kwargs.conditioning", "{'interpolate': True}")]),
+        override(
+            dataclasses.replace(before, model_kwargs={"conditioning": {"qps": (32, 37)}}),
+            [("model_kwargs.conditioning.interpolate", "True")],
+        ),
+    ):
+        assert run.model_kwargs["conditioning"]["interpolate"] is True
+        assert parse(plain(run)) == run and models.build("pequenet", **run.model_kwargs)
+    with pytest.raises(UserError, match=r"conditioning has no key 'interpolat'.*'interpolate'"):
+        override(before, [("model_kwargs.conditioning.interpolat", "True")])
 
 
 def test_a_key_that_a_stage_hides_names_the_stages_own():

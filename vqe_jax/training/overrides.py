@@ -86,8 +86,9 @@ def _changed(node: Any, hint: Any, keys: list[str | int], text: str, where: str,
         return (*node[:key], item, *node[key + 1 :])
     if isinstance(node, tuple):
         raise UserError(f"{where} has items: write {where.partition('.')[2]}[0].KEY=VALUE")
-    node = _empty(hint) if node is None else node
-    hints = _hints(node, where, model)
+    if node is None:
+        node = (_section(hint) or dict)()
+    hints = _hints(node, hint, where, model)
     if not hints:
         whole = f"--config.{where.partition('.')[2]}={{{key!r}: VALUE}}"
         raise UserError(f"{where} has no keys yet; set it as a whole, as {whole}")
@@ -95,16 +96,20 @@ def _changed(node: Any, hint: Any, keys: list[str | int], text: str, where: str,
         raise UserError(f"{where} has no key {key!r}{near_misses(key, hints)}")
     old = node.get(key) if isinstance(node, dict) else getattr(node, key)
     new = _changed(old, hints[key], rest, text, f"{where}.{key}", model)
-    return {**node, key: new} if isinstance(node, dict) else dataclasses.replace(node, **{key: new})
+    if not isinstance(node, dict):
+        return dataclasses.replace(node, **{key: new})
+    if dataclasses.is_dataclass(new) and not isinstance(new, type):
+        new = dataclasses.asdict(new)
+    return {**node, key: new}
 
 
-def _empty(hint: Any) -> Any:
-    """The section that stands where there is none yet."""
-    sections = [c for c in typing.get_args(hint) if dataclasses.is_dataclass(c)]
-    return typing.cast(Any, sections[0])() if sections else {}
+def _section(hint: Any) -> Any:
+    """The dataclass that a type is, or may be."""
+    candidates = (hint, *typing.get_args(hint))
+    return next((c for c in candidates if dataclasses.is_dataclass(c)), None)
 
 
-def _hints(node: Any, where: str, model: str) -> dict[str, Any]:
+def _hints(node: Any, hint: Any, where: str, model: str) -> dict[str, Any]:
     """What a section's keys are, and the type of each."""
     name = where.rpartition(".")[2]
     if name == "data":
@@ -112,8 +117,8 @@ def _hints(node: Any, where: str, model: str) -> dict[str, Any]:
     if name == "model_kwargs":
         hints = typing.get_type_hints(models.model_class(model))
         return {key: hints[key] for key in models.fields(model)}
-    if dataclasses.is_dataclass(node):
-        return typing.get_type_hints(type(node))
+    if dataclasses.is_dataclass(node) or (isinstance(node, dict) and _section(hint)):
+        return typing.get_type_hints(_section(hint) or type(node))
     if isinstance(node, dict):
         return {key: type(value) for key, value in node.items()}
     raise UserError(f"{where}={node!r} is a value, not a section with keys")
