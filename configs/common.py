@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from vqe_jax.training.inits import HIGH_PASS
 from vqe_jax.training.variants import variants
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "ldv",
     "mfqe_v2",
     "narrow",
+    "powerqe",
     "run",
     "small",
+    "small_frames",
     "stage",
     "variants",
 ]
@@ -108,6 +111,38 @@ def small(model: str, fields: Config, *stages: Config, frames: int = 3, **change
     every = max(stages[0]["steps"] // 3, 1)
     own = {"eval": {"split": "val", "every": every, "frames": 12}, "checkpoint": {"every": every}}
     return run(model, fields, *stages, **{"data": demo(frames), **own, **changes})
+
+
+def small_frames(
+    model: str, fields: Config, steps: int = 1_200, *, frames: int = 1, last: str = "last"
+) -> Config:
+    """A narrow network on RGB crops of the demo clips, blind to brightness, no residual at first.
+
+    Args:
+      model: the network's name.
+      fields: its fields.
+      steps: of its one stage.
+      frames: of a clip.
+      last: path of the convolution that gives the residual.
+    """
+    init = (*HIGH_PASS, (f"^{last}/kernel$", "zeros"))
+    return small(model, fields, fast_stage(model, steps, init=init), data=demo(frames, color="rgb"))
+
+
+def powerqe(model: str, fields: Config, *, frames: int = 1, **changes: Any) -> Config:
+    """What PowerQE trains every network with: RGB, Adam, a cosine, 500,000 steps.
+
+    Single frames by L1 in batches of 32 crops of 128; clips by a Charbonnier loss in batches of 16
+    crops of 256. ``changes`` are further fields of the stage.
+    """
+    data = {"crop": 128, "batch": 32} if frames == 1 else {"crop": 256, "batch": 16}
+    own = {
+        "losses": (("l1", 1.0),) if frames == 1 else (charbonnier(1e-12),),
+        "schedule": cosine(1e-7),
+        "optimizer": adam(0.9, 0.999),
+    }
+    only = stage(model, 500_000, 1e-4, **{**own, **changes})
+    return run(model, fields, only, data=ldv(frames=frames, **data))
 
 
 def narrow(model: str, fields: Config, *stages: Config, data: Config, **changes: Any) -> Config:

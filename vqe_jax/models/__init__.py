@@ -38,9 +38,12 @@ def _is_network(entry: Any) -> bool:
 _NETWORKS: Registry[type[Network]] = Registry(
     "model",
     {
+        "arcnn": "vqe_jax.models.arcnn:ARCNN",
         "astf": "vqe_jax.models.astf:ASTF",
         "basicvsr": "vqe_jax.models.basicvsr:BasicVSR",
+        "dcad": "vqe_jax.models.dcad:DCAD",
         "dcngan": "vqe_jax.models.dcngan:DCNGAN",
+        "dncnn": "vqe_jax.models.dncnn:DnCNN",
         "edvr": "vqe_jax.models.edvr:EDVR",
         "pequenet": "vqe_jax.models.pequenet:PeQuENet",
         "rfda": "vqe_jax.models.rfda:RFDA",

@@ -3,9 +3,12 @@
 from types import ModuleType
 
 from vqe_jax.weights.official import (
+    arcnn,
     astf,
     basicvsr,
+    dcad,
     dcngan,
+    dncnn,
     edvr,
     patchgan,
     pequenet,
@@ -18,9 +21,12 @@ __all__ = ["OFFICIAL"]
 
 # What `from_torch` and `to_torch` know by name.
 OFFICIAL: dict[str, ModuleType] = {
+    "arcnn": arcnn,
     "astf": astf,
     "basicvsr": basicvsr,
+    "dcad": dcad,
     "dcngan": dcngan,
+    "dncnn": dncnn,
     "edvr": edvr,
     "patchgan": patchgan,
     "pequenet": pequenet,

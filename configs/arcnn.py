@@ -1,0 +1,25 @@
+"""AR-CNN as PowerQE trains it on compressed pictures (Dong et al., ICCV 2015; PowerQE).
+
+  python train.py --config configs/arcnn.py --workdir runs/arcnn
+
+Data, loss and lengths are those of configs/dncnn.py, so that the baselines can be compared.
+`direct` gives the picture instead of its residual, as the paper and the baseline of NTIRE 2021 do.
+
+Variants:
+  direct        the last layer gives the picture
+  small, demo   24 channels: minutes on two cores (data set `demo`)
+"""
+
+from typing import Any, Literal
+
+from vqe_jax.recipes import common
+from vqe_jax.recipes.common import variants
+
+
+@variants
+def get_config(direct: bool = False, width: Literal["full", "small"] = "full") -> dict[str, Any]:
+    """The recipe; variants as above."""
+    fields = {"output": "picture"} if direct else {}
+    if width == "small":
+        return common.small_frames("arcnn", {**fields, "features": 24}, last="conv3")
+    return common.powerqe("arcnn", fields)

@@ -1,0 +1,125 @@
+"""Networks against their official code: a row each.
+
+A row names the network, the fields of its golden file and how to feed it; the list of official
+names and shapes and the parameter count are those of the published size.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.models.golden import load
+from vqe_jax import models, weights
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import parameter_count
+from vqe_jax.weights.conversion import table_of
+
+
+def image(golden):
+    """A batch of single frames, ``[b, c, h, w]``, as windows."""
+    return np.moveaxis(golden.data["in/x"], 1, -1)[:, None]
+
+
+def stack(golden):
+    """A batch of windows, ``[b, t, c, h, w]``."""
+    return np.moveaxis(golden.data["in/x"], 2, -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """How a golden file and a list of keys are reached."""
+
+    network: str
+    golden: str  # file of golden/
+    fields: dict[str, Any]  # the golden file's
+    count: int  # parameters at the published size
+    keys: str  # file of reference/keys/
+    size: dict[str, Any] = dataclasses.field(default_factory=dict)  # fields of the published size
+    windows: Callable[[Any], Any] = stack  # [b, k, h, w, c] from the golden file
+    outputs: dict[str, str] = dataclasses.field(default_factory=lambda: {"picture": "y"})
+    range: float = 1.0  # of the pixels there
+
+    def __str__(self):
+        return self.golden
+
+
+ROWS = [
+    Row(
+        "dncnn",
+        "powerqe_dncnn_bn",
+        {"features": 32, "depth": 5, "bn": True},
+        558_403,
+        "powerqe_dncnn_bn",
+        {"bn": True},
+        image,
+    ),
+    Row(
+        "dcad",
+        "powerqe_dcad",
+        {"features": 32, "depth": 4},
+        298_947,
+        "powerqe_dcad",
+        windows=image,
+    ),
+    Row("arcnn", "powerqe_arcnn", {}, 117_731, "powerqe_arcnn", windows=image),
+]
+
+
+def official_keys(shared, name):
+    """Names and shapes of ``reference/keys``, without counters that nothing reads."""
+    lines = (shared / f"reference/keys/{name}.txt").read_text().splitlines()
+    pairs = (line.split("\t") for line in lines if not line.startswith("#"))
+    found = {key: tuple(int(n) for n in re.findall(r"\d+", shape)) for key, shape in pairs}
+    return {k: s for k, s in found.items() if not k.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_golden_values(shared, row):
+    golden = load(shared, row.golden)
+    network = models.build(row.network, **row.fields)
+    variables = golden.variables(row.network, **row.fields)
+    windows = jnp.asarray(row.windows(golden))[:, None] / row.range
+    run = jax.jit(lambda v, x: network.apply(v, x, method="on_windows", outputs=True))
+    found = run(variables, windows)
+    for ours, theirs in row.outputs.items():
+        golden.check(np.moveaxis(found[ours][:, 0], -1, 1) * row.range, theirs)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_official_names_go_both_ways(shared, row):
+    tensors = load(shared, row.golden).state_dict
+    back = weights.to_torch(
+        row.network, weights.from_torch(row.network, tensors, **row.fields), **row.fields
+    )
+    dead = {k for k in tensors if k not in back}
+    assert all(k.endswith(("num_batches_tracked", "spynet.mean", "spynet.std")) for k in dead), dead
+    for key, value in back.items():
+        np.testing.assert_array_equal(tensors[key], value)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_official_names_and_shapes_of_the_published_size(shared, row):
+    table = table_of(row.network, **row.size).values()
+    expected = official_keys(shared, row.keys)
+    found = {name: tensor.shape for tensor in table for name in tensor.names}
+    buffers = {k for k in expected if k.endswith(("spynet.mean", "spynet.std"))}
+    assert found == {k: s for k, s in expected.items() if k not in buffers}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_published_parameter_counts(row):
+    assert parameter_count(row.network, **row.size) == row.count
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "features" in r.fields], ids=str)
+def test_a_checkpoint_of_another_width_is_refused_by_tensor(shared, row):
+    golden = load(shared, row.golden)
+    wider = row.fields | {"features": 2 * row.fields["features"]}
+    with pytest.raises(UserError, match=rf"{row.network}: tensor '[\w.]+' has shape .*expected \("):
+        golden.variables(row.network, **wider)

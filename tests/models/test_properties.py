@@ -1,0 +1,97 @@
+"""What holds for every network of windows or frames; a narrow one of each is a row."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax import models
+from vqe_jax.inference import enhance_frames
+from vqe_jax.models import Side
+from vqe_jax.models.shapes import initial_variables, tree_paths
+from vqe_jax.models.side import FrameInfo
+
+SMALL = {
+    "arcnn": {"features": 8},
+    "dcad": {"features": 4, "depth": 2},
+    "dncnn": {"features": 4, "depth": 2, "bn": True},
+}
+PEAKS = np.array([[True, False, False, True, False]])
+SIZE = (5, 13, 18)  # frames, height, width
+
+
+@functools.cache
+def made(name, channels):
+    """A network with random variables, large enough that every part matters."""
+    network = models.build(name, **SMALL[name], channels=channels)
+    rng = np.random.default_rng(0)
+    tree = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+
+    def draw(path, x):
+        noise = rng.normal(0, 0.15, x.shape).astype(np.float32)
+        positive = getattr(path[-1], "key", "") in ("scale", "var")
+        return jnp.asarray(1 + np.abs(noise) if positive else noise)
+
+    return network, jax.tree_util.tree_map_with_path(draw, tree)
+
+
+def clip_of(channels, frames=SIZE[0], height=SIZE[1], width=SIZE[2]):
+    rng = np.random.default_rng(1)
+    return jnp.asarray(rng.random((1, frames, height, width, channels), np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", SMALL)
+def test_the_gradient_reaches_every_parameter(name, channels):
+    network, variables = made(name, channels)
+    clip = clip_of(channels)
+    rest = {k: v for k, v in variables.items() if k != "params"}
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        out, _ = network.apply(
+            {"params": params, **rest},
+            clip,
+            side=Side(peak=jnp.asarray(PEAKS)),
+            train=True,
+            mutable=["batch_stats"],
+        )
+        return jnp.mean((out - clip[:, ::-1]) ** 2)
+
+    without = [p for p, g in tree_paths(gradient(variables["params"])).items() if not g.any()]
+    assert not without
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
+    network, variables = made(name, 3)
+    clip = clip_of(3)
+    side = Side(peak=jnp.asarray(PEAKS))
+    whole = jax.jit(lambda v, x: network.apply(v, x, side=side))(variables, clip)
+    assert whole.shape == clip.shape
+    assert float(jnp.abs(whole - clip).max()) > 1e-3  # it does something
+    infos = [FrameInfo(peak=bool(p)) for p in PEAKS[0]]
+    streamed = enhance_frames((network, variables), np.asarray(clip[0]), infos=infos, chunk=2)
+    np.testing.assert_allclose(np.stack(list(streamed)), whole[0], atol=5e-6)
+    m = network.context.multiple
+    if m > 1:
+        ends = ((0, 0), (0, 0), (0, -SIZE[1] % m), (0, -SIZE[2] % m), (0, 0))
+        padded = network.apply(variables, jnp.pad(clip, ends, mode="edge"), side=side)
+        np.testing.assert_allclose(padded[:, :, : SIZE[1], : SIZE[2]], whole, atol=5e-6)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_pixel_sees_no_farther_than_the_network_says(name):
+    network, variables = made(name, 1)
+    field = network.context.receptive_field
+    if field is None:
+        return
+    clip = clip_of(1, 1, 2 * field + 8, 2 * field + 8)
+    far = clip.at[:, :, field + 1 :].add(1.0)
+    near = clip.at[:, :, field:].add(1.0)
+    run = jax.jit(lambda x: network.apply(variables, x)[0, 0, 0])
+    np.testing.assert_array_equal(run(far), run(clip))
+    assert float(jnp.abs(run(near) - run(clip)).max()) > 0

@@ -1,0 +1,81 @@
+"""Residual channel attention: the blocks of RCAN that other systems are built from.
+
+Zhang et al., "Image Super-Resolution Using Very Deep Residual Channel Attention Networks", ECCV
+2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vqe_jax.nn.initializers import Init
+from vqe_jax.nn.layers import Conv
+
+__all__ = ["RCAB", "ChannelAttention", "ResidualGroup", "ResidualGroups"]
+
+Maps = Float[Array, "b h w c"]
+Activation = Callable[[jax.Array], jax.Array]
+
+
+class ChannelAttention(nn.Module):
+    """Multiplies each channel by a gate that the means of all channels decide (sec. 3.3)."""
+
+    hidden: int  # channels between the two convolutions
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Gates the features."""
+        mean = jnp.mean(x, axis=(1, 2), keepdims=True)
+        hidden = nn.relu(Conv(self.hidden, 1, name="squeeze")(mean))
+        return x * nn.sigmoid(Conv(x.shape[-1], 1, name="excite")(hidden))
+
+
+class RCAB(nn.Module):
+    """Residual channel attention block: ``x + gate(conv(act(conv(x))))`` (sec. 3.4)."""
+
+    hidden: int  # channels of the gate's bottleneck
+    activation: Activation = nn.relu
+    kernel_init: Init | None = None  # of its 3x3 convolutions; None: PyTorch's default
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Refines the features."""
+        y = Conv(x.shape[-1], kernel_init=self.kernel_init, name="conv1")(x)
+        y = Conv(x.shape[-1], kernel_init=self.kernel_init, name="conv2")(self.activation(y))
+        return x + ChannelAttention(self.hidden, name="attention")(y)
+
+
+class ResidualGroup(nn.Module):
+    """Blocks, a convolution and a skip around both (sec. 3.2)."""
+
+    blocks: int  # how many
+    hidden: int  # channels of the gates' bottlenecks
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Refines the features."""
+        y = x
+        for k in range(self.blocks):
+            y = RCAB(self.hidden, name=f"block{k}")(y)
+        return x + Conv(x.shape[-1], name="conv")(y)
+
+
+class ResidualGroups(nn.Module):
+    """Groups, a convolution and a long skip: the body of RCAN (residual in residual, sec. 3.2)."""
+
+    groups: int  # how many
+    blocks: int  # in a group
+    hidden: int  # channels of the gates' bottlenecks
+
+    @nn.compact
+    def __call__(self, x: Maps) -> Maps:
+        """Refines the features."""
+        y = x
+        for k in range(self.groups):
+            y = ResidualGroup(self.blocks, self.hidden, name=f"group{k}")(y)
+        return x + Conv(x.shape[-1], name="conv")(y)
