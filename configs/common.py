@@ -135,7 +135,7 @@ def powerqe(model: str, fields: Config, *, frames: int = 1, **changes: Any) -> C
     Single frames by L1 in batches of 32 crops of 128; clips by a Charbonnier loss in batches of 16
     crops of 256. ``changes`` are further fields of the stage.
     """
-    data = {"crop": 128, "batch": 32} if frames == 1 else {"crop": 256, "batch": 16}
+    data: Config = {"crop": 128, "batch": 32} if frames == 1 else {"crop": 256, "batch": 16}
     own = {
         "losses": (("l1", 1.0),) if frames == 1 else (charbonnier(1e-12),),
         "schedule": cosine(1e-7),
