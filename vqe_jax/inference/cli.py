@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import re
 import sys
 import warnings
@@ -157,14 +156,6 @@ class _Speed(ProgressColumn):
         return Text(f"{task.speed:.2f} fps" if task.speed else "")
 
 
-def _say(text: str) -> None:
-    """Prints a line; a reader that has gone away does not end the work."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _kind(text: str) -> str:
     """What repeated warnings have in common: those of single frames differ by their figures."""
     return re.sub(r"-?\d+(\.\d+)?(e[+-]\d+)?", "#", text) if text.startswith("frame ") else text
@@ -288,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = parser().parse_args(argv)
     console = Console(stderr=True, soft_wrap=True)
-    say = (lambda text: None) if args.quiet else _say
+    say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
     with _warnings_on(console):
         layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None
         reader = open_reader(

@@ -42,8 +42,6 @@ __all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run", "trial"]
 
 # Frames of a trial together have about this many pixels.
 _TRIAL_PIXELS = 16 * 416 * 240
-# Of a training run, in this order.
-_RUN_MODELS = ("best.safetensors", "last.safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +93,7 @@ def prepare(
     """
     src, info = reader.path, reader.info
     _check_names(src, dst)
-    model = load_model(_in_run(model)) if isinstance(model, (str, os.PathLike)) else model
+    model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
     ready = resolve(model)
     colour = _colour(model, ready)
     scale = ready.network.context.scale
@@ -131,20 +129,6 @@ def _check_names(src: Path, dst: Path) -> None:
         raise UserError("'-' is no file: nothing is written to standard output; name a file")
     if dst.exists() and src.samefile(dst):
         raise UserError(f"{dst} is the source itself; name another file")
-
-
-def _in_run(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """The model of a training run, where its folder is given: the best one, or the last."""
-    folder = Path(model)
-    if not folder.is_dir():
-        return model
-    for name in _RUN_MODELS:
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(
-        f"model {str(model)!r} is a folder without {' or '.join(_RUN_MODELS)}; name the folder of "
-        "a training run that has validated, or a model file"
-    )
 
 
 def _rehearse(job: Job) -> list[str]:

@@ -191,6 +191,8 @@ class ContainerReader(Reader):
                 return []
             if self.keep_damaged:
                 return []
+            if packet.stream.codec_context.name == "webp":
+                raise UserError(f"{self.path}: this FFmpeg decodes no animated WebP") from err
             raise UserError(self._damaged(f"damaged after frame {ledger.shown}")) from err
 
     def _finish(self, ledger: Ledger, *, bare: bool, warn: bool) -> None:

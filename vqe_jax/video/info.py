@@ -13,6 +13,7 @@ from vqe_jax.video.hdr import HDRMetadata
 
 __all__ = ["Frame", "VideoInfo"]
 
+_LARGEST_SIDE = 1 << 16
 _YUV420, _UNTAGGED = PixelFormat(), ColorTags()
 
 
@@ -64,6 +65,11 @@ class VideoInfo:
         if self.width < 1 or self.height < 1:
             raise UserError(
                 f"a picture of {self.width}x{self.height} pixels; expected at least 1x1"
+            )
+        if max(self.width, self.height) > _LARGEST_SIDE:
+            raise UserError(
+                f"a picture of {self.width}x{self.height} pixels; expected sides of at most "
+                f"{_LARGEST_SIDE}"
             )
 
     @property

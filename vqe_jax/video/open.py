@@ -45,9 +45,9 @@ def open_reader(
         return PngReader(path)
     suffix = path.suffix.lower()
     if suffix == ".yuv":
-        return RawReader(path, size=size, pixel_format=pixel_format)
+        return RawReader(path, size=size, pixel_format=pixel_format, keep_damaged=keep_damaged)
     if suffix == ".y4m":
-        return Y4mReader(path)
+        return Y4mReader(path, keep_damaged=keep_damaged)
     return ContainerReader(path, keep_damaged=keep_damaged)
 
 

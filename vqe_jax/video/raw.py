@@ -6,6 +6,7 @@ than 8 bits are two bytes a sample, little endian.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,6 +24,7 @@ from vqe_jax.video.info import Frame, VideoInfo
 __all__ = ["PlanesWriter", "RawReader", "read_planes", "size_from_name", "write_planes"]
 
 _SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
+_COUNT = re.compile(r"_\d+x\d+_(\d+)$")
 _BITS = re.compile(r"_(\d+)bits?(?=_|$)", re.IGNORECASE)
 _SUBSAMPLING = re.compile(r"_(?:yuv)?(420|422|444|400|gray)p?(\d+)?(?:le)?(?=_|$)", re.IGNORECASE)
 
@@ -94,6 +96,7 @@ class RawReader(Reader):
       path: the file.
       size: (width, height); None to take it from the name.
       pixel_format: None to take it from the name, or 8-bit 4:2:0.
+      keep_damaged: accept a part of a frame at the end, and leave it out.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class RawReader(Reader):
         *,
         size: tuple[int, int] | None = None,
         pixel_format: PixelFormat | None = None,
+        keep_damaged: bool = False,
     ) -> None:
         self.path = path
         total = readable_file(path, "raw video")
@@ -114,14 +118,33 @@ class RawReader(Reader):
         pixel_format = pixel_format or _format_from_name(path)
         if pixel_format.subsampling == "rgb":
             raise UserError(f"{path}: raw files hold YUV or gray here, not rgb")
+        info = VideoInfo(*size, pixel_format)
         one = pixel_format.frame_bytes(*size)
-        if total % one:
+        if total < one or (total % one and not keep_damaged):
             raise UserError(
                 f"{path}: {total} bytes are not a whole number of {size[0]}x{size[1]} "
                 f"{pixel_format.av_name} frames ({one} bytes each); is the size or format wrong, "
                 "or the file cut short?"
             )
-        self.info = VideoInfo(*size, pixel_format, frames=total // one)
+        self.info = dataclasses.replace(info, frames=total // one)
+
+    def concerns(self, seconds: float | None = None) -> list[str]:
+        """Fewer frames than the name says, and a part of a frame at the end.
+
+        Args:
+          seconds: look at so much of its beginning; None for all.
+        """
+        said, held = [], self.info.frames or 0
+        match = _COUNT.search(self.path.stem)
+        if match and int(match[1]) > held:
+            said.append(
+                f"{self.path}: the name says {int(match[1])} frames, the file holds {held}; is it "
+                "cut short?"
+            )
+        one = self.info.pixel_format.frame_bytes(self.info.width, self.info.height)
+        if more := self.path.stat().st_size % one:
+            said.append(f"{self.path} ends within a frame: {more} of {one} bytes are left out")
+        return said
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on; those before are skipped without being read.
@@ -132,7 +155,10 @@ class RawReader(Reader):
         pixel_format = self.info.pixel_format
         with translated(self.path, "read"), self.path.open("rb") as file:
             file.seek(start * pixel_format.frame_bytes(self.info.width, self.info.height))
-            while (planes := read_planes(file, self.info, self.path)) is not None:
+            for _ in range(start, self.info.frames or 0):
+                planes = read_planes(file, self.info, self.path)
+                if planes is None:
+                    raise UserError(f"{self.path} was cut short while it was read")
                 yield Frame(planes, pixel_format)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ _MAGIC = b"YUV4MPEG2"
 _LAYOUT = re.compile(r"(mono|420|422|444|440|411)(jpeg|mpeg2|paldv)?p?(\d+)?")
 _SITING = {"jpeg": "center", "mpeg2": "left", "paldv": "topleft"}
 _LONGEST_LINE = 4096
+_LARGEST = (1 << 31) - 1
 
 
 def _layout(text: str, path: Path) -> tuple[PixelFormat, str]:
@@ -33,7 +35,11 @@ def _layout(text: str, path: Path) -> tuple[PixelFormat, str]:
 
 def _ratio(text: str) -> Fraction | None:
     above, _, below = text.partition(":")
-    return Fraction(int(above), int(below)) if int(above) and int(below) else None
+    if not int(above) or not int(below):
+        return None
+    if max(int(above), int(below)) > _LARGEST:
+        raise ValueError("a ratio of numbers that large is damage")
+    return Fraction(int(above), int(below))
 
 
 def _parse(line: bytes, path: Path) -> VideoInfo:
@@ -98,13 +104,21 @@ class Y4mReader(Reader):
 
     Args:
       path: the file.
+      keep_damaged: end where the file breaks off, with a warning.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self.path = path
-        readable_file(path, "y4m video")
+        self.keep_damaged = keep_damaged
+        size = readable_file(path, "y4m video")
         with translated(path, "read"), path.open("rb") as file:
             self.info = _parse(file.readline(_LONGEST_LINE), path)
+        one = self.info.pixel_format.frame_bytes(self.info.width, self.info.height)
+        if one > size:
+            raise UserError(
+                f"{path} holds no whole frame: one of {self.info.width}x{self.info.height} takes "
+                f"{one} bytes, the file has {size}; is it cut short?"
+            )
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on.
@@ -120,9 +134,18 @@ class Y4mReader(Reader):
                     yield frame
                 index += 1
 
+    def _broken(self, file: IO[bytes], line: bytes) -> bool:
+        """Whether this is not the start of a whole frame."""
+        one = self.info.pixel_format.frame_bytes(self.info.width, self.info.height)
+        left = self.path.stat().st_size - file.tell()
+        return not line.startswith(b"FRAME") or not line.endswith(b"\n") or left < one
+
     def _next(self, file: IO[bytes], index: int) -> Frame | None:
         line = file.readline(_LONGEST_LINE)
         if not line:
+            return None
+        if self.keep_damaged and self._broken(file, line):
+            warnings.warn(f"{self.path} breaks off within frame {index}", stacklevel=3)
             return None
         if not line.startswith(b"FRAME") or not line.endswith(b"\n"):
             raise UserError(f"{self.path}: frame {index} does not begin with FRAME; is it damaged?")
