@@ -13,6 +13,7 @@ __all__ = ["AudioConverter", "Converter", "SubtitleConverter", "stated_layout"]
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _SHORT = ("u8", "u8p", "s16", "s16p")
 _OPUS_RATES = (48000, 24000, 16000, 12000, 8000)
+_HOLE = Fraction(1, 5)  # seconds
 _MILLISECONDS = Fraction(1, 1000)
 
 
@@ -53,6 +54,8 @@ class AudioConverter:
         self.target.format = _sample_format(codec, decoder.format.name)
         self._source = source
         self.target.codec_context.open(strict=False)
+        self._heard: int | None = None  # samples of the source so far
+        self._spoken = 0  # and where the next piece for the encoder belongs
         self._resampler = av.AudioResampler(
             self.target.format.name, layout, rate, self.target.codec_context.frame_size or None
         )
@@ -70,13 +73,32 @@ class AudioConverter:
         except av.error.InvalidDataError:  # a click, as players have it
             frames = []
         for frame in cast(list[av.AudioFrame], frames):
-            for piece in self._resampler.resample(frame):
-                encoded += self.target.encode(piece)
+            self._keep_time(frame)
+            encoded += self._encoded(self._resampler.resample(frame))
         if packet is None:
-            for piece in self._resampler.resample(None):
-                encoded += self.target.encode(piece)
+            encoded += self._encoded(self._resampler.resample(None))
             encoded += self.target.encode(None)
         return encoded
+
+    def _encoded(self, pieces: list[av.AudioFrame]) -> list[av.Packet]:
+        packets = []
+        for piece in pieces:
+            piece.pts, piece.time_base = self._spoken, Fraction(1, self.target.rate)
+            self._spoken += piece.samples
+            packets += self.target.encode(piece)
+        return packets
+
+    def _keep_time(self, frame: av.AudioFrame) -> None:
+        """Counts samples, which is finer than most clocks; holes in the sound stay holes."""
+        rate = frame.sample_rate
+        if frame.pts is not None and frame.time_base:
+            due = round(frame.pts * frame.time_base * rate)
+            if self._heard is None or due - self._heard > _HOLE * rate:
+                late = due - (self._heard or 0)
+                self._spoken += round(late * self.target.rate / rate)
+                self._heard = due
+        self._heard = (self._heard or 0) + frame.samples
+        frame.pts = None
 
 
 def _sample_format(codec: str, found: str) -> str:

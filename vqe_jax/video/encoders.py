@@ -113,7 +113,7 @@ def encoder_name(name: str) -> str:
     try:
         return av.Codec(name, "w").name
     except av.codec.codec.UnknownCodecError:
-        known = [*DEFAULT_OPTIONS, *_GOOD_AS_THEY_ARE]
+        known = {*DEFAULT_OPTIONS, *_GOOD_AS_THEY_ARE} & av.codecs_available
         hint = near_misses(name, known)
         if not hint.startswith("; did"):
             hint = "; known ones: libx265, libx264, ffv1, ..."

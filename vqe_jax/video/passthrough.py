@@ -39,6 +39,13 @@ _OWN_PREFIXES = ("_statistics", "bps", "number_of_frames", "number_of_bytes")
 _KEEPS_START = ("mpegts",)
 
 
+# MOV has its own list of languages, with the bibliographic codes of ISO 639-2.
+_MOV_LANGUAGES = {
+    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "swe": "sve",
+    "sqi": "alb", "mkd": "mac",
+}  # fmt: skip
+
+
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
     return {
         key: value
@@ -155,13 +162,19 @@ class Passthrough:
                 self._output.add_attachment(*cover_file(stream), picture)
         elif route.way == "copy":
             self._targets[route.index] = add_copy(self._output, stream, route.layout)
-            self._targets[route.index].metadata.update(_kept(stream.metadata))
+            self._describe(self._targets[route.index], stream)
         elif route.way == "convert":
             converter = add_converted(self._output, stream, route.codec)
-            converter.target.metadata.update(_kept(stream.metadata))
+            self._describe(converter.target, stream)
             converter.target.disposition = stream.disposition
             self._targets[route.index] = converter.target
             self._converters[route.index] = converter
+
+    def _describe(self, target: av.stream.Stream, stream: av.stream.Stream) -> None:
+        tags = _kept(stream.metadata)
+        if self._kind == "mov" and tags.get("language") in _MOV_LANGUAGES:
+            tags["language"] = _MOV_LANGUAGES[tags["language"]]
+        target.metadata.update(tags)
 
     def _first_packet(self, index: int) -> bytes:
         assert self._input is not None

@@ -1,0 +1,243 @@
+"""Everything that goes in comes out, or is named, whatever the containers."""
+
+import numpy as np
+import pytest
+
+from tests.faults.media import enhance, make, opened, samples, streams, text_lines
+from vqe_jax.errors import UserError
+from vqe_jax.video import open_reader
+from vqe_jax.video.encoders import default_encoder, encoder_name, known_quality
+
+QUICK = {"codec": "libx264", "encoder_options": {"preset": "ultrafast"}}
+# What a container of one kind has to be asked for in a container of another.
+SOUNDS = [
+    ("a.avi", {"sound": "adpcm_ima_wav", "codec": "mpeg4"}, ".mkv", True),
+    ("b.avi", {"sound": "adpcm_yamaha", "codec": "mpeg4"}, ".mp4", True),
+    ("c.avi", {"sound": "pcm_alaw", "codec": "mpeg4"}, ".mkv", True),
+    ("d.mov", {"sound": "pcm_mulaw"}, ".mkv", True),
+    ("d.mov", {"sound": "pcm_mulaw"}, ".mp4", True),
+    ("e.mkv", {"sound": "pcm_s16le", "channels": 2}, ".mp4", True),
+    ("f.mkv", {"sound": "pcm_s16le", "channels": 6}, ".mp4", True),
+    ("f.mkv", {"sound": "pcm_s16le", "channels": 6}, ".mov", True),
+    ("e.avi", {"sound": "pcm_s16le", "channels": 2, "codec": "mpeg4"}, ".mp4", True),
+    ("e.mkv", {"sound": "pcm_s16le", "channels": 2}, ".ts", False),
+    ("g.flv", {"sound": "adpcm_swf", "codec": "flv", "sound_rate": 22050}, ".mkv", True),
+    ("j.m2ts", {"sound": "pcm_bluray", "channels": 2, "sound_rate": 48000}, ".mkv", True),
+    ("k.3gp", {"sound": "libopencore_amrnb"}, ".mkv", True),
+    ("k.3gp", {"sound": "libopencore_amrnb"}, ".mov", True),
+    ("l.avi", {"sound": "g726", "codec": "mpeg4"}, ".mkv", True),
+    ("o.mkv", {"sound": "libopus", "sound_rate": 48000}, ".mov", True),
+    ("o.mkv", {"sound": "libopus", "sound_rate": 48000}, ".ts", False),
+    ("o.mkv", {"sound": "flac"}, ".avi", True),
+    ("o.mkv", {"sound": "aac"}, ".webm", False),
+    ("o.ts", {"sound": "mp2", "sound_rate": 48000}, ".mp4", True),
+]
+
+
+@pytest.mark.parametrize(("name", "made", "suffix", "exact"), SOUNDS)
+def test_sound_is_copied_or_converted(tmp_path, name, made, suffix, exact):
+    source = make(tmp_path / name, **made)
+    target = tmp_path / f"out{suffix}"
+    said = enhance(source, target, codec="libvpx-vp9" if suffix == ".webm" else "libx264")
+    before, after = samples(source), samples(target)
+    assert after.shape[0] == before.shape[0]  # channels
+    shared = min(before.shape[1], after.shape[1])
+    assert shared > 0.9 * before.shape[1]
+    if exact:
+        assert np.abs(before[:, :shared] - after[:, :shared]).max() < 1e-4
+    assert not any("left out" in s for s in said)
+
+
+def test_the_last_sound_is_not_dropped_without_leave(tmp_path, monkeypatch):
+    monkeypatch.setattr("vqe_jax.video.routes._SOUND", {})
+    source = make(tmp_path / "a.avi", sound="adpcm_yamaha", codec="mpeg4")
+    with pytest.raises(UserError, match=r"sound.*cannot be written.*--force"):
+        enhance(source, tmp_path / "b.mkv")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.avi"]
+    said = enhance(source, tmp_path / "b.mkv", force=True, **QUICK)
+    assert any("(audio, adpcm_yamaha) is left out" in s for s in said)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".avi", ".nut", ".ts", ".webm", ".flv"])
+def test_attachments_are_kept_or_named(tmp_path, suffix):
+    source = make(tmp_path / "a.mkv", attachment=True)
+    target = tmp_path / f"b{suffix}"
+    said = enhance(source, target)
+    kept = ("attachment", "font.ttf") in streams(target)
+    named = any("font.ttf) is left out" in s for s in said)
+    assert kept == (suffix == ".mkv") and named == (not kept)
+    assert len(list(open_reader(target))) == 8
+
+
+@pytest.mark.parametrize("cover", ["mjpeg", "png"])
+@pytest.mark.parametrize(("before", "after"), [
+    (".mkv", ".mkv"), (".mkv", ".mp4"), (".mp4", ".mkv"), (".mp4", ".mp4"), (".mkv", ".mov"),
+    (".mp4", ".avi"), (".mp4", ".ts"), (".mkv", ".webm"),
+])  # fmt: skip
+def test_covers_stay_covers_or_are_named(tmp_path, cover, before, after):
+    source = make(tmp_path / f"a{before}", cover=cover, tags={"com.apple.quicktime.make": "Me"})
+    assert ("cover", cover) in streams(source)
+    target = tmp_path / f"b{after}"
+    said = enhance(source, target)
+    kept = after in (".mkv", ".mp4", ".mov")
+    assert streams(target).count(("cover", cover)) == kept
+    assert sum(kind == "video" for kind, _ in streams(target)) == 1
+    assert kept or any("cover picture" in s and "left out" in s for s in said)
+    if kept:
+        with opened(source) as a, opened(target) as b:
+            pictures = [bytes(next(c.demux(c.streams.video[1]))) for c in (a, b)]
+        assert pictures[0] == pictures[1]
+
+
+TEXTS = [
+    ("a.mkv", "srt", ".mp4", "mov_text"),
+    ("a.mkv", "srt", ".mov", "mov_text"),
+    ("a.mkv", "ass", ".mp4", "mov_text"),
+    ("a.mp4", "mov_text", ".mkv", "srt"),
+    ("a.mkv", "webvtt", ".mp4", "mov_text"),
+    ("a.mkv", "srt", ".webm", "webvtt"),
+    ("a.mkv", "ass", ".mkv", "ssa"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "suffix", "found"), TEXTS)
+def test_text_subtitles_stay_text(tmp_path, name, codec, suffix, found):
+    source = make(tmp_path / name, subtitles=codec, lines=3)
+    target = tmp_path / f"b{suffix}"
+    enhance(source, target)
+    assert ("subtitle", found) in streams(target)
+    assert [x for x in text_lines(target) if x] == [f"Line {n}" for n in range(3)]
+    with opened(target) as container:
+        assert container.streams.subtitles[0].language in ("deu", "ger")
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("srt", ".ts"), ("ass", ".avi"), ("srt", ".y4m")])
+def test_text_without_a_place_is_named(tmp_path, codec, suffix):
+    source = make(tmp_path / "a.mkv", subtitles=codec)
+    said = enhance(source, tmp_path / f"b{suffix}")
+    assert any("subtitle" in s and "left out" in s for s in said)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])
+def test_quicktime_keys_and_plain_tags_stay(tmp_path, suffix):
+    tags = {"com.apple.quicktime.make": "Maker", "com.example.note": "täg", "title": "A film"}
+    source = make(tmp_path / "a.mov", tags=tags, container={"movflags": "use_metadata_tags"})
+    target = tmp_path / f"b{suffix}"
+    enhance(source, target)
+    with opened(target) as container:
+        assert {key: container.metadata[key] for key in tags} == tags
+
+
+def test_tags_that_are_lost_are_named(tmp_path):
+    source = make(tmp_path / "a.mkv", tags={"DIRECTOR": "N. N.", "title": "A film"})
+    said = enhance(source, tmp_path / "b.avi")
+    assert any("left out: DIRECTOR" in s for s in said)
+
+
+def test_tags_in_another_alphabet(tmp_path):
+    source = make(tmp_path / "a.avi", codec="mpeg4", tags={"title": "Ferien in XX"})
+    source.write_bytes(source.read_bytes().replace(b"Ferien in XX", b"Ferien in \xd6\xe9"))
+    enhance(source, tmp_path / "b.mkv")
+    assert len(list(open_reader(tmp_path / "b.mkv"))) == 8
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])
+def test_timecode_stays_without_a_warning(tmp_path, suffix):
+    source = make(tmp_path / "a.mov", tags={"timecode": "01:02:03:04"})
+    assert any(kind == "data" for kind, _ in streams(source))
+    said = enhance(source, tmp_path / f"b{suffix}")
+    with opened(tmp_path / f"b{suffix}") as container:
+        found = [
+            s.metadata.get("timecode") or s.metadata.get("TIMECODE") for s in container.streams
+        ]
+        found += [container.metadata.get("timecode")]
+    assert "01:02:03:04" in found and not any("left out" in s for s in said)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mov"])
+@pytest.mark.parametrize("codec", ["libx265", "hevc"])
+def test_apple_players_know_the_tag(tmp_path, suffix, codec):
+    source = make(tmp_path / "a.mkv")
+    enhance(source, tmp_path / f"b{suffix}", codec=codec)
+    with opened(tmp_path / f"b{suffix}") as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+@pytest.mark.parametrize(
+    ("layout", "codec", "word"),
+    [
+        ("yuva420p", "ffv1", "transparency"),
+        ("yuva444p10le", "ffv1", "transparency"),
+        ("bgra", "ffv1", "transparency"),
+        ("rgba", "png", "transparency"),
+        ("gbrp16le", "ffv1", "RGB"),
+        ("bgr0", "ffv1", "RGB"),
+        ("rgb24", "png", "RGB"),
+    ],
+)
+def test_what_pictures_lose_is_named(tmp_path, layout, codec, word):
+    source = make(tmp_path / "a.mov" if codec == "png" else tmp_path / "a.mkv", codec=codec,
+                  layout=layout)  # fmt: skip
+    assert any(word in s for s in enhance(source, tmp_path / "b.mkv"))
+
+
+@pytest.mark.parametrize("field", ["tff", "bff"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mov", ".mp4", ".ts"])
+def test_fields_stay_fields(tmp_path, field, suffix):
+    options = {"flags": "+ildct+ilme", "x264-params": f"{field}=1"}
+    source = make(tmp_path / "a.mkv", options=options)
+    info = open_reader(source).info
+    assert info.interlaced
+    assert any("interlaced" in s for s in enhance(source, tmp_path / f"b{suffix}"))
+    assert open_reader(tmp_path / f"b{suffix}").info.interlaced
+
+
+@pytest.mark.parametrize(
+    "suffix", [".webm", ".avi", ".flv", ".3gp", ".m2ts", ".mpg", ".m4v", ".nut"]
+)
+def test_every_container_has_an_encoder(tmp_path, suffix):
+    source = make(tmp_path / "a.mkv")
+    assert enhance(source, tmp_path / f"b{suffix}") == []
+    assert len(list(open_reader(tmp_path / f"b{suffix}"))) == 8
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        "hevc",
+        "h264",
+        "vp9",
+        "mpeg4",
+        "mpeg2video",
+        "mjpeg",
+        "libsvtav1",
+        "av1",
+        "mpeg1video",
+        "libx264",
+    ],
+)
+def test_known_encoders_keep_the_picture(tmp_path, codec):
+    """Against the lossless result: what was gained is not spent again."""
+    source = make(tmp_path / "a.mkv", frames=4)
+    said = enhance(source, tmp_path / "b.mkv", codec=codec)
+    enhance(source, tmp_path / "c.mkv", codec="ffv1")
+    found, wanted = (list(open_reader(tmp_path / n)) for n in ("b.mkv", "c.mkv"))
+    error = np.mean([
+        (a.planes[0].astype(float) - b.planes[0]) ** 2 for a, b in zip(found, wanted, strict=True)
+    ])  # fmt: skip
+    assert 10 * np.log10(255**2 / error) > 42 and not any("quality" in s for s in said)
+
+
+def test_unknown_encoders_are_named(tmp_path):
+    source = make(tmp_path / "a.mkv", frames=2)
+    said = enhance(source, tmp_path / "b.mkv", codec="snow", encoder_options={"strict": "-2"})
+    assert any("snow runs at its own default quality" in s for s in said)
+    assert known_quality("snow", {"qscale": "3"}) and encoder_name("h264") == "libx264"
+
+
+def test_the_usual_encoder_by_name_and_kind(tmp_path):
+    source = make(tmp_path / "a.mkv")
+    info = open_reader(source).info
+    names = {".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "libx264", ".264": "libx264"}
+    for suffix, name in names.items():
+        assert default_encoder(tmp_path / f"x{suffix}", info) == name
