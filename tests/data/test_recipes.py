@@ -14,7 +14,7 @@ from vqe_jax.data.mixed import draw_recipes
 from vqe_jax.data.planes import PlaneFile
 from vqe_jax.data.recipes import ENCODERS, Recipe
 from vqe_jax.errors import UserError
-from vqe_jax.video import VideoInfo, frame_qps, open_reader
+from vqe_jax.video import Frame, VideoInfo, frame_qps, open_reader
 
 INFO = VideoInfo(WIDTH, HEIGHT, frame_rate=Fraction(10172, 339))  # an odd one, of a real file
 # A good and a poor quality of each.
@@ -51,6 +51,17 @@ def test_an_encoder_keeps_all_frames_and_obeys_its_number(
             found = [f.qp for f in frame_qps(path) if f.frame_type == "P"]
             assert abs(np.mean(found) - value) <= (8 if name == "kvazaar" else 1)
     assert sizes[0] > sizes[1] and errors[0] < errors[1]
+
+
+def test_kvazaar_takes_any_even_size(tmp_path: Path) -> None:
+    planes = PlaneFile(tmp_path / "clip.yuv", 90, 68, 3)
+    wide = [frame.planes for frame in make_frames(3, 3, 92, 68)]
+    planes.write(Frame((y[:, :90], u[:, :45], v[:, :45])) for y, u, v in wide)
+    path = Recipe("kvazaar", 24).encode(planes, tmp_path / "clip", VideoInfo(90, 68))
+    with open_reader(path) as reader:
+        decoded = np.stack([f.planes[0] for f in reader]).astype(int)
+    assert decoded.shape == (3, 68, 90)
+    assert np.abs(decoded - planes.luma()).mean() < 5
 
 
 def test_numbers_out_of_range() -> None:

@@ -250,10 +250,21 @@ def _kvazaar(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> 
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo"]
     command += ["-pix_fmt", "yuv420p", "-s", f"{frames.width}x{frames.height}"]
     command += ["-r", str(info.frame_rate or 25), "-i", str(frames.path), "-c:v", "libkvazaar"]
-    command += ["-kvazaar-params", f"{params},bipred=0,threads=1", "-f", "hevc", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command += ["-kvazaar-params", f"{params},bipred=0,threads=1", *_to_eights(frames)]
+    done = subprocess.run([*command, "-f", "hevc", str(path)], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"kvazaar failed: {done.stderr.strip()[-300:]}")
+        raise UserError(f"kvazaar failed: {' '.join(done.stderr.split())[:300]}")
+
+
+def _to_eights(frames: PlaneFile) -> list[str]:
+    """Kvazaar takes multiples of 8: edges are continued, and cut off again by the decoder."""
+    right, bottom = -frames.width % 8, -frames.height % 8
+    if not right and not bottom:
+        return []
+    size = f"pad={frames.width + right}:{frames.height + bottom}:0:0"
+    smear = f"fillborders=right={right}:bottom={bottom}:mode=smear"
+    crop = f"hevc_metadata=crop_right={right}:crop_bottom={bottom}"
+    return ["-vf", f"{size},{smear}", "-bsf:v", crop]
 
 
 def _clean(recipe: Recipe, frames: PlaneFile, path: Path, info: VideoInfo) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import hashlib
 from pathlib import Path
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
-from vqe_jax.data.sources.folders import find_clips, find_stream, keep
+from vqe_jax.data.sources.folders import find_clips, find_stream, keep, kept_for_validation
 from vqe_jax.errors import UserError
 
 __all__ = ["Clips", "ClipsOptions"]
@@ -86,7 +85,12 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
         by_split = {s: {n: p for n, p in c.items() if n in kept} for s, c in found.items()}
     else:
         # Chosen before they are split, so that a share of what is left goes to validation.
-        by_split = _by_chance(chosen(find_clips(root)), options)
+        clips = chosen(find_clips(root))
+        val = kept_for_validation(clips, options.val_fraction, options.seed)
+        by_split = {
+            split: {n: p for n, p in clips.items() if (n in val) == (split == "val")}
+            for split in ("train", "val")
+        }
     counts = collections.Counter(name for clips in by_split.values() for name in clips)
     if twice := [name for name, count in counts.items() if count > 1]:
         raise UserError(f"{twice[0]!r} is the name of clips in two splits; rename one of the files")
@@ -95,24 +99,6 @@ def _split(options: ClipsOptions) -> list[tuple[str, str, VideoOrigin]]:
         for split, clips in by_split.items()
         for name, path in clips.items()
     ]
-
-
-def _by_chance(clips: dict[str, Path], options: ClipsOptions) -> dict[str, dict[str, Path]]:
-    """Keeps a share for validation; which clips, depends on their names and the seed alone."""
-    if not 0 <= options.val_fraction < 1:
-        raise UserError(f"--val-fraction {options.val_fraction} is not a share between 0 and 1")
-    wanted = round(len(clips) * options.val_fraction)
-    if options.val_fraction > 0 and len(clips) > 1:
-        wanted = max(1, wanted)
-
-    def drawn(name: str) -> bytes:
-        return hashlib.sha256(f"{options.seed} {name}".encode()).digest()
-
-    chosen = set(sorted(clips, key=drawn)[:wanted])
-    return {
-        "train": {n: p for n, p in clips.items() if n not in chosen},
-        "val": {n: p for n, p in clips.items() if n in chosen},
-    }
 
 
 def _given(options: ClipsOptions, clips: list[tuple[str, str, VideoOrigin]]) -> Plan:

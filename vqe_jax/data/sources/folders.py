@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vqe_jax.errors import UserError, near_misses
 
-__all__ = ["VIDEO_SUFFIXES", "find_clips", "find_stream", "keep"]
+__all__ = ["VIDEO_SUFFIXES", "find_clips", "find_stream", "keep", "kept_for_validation"]
 
 _CONTAINERS = ".mkv .mp4 .mov .m4v .avi .webm .mpg .mpeg .ts .m2ts .mts .wmv .flv .ogv .3gp .mxf"
 _RAW = ".yuv .y4m"
@@ -84,6 +85,30 @@ def keep(
 
 def _fits(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def kept_for_validation(names: Iterable[str], share: float, seed: int) -> frozenset[str]:
+    """Chooses a share of clips, at least one of several; depends on names and seed alone.
+
+    Args:
+      names: of all.
+      share: in [0, 1).
+      seed: of the choice.
+
+    Raises:
+      UserError: no such share.
+    """
+    names = list(names)
+    if not 0 <= share < 1:
+        raise UserError(f"--val-fraction {share} is not a share between 0 and 1")
+    wanted = round(len(names) * share)
+    if share > 0 and len(names) > 1:
+        wanted = max(1, wanted)
+
+    def drawn(name: str) -> bytes:
+        return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
+    return frozenset(sorted(names, key=drawn)[:wanted])
 
 
 def find_stream(folder: Path, name: str, stem: str | None = None) -> Path | None:

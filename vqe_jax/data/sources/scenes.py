@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from vqe_jax.data.demo_film import Scene, SceneOrigin
 from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
-from vqe_jax.data.sources.folders import keep
+from vqe_jax.data.sources.folders import keep, kept_for_validation
 from vqe_jax.errors import UserError
 
 __all__ = ["Scenes", "ScenesOptions"]
@@ -54,7 +53,7 @@ class Scenes(Source):
         if min(options.per_photo, options.length) < 1:
             raise UserError("--per-photo and --length must be at least 1")
         photos = keep(_photographs(options.source), options.include, options.exclude, "photograph")
-        kept = _kept_for_validation(photos, options)
+        kept = kept_for_validation(photos, options.val_fraction, options.seed)
         scenes = []
         for split in ("train", "val"):
             names = [name for name in photos if (name in kept) == (split == "val")]
@@ -81,20 +80,6 @@ def _photographs(folder: str | None) -> dict[str, Path]:
     if not found:
         raise UserError(f"{root} holds no photographs; expected .jpg, .png, .webp, ...")
     return found
-
-
-def _kept_for_validation(photos: dict[str, Path], options: ScenesOptions) -> frozenset[str]:
-    """Which photographs; depends on their names and the seed alone."""
-    if not 0 <= options.val_fraction < 1:
-        raise UserError(f"--val-fraction {options.val_fraction} is not a share between 0 and 1")
-    wanted = round(len(photos) * options.val_fraction)
-    if options.val_fraction > 0 and len(photos) > 1:
-        wanted = max(1, wanted)
-
-    def drawn(name: str) -> bytes:
-        return hashlib.sha256(f"{options.seed} {name}".encode()).digest()
-
-    return frozenset(sorted(photos, key=drawn)[:wanted])
 
 
 def _scene(
