@@ -1,0 +1,148 @@
+"""Sources that end early or have holes are an error or a warning with a count, never silence."""
+
+import os
+import threading
+from fractions import Fraction
+
+import pytest
+
+from tests.faults.media import enhance, make, model
+from vqe_jax.errors import UserError
+from vqe_jax.inference.file import prepare, run
+from vqe_jax.video import open_reader
+
+FORMATS = {
+    ".ts": {"codec": "libx264"},
+    ".m2ts": {"codec": "mpeg2video", "sound": "mp2", "sound_rate": 48000},
+    ".mkv": {"codec": "libx265", "sound": "aac"},
+    ".mp4": {"codec": "libx264"},
+    ".mov": {"codec": "mpeg4"},
+    ".webm": {"codec": "libvpx-vp9"},
+    ".avi": {"codec": "mpeg4"},
+    ".264": {"codec": "libx264", "options": {"bf": "2"}},
+}
+
+
+def outcome(source, target) -> tuple[str, int]:
+    """("error" | "warned" | "silent", frames written)."""
+    try:
+        said = enhance(source, target, codec="ffv1")
+    except UserError as err:
+        assert "\n" not in str(err) and not target.exists()
+        return "error", 0
+    count = len(list(open_reader(target)))
+    return ("warned" if any("interlaced" not in s for s in said) else "silent"), count
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("part", [0.45, 0.7, 0.9])
+def test_a_file_that_was_cut_short(tmp_path, suffix, part):
+    source = make(tmp_path / f"a{suffix}", frames=24, **FORMATS[suffix])
+    data = source.read_bytes()
+    source.write_bytes(data[: int(len(data) * part) // 188 * 188 + 70])
+    found, count = outcome(source, tmp_path / "b.mkv")
+    assert found != "silent" or count == 24
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".webm", ".264", ".m2ts"])
+@pytest.mark.parametrize("part", [0.5, 0.65, 0.8])
+def test_a_hole(tmp_path, suffix, part):
+    source = make(tmp_path / f"a{suffix}", frames=24, **FORMATS[suffix])
+    data = source.read_bytes()
+    at = int(len(data) * part)
+    source.write_bytes(data[:at] + bytes(400) + data[at + 400 :])
+    found, count = outcome(source, tmp_path / "b.mkv")
+    assert found != "silent" or count == 24
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv"])
+@pytest.mark.parametrize("first", [9, 14])
+def test_frames_that_are_missing_are_counted(tmp_path, suffix, first):
+    """No byte is damaged; the frames were never there."""
+    stamps = [n for n in range(24) if not first <= n < first + 3][:20]
+    source = make(tmp_path / f"a{suffix}", frames=20, base=Fraction(1, 25), stamps=stamps)
+    said = enhance(source, tmp_path / "b.mkv")
+    assert any("3 frames seem to be missing at 1 places" in s for s in said)
+
+
+@pytest.mark.parametrize("change", ["truncate", "append", "overwrite"])
+@pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mp4"])
+def test_a_source_that_changes_while_it_is_read(tmp_path, change, suffix):
+    source = make(tmp_path / f"a{suffix}", frames=24)
+    size = source.stat().st_size
+    job = prepare(open_reader(source), tmp_path / "b.mkv", model=model(), codec="ffv1")
+
+    def meddle(done, expected):
+        if done == 3:
+            if change == "truncate":
+                os.truncate(source, size - 10)
+            elif change == "append":
+                with source.open("ab") as file:
+                    file.write(b"more")
+            else:
+                source.write_bytes(source.read_bytes())
+
+    with pytest.raises(UserError, match="changed while it was read"):
+        run(job, progress=meddle)
+    assert not (tmp_path / "b.mkv").exists()
+
+
+def test_raw_files_that_end_early(tmp_path):
+    one = 64 * 48 * 3 // 2
+    named = tmp_path / "x_64x48_30.yuv"
+    named.write_bytes(bytes(3 * one))
+    said = enhance(named, tmp_path / "b.mkv", codec="ffv1")
+    assert any("the name says 30 frames, the file holds 3" in s for s in said)
+    named.write_bytes(bytes(3 * one + 100))
+    with pytest.raises(UserError, match="not a whole number"):
+        enhance(named, tmp_path / "b.mkv")
+    said = enhance(named, tmp_path / "b.mkv", codec="ffv1", keep_damaged=True)
+    assert any("ends within a frame" in s for s in said)
+    text = tmp_path / "a.y4m"
+    text.write_bytes(b"YUV4MPEG2 W64 H48 F25:1\n" + (b"FRAME\n" + bytes(one)) * 3 + b"FRAME\nxx")
+    with pytest.raises(UserError, match="cut short"):
+        enhance(text, tmp_path / "b.mkv")
+    said = enhance(text, tmp_path / "b.mkv", codec="ffv1", keep_damaged=True)
+    assert any("breaks off within frame 3" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a_0x0.yuv", b"12345678"),
+        ("a_0x16.yuv", b"12345678"),
+        ("a_1000000x1000000.yuv", b"12345678"),
+        ("a.y4m", b"YUV4MPEG2 W64 H48 F1:1000000000000000000000\nFRAME\n" + bytes(4608)),
+        ("a.y4m", b"YUV4MPEG2 W60000 H60000 F25:1\nFRAME\n" + bytes(4608)),
+        ("a.y4m", b"YUV4MPEG2 W1000000 H1000000 F25:1\nFRAME\n" + bytes(4608)),
+    ],
+)
+def test_absurd_sizes_are_refused_in_a_line(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError) as err:
+        enhance(tmp_path / name, tmp_path / "b.mkv")
+    assert "\n" not in str(err.value)
+
+
+@pytest.mark.parametrize("name", ["b.mkv", "b.y4m", "b"])
+def test_two_runs_do_not_write_one_file(tmp_path, name):
+    source = make(tmp_path / "a.mkv")
+    target = tmp_path / name
+    job = prepare(open_reader(source), target, model=model())
+    refused = []
+
+    def second(done, expected):
+        if done == 2:
+            thread = threading.Thread(target=try_again)
+            thread.start()
+            thread.join()
+
+    def try_again():
+        try:
+            prepare(open_reader(source), target, model=model())
+        except UserError as err:
+            refused.append(str(err))
+
+    run(job, progress=second)
+    assert len(refused) == 1 and "being written by another run" in refused[0]
+    assert len(list(open_reader(target))) == 8
