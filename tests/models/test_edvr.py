@@ -7,6 +7,7 @@ import pytest
 
 from tests.models.golden import load
 from tests.models.keys import listed, official
+from tests.models.random_variables import random_variables
 from vqe_jax import models, weights
 from vqe_jax.errors import UserError
 from vqe_jax.inference import enhance_frames
@@ -43,17 +44,10 @@ def _clip(frames=3, height=8, width=12, seed=0):
     return jax.random.uniform(jax.random.key(seed), (1, frames, height, width, 1))
 
 
-def _random(network, seed=1, scale=0.2):
-    """Variables of which none is zero: fresh offsets would be."""
-    shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda x: jnp.asarray(rng.normal(0, scale, x.shape), jnp.float32), shapes)
-
-
 @pytest.fixture(scope="module")
 def tiny():
     network = models.build("edvr", **TINY)
-    return network, _random(network)
+    return network, random_variables(network)
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -21,6 +21,7 @@ class ResidualBlock(nn.Module):
 
     features: int  # channels, the same in and out
     scale: float = 0.1  # of the initial kernels
+    negative_slope: float = 0.0  # of the activation
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -28,7 +29,8 @@ class ResidualBlock(nn.Module):
         init = kaiming_normal(self.scale)
         zeros = nn.initializers.zeros
         y = Conv(self.features, kernel_init=init, bias_init=zeros, name="conv1")(x)
-        return x + Conv(self.features, kernel_init=init, bias_init=zeros, name="conv2")(nn.relu(y))
+        y = nn.leaky_relu(y, self.negative_slope) if self.negative_slope else nn.relu(y)
+        return x + Conv(self.features, kernel_init=init, bias_init=zeros, name="conv2")(y)
 
 
 class ResidualBlocks(nn.Module):
@@ -36,12 +38,14 @@ class ResidualBlocks(nn.Module):
 
     features: int
     blocks: int  # how many
+    negative_slope: float = 0.0  # of the activation inside
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
+        slope = self.negative_slope
         for k in range(self.blocks):
-            x = ResidualBlock(self.features, name=f"block{k}")(x)
+            x = ResidualBlock(self.features, negative_slope=slope, name=f"block{k}")(x)
         return x
 
 

@@ -2,10 +2,10 @@
 
 from vqe_jax.weights.rules import Rules, prefixed
 
-__all__ = ["ORIGINAL_ALIGNMENT", "ORIGINAL_FUSION", "PACK", "RENAMES", "RULES", "TSA"]
+__all__ = ["BLOCKS", "ORIGINAL_ALIGNMENT", "ORIGINAL_FUSION", "PACK", "RENAMES", "RULES", "TSA"]
 
 # A ResidualBlocks.
-_BLOCKS: Rules = ((r"block(\d+)/(conv\d)", r"\1.\2"),)
+BLOCKS: Rules = ((r"block(\d+)/(conv\d)", r"\1.\2"),)
 # A DeformPack: their deformable convolution holds the one that predicts its offsets.
 PACK: Rules = ((r"offset", "conv_offset"), (r"conv", ""))
 _ALIGNMENT: Rules = (
@@ -36,8 +36,8 @@ TSA: Rules = _tsa("")
 RULES: Rules = (
     prefixed(r"trunk/alignment", "pcd_alignment", _ALIGNMENT),
     prefixed(r"trunk/fusion", "fusion", _tsa(".conv")),
-    prefixed(r"trunk/extraction", "feature_extraction", _BLOCKS),
-    prefixed(r"trunk/reconstruction", "reconstruction", _BLOCKS),
+    prefixed(r"trunk/extraction", "feature_extraction", BLOCKS),
+    prefixed(r"trunk/reconstruction", "reconstruction", BLOCKS),
     (r"trunk/pyramid/(l\d_conv\d)", r"feat_\1.conv"),
     (r"trunk/conv_down(\d)", r"conv_ds\1"),
     (r"trunk/(conv_first|fusion)", r"\1"),
