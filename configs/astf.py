@@ -70,7 +70,8 @@ def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any]
     lpips = ("lpips", 1.0, {"net": "vgg" if width == "full" else "alex"})
     fidelity = common.charbonnier(1e-12, charbonnier)
     slow = {"lr_scales": ((r"/spynet/", 0.125),)}
-    one = _stage(width, "stage1", **basicvsr.flow_start(spynet, "stage1"))
+    begin = {"init": basicvsr.INIT} if width == "narrow" else {}
+    one = _stage(width, "stage1", **begin, **basicvsr.flow_start(spynet, "stage1"))
     two = _stage(
         width,
         "enhance1",

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
+from vqe_jax.training.inits import HIGH_PASS
 
 _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 
@@ -27,9 +28,17 @@ _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 _QUICK = {"flow_levels": 4, "flow_widths": (8, 16, 8), "zero_output": True}
 FIELDS: dict[str, dict[str, Any]] = {
     "full": {"features": 64, "blocks": 30},
-    "narrow": {"features": 16, "blocks": 3, "weight_init": "high_pass", "remat": False, **_QUICK},
+    "narrow": {"features": 16, "blocks": 3, "remat": False, **_QUICK},
     "small": {"features": 8, "blocks": 2, **_QUICK},
 }
+
+# Half the gain for what comes back from the last frame, so that it fades. Flow networks, residual
+# blocks and the last layer begin as their authors have them.
+INIT = (
+    *HIGH_PASS,
+    (r"trunk/conv/kernel$", "high_pass", {"scale": 0.5}),
+    (r"(^|/)spynet/|/blocks/|(^|/)conv_last/", "keep"),
+)
 
 
 @variants

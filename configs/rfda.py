@@ -89,6 +89,7 @@ def _narrow(qp: int) -> dict[str, Any]:
         450,
         1e-3,
         start="runs/stdf/last.safetensors",
+        init=_INIT,
         fresh=("^recursion/", "^enhancement/attention"),
         frozen=("^fusion/", "^enhancement/(conv|in_conv|out_conv)"),
         schedule=common.cosine(1e-5, warmup=100),
@@ -98,6 +99,15 @@ def _narrow(qp: int) -> dict[str, Any]:
     data = common.mfqe_v2(qp, frames=7, crop=112)
     own = {"eval": {"split": "val", "every": 150, "frames": 24}}
     return common.narrow("rfda", stdf.NARROW, stage, data=data, **own)
+
+
+# As STDF, beside which RF aligns features, and attention begins with its gates open.
+_INIT = (
+    *stdf.INIT,
+    (r"align/deform_conv/kernel$", "kaiming", {"scale": 2.0}),
+    (r"attention\d+/", "keep"),
+    (r"attention\d+/(conv4|excite)/bias$", "open_gates"),
+)
 
 
 @variants

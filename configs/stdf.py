@@ -20,10 +20,20 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import QP, Width, variants
+from vqe_jax.training.inits import HIGH_PASS
 
 SMALL = {"radius": 1, "features": 8, "depth": 2, "fused_features": 16}
 SMALL |= {"qe_features": 12, "qe_depth": 5}
-NARROW = {"features": 16, "fused_features": 32, "qe_features": 24, "weight_init": "high_pass"}
+NARROW = {"features": 16, "fused_features": 32, "qe_features": 24}
+# The frames are read twice, by the U-Net and where they are sampled; no offsets and no residual at
+# first. Of an upsampling kernel's 16 taps 4 meet a pixel, and the mask is a half at first.
+INIT = (
+    *HIGH_PASS,
+    (r"_up/kernel$", "kaiming", {"scale": 2.0}),
+    (r"offset_mask/", "zeros"),
+    (r"fusion/deform_conv/kernel$", "high_pass", {"gain": 20.0, "blind": True}),
+    (r"enhancement/out_conv/", "zeros"),
+)
 LOSSES = (common.charbonnier(),)
 _NETS: dict[str, dict[str, Any]] = {
     "r1": {"radius": 1},
@@ -45,7 +55,7 @@ def get_config(
         demo = common.demo(frames=3, color=data["color"])
         return common.small("stdf", {**SMALL, **color}, few, data=demo)
     if width == "narrow":
-        few = common.fast_stage("windows", 10_000)
+        few = common.fast_stage("windows", 10_000, init=INIT)
         data |= {"frames": 7, "crop": 48, "batch": 8}
         return common.narrow("stdf", {**NARROW, **color}, few, data=data)
     fields = {**_NETS[net], **color}

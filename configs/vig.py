@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
+from vqe_jax.training.inits import HIGH_PASS
 
 _GUIDED_STEPS, _FINE_TUNE_STEPS = 20_000, 100_000
 
@@ -33,9 +34,10 @@ _NARROW = {
     "width": 8,
     "down_widths": (16, 32, 32),
     "zero_output": True,
-    "weight_init": "high_pass",
     "state_bound": 4.0,
 }
+# The last layer stays at zero, so that training starts from the compressed picture.
+_INIT = (*HIGH_PASS, ("^fusion/", "keep"))
 _PACKAGED = (
     "trained by configs/vig.py:packaged on ten permissively licensed clips "
     "(1,129 frames and five variants of each clip), x265 low-delay P at QP 37"
@@ -76,7 +78,11 @@ def _full_stages(patches: tuple[int, ...], ratio: float) -> tuple[dict[str, Any]
 def _packaged_stages() -> tuple[dict[str, Any], ...]:
     """Short clips first; clips of 13 frames last, so that the state has seen what it grows to."""
     short = common.fast_stage(
-        "short", 12_000, schedule=common.cosine(3e-4, warmup=200), data={"frames": 5, "batch": 8}
+        "short",
+        12_000,
+        init=_INIT,
+        schedule=common.cosine(3e-4, warmup=200),
+        data={"frames": 5, "batch": 8},
     )
     long = common.fast_stage(
         "long",
@@ -106,7 +112,7 @@ def get_config(
         ablated |= {"recurrent": False, "lookahead": 0, "temporal_kernels": (1, 1, 1)}
     fields = {**_NARROW, **ablated}
     if width == "small":
-        few = common.fast_stage("demo", 1_500, schedule=common.cosine(2e-5, warmup=100))
+        few = common.fast_stage("demo", 1_500, init=_INIT, schedule=common.cosine(2e-5, warmup=100))
         judged = {"split": "val", "every": 500}
         return common.small("vig", fields, few, frames=5, eval=judged)
     if width == "packaged":

@@ -9,6 +9,8 @@ from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models.cost import multiply_adds, multiply_adds_per_frame
 from vqe_jax.models.shapes import initial_variables, parameter_count
+from vqe_jax.training import inits
+from vqe_jax.training.stages import Init
 
 NARROW = {"width": 4, "down_widths": (8, 12, 12)}
 SHAPES = [
@@ -17,7 +19,7 @@ SHAPES = [
     {"scale": 1},
     {"refine": True, "skip": "none"},
     {"temporal_kernels": (2, 2, 3)},
-    {"temporal_kernels": (2, 3, 2), "state_bound": 0.1, "weight_init": "high_pass"},
+    {"temporal_kernels": (2, 3, 2), "state_bound": 0.1},
     {"lookahead": 1, "temporal_kernels": (2, 1, 2)},
     {"lookahead": 0, "temporal_kernels": (1, 2, 1)},
     {"recurrent": False, "temporal_kernels": (2, 2, 2)},
@@ -126,9 +128,11 @@ def test_zero_output_starts_as_the_identity():
 def test_a_bounded_state_cannot_run_away():
     # Weights that make an unbounded recurrence explode.
     for bound, grows in ((None, True), (1.0, False)):
-        network = models.build("vig", **NARROW, weight_init="high_pass", state_bound=bound)
-        variables = initial_variables(network, jax.random.key(1))
-        variables = jax.tree.map(lambda x: 3 * x, variables)
+        network = models.build("vig", **NARROW, state_bound=bound)
+        params = initial_variables(network, jax.random.key(1))["params"]
+        kaiming = (Init("kernel$", "kaiming"), Init("^pre/kernel", "high_pass", {"blind": True}))
+        params = inits.redraw(params, kaiming, {}, jax.random.key(2))
+        variables = {"params": jax.tree.map(lambda x: 3 * x, params)}
         clip = _clip(shape=(1, 24, 8, 8, 1))
         out = jnp.abs(jax.jit(network.apply)(variables, clip)).max(axis=(0, 2, 3, 4))
         assert bool(out[-1] < 10 * out[1]) == (not grows)  # false for a NaN too

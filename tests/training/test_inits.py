@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import rfda, stdf
 from vqe_jax import models
 from vqe_jax.errors import UserError
-from vqe_jax.models.shapes import tree_paths
+from vqe_jax.models.shapes import initial_variables, tree_paths
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.training import inits
 from vqe_jax.training.picture_channels import picture_channels
@@ -169,3 +170,40 @@ def test_what_is_refused(pair, message):
 def test_options_are_checked_before_the_run():
     with pytest.raises(UserError, match="no option 'gian'; did you mean 'gain'"):
         inits.check((Init("kernel", "high_pass", {"gian": 1.0}),), "config.stages[0].init")
+
+
+def _started(name, fields, begin, seed):
+    network = models.build(name, **fields)
+    drawn = initial_variables(network, jax.random.key(seed))["params"]
+    given = tuple(Init(*pair) for pair in begin)
+    return network, inits.redraw(drawn, given, inits.pictures_of(network), jax.random.key(seed))
+
+
+SMALL = {"radius": 1, "features": 4, "depth": 1, "fused_features": 8, "qe_features": 8}
+
+
+def test_stdf_does_not_see_brightness_at_first():
+    begin = [pair for pair in stdf.INIT if "out_conv" not in pair[0]]
+    network, params = _started("stdf", SMALL, begin, 0)
+    noise = jax.random.uniform(jax.random.key(1), (1, 3, 24, 24, 1))
+    change = [network.apply({"params": params}, noise + k) - noise - k for k in (0.0, 5.0)]
+    inside = np.s_[:, 1, 10:-10, 10:-10]  # borders of zeros are edges
+    np.testing.assert_allclose(change[0][inside], change[1][inside], atol=1e-3)
+    assert np.abs(change[0][inside]).max() > 0.1
+
+
+def test_fresh_attention_and_recursion_hardly_change_what_stdf_gives():
+    """So that RFDA, started from a file of STDF, goes on where that ended."""
+    network, trained = _started("stdf", SMALL, stdf.INIT, 0)
+    out_conv = trained["enhancement"]["out_conv"]
+    out_conv["kernel"] = 0.02 * jax.random.normal(jax.random.key(3), out_conv["kernel"].shape)
+    clip = jax.random.uniform(jax.random.key(2), (1, 3, 32, 32, 1))
+    before = network.apply({"params": trained}, clip) - clip
+    changes = []
+    for begin in (rfda._INIT, ()):
+        network, params = _started("rfda", SMALL, begin, 1)
+        both = params["enhancement"] | trained["enhancement"]
+        params = {**params, "fusion": trained["fusion"], "enhancement": both}
+        after = network.apply({"params": params}, clip) - clip
+        changes.append(float(jnp.sqrt(jnp.mean((after - before) ** 2) / jnp.mean(before**2))))
+    assert 0 < changes[0] < 0.6 < 0.9 < changes[1]

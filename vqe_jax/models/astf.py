@@ -22,7 +22,6 @@ from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.basicvsr import BasicVSR
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
-from vqe_jax.nn.initializers import WeightInit
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.filters import unsharp
 from vqe_jax.ops.stats import local_variance
@@ -60,7 +59,6 @@ class ASTF(Network):
     luma: Literal["bt601", "mean"] = "bt601"  # what the variance is of
     flat_mask: float = 0.0  # the mask where all three frames are flat, 0..1
     sharpen_amount: float = 3.0  # of the unsharp masking; 3 costs the published 5 dB
-    weight_init: WeightInit = "uniform"  # see BasicVSR
     zero_output: bool = False  # each network starts as the identity
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool = True  # recompute the trunks in the backward pass
@@ -82,7 +80,6 @@ class ASTF(Network):
             channels=self.channels,
             flow_levels=self.flow_levels,
             flow_widths=self.flow_widths,
-            weight_init=self.weight_init,
             zero_output=self.zero_output,
             dtype=self.dtype,
             remat=self.remat,

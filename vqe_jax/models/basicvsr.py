@@ -27,7 +27,6 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
 from vqe_jax.nn.flow import SPyNet
-from vqe_jax.nn.initializers import WeightInit, kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.residual import ResidualTrunk, Upsample
@@ -60,7 +59,6 @@ class BasicVSR(Network):
     flow_padding: Literal["zeros", "border"] = "zeros"  # outside the features that are warped
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
     zero_output: bool = False  # start as the identity: the last layer's weights are zero at first
-    weight_init: WeightInit = "uniform"  # "high_pass": blind to brightness, learns sooner
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool = True  # recompute the trunks in the backward pass
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
@@ -70,20 +68,14 @@ class BasicVSR(Network):
         if self.channels not in (1, 3):
             raise UserError(f"basicvsr: channels={self.channels} must be 3 (RGB) or 1 (luma)")
         self.spynet = SPyNet(self.flow_levels, self.flow_widths)
-        kaiming = self.weight_init == "high_pass"
-        blind = self.channels if kaiming else 0
-        self.backward_trunk = ResidualTrunk(self.features, self.blocks, blind)
-        self.forward_trunk = ResidualTrunk(self.features, self.blocks, blind)
-        zeros = nn.initializers.zeros
-        inits: dict[str, Any] = (
-            {"kernel_init": kaiming_normal(), "bias_init": zeros} if kaiming else {}
-        )
-        self.fusion = Conv(self.features, 1, **inits)
+        self.backward_trunk = ResidualTrunk(self.features, self.blocks)
+        self.forward_trunk = ResidualTrunk(self.features, self.blocks)
+        self.fusion = Conv(self.features, 1)
         doublings = int(math.log2(self.upscale))
         widths = [self.features] * (doublings - 1) + [_UPSAMPLED_FEATURES]
         self.upsample = [Upsample(widths[k]) for k in range(doublings)]
-        self.conv_hr = Conv(_UPSAMPLED_FEATURES if doublings else self.features, **inits)
-        last = zeros if self.zero_output else None
+        self.conv_hr = Conv(_UPSAMPLED_FEATURES if doublings else self.features)
+        last = nn.initializers.zeros if self.zero_output else None
         self.conv_last = Conv(self.channels, kernel_init=last, bias_init=last)
 
     @property

@@ -23,7 +23,6 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.deformable_attention import DSTA_MIN_SIDE
 from vqe_jax.nn.enhancement import Attention, PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack, frame_windows
-from vqe_jax.nn.initializers import WeightInit
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.recursive_fusion import ConvLSTM, FirstState, RecursiveFusion
 from vqe_jax.nn.stdf_fusion import STDFFusion
@@ -49,7 +48,6 @@ class RFDA(Network):
     fused_features: int = 64  # of the state
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
-    weight_init: WeightInit = "uniform"  # "high_pass": blind to brightness, learns sooner
     remat: bool = True  # recompute each part in the backward pass
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
@@ -71,16 +69,15 @@ class RFDA(Network):
         def part(cls: Any) -> Any:
             return nn.remat(cls) if self.remat else cls
 
-        kaiming = self.weight_init == "high_pass"
         self.fusion = part(STDFFusion)(
-            self.features, self.fused_features, self.depth, dtype=self.dtype, kaiming=kaiming
+            self.features, self.fused_features, self.depth, dtype=self.dtype
         )
         self.enhancement = part(PlainEnhancement)(
-            self.qe_features, self.qe_depth, self.channels, self.attention, kaiming=kaiming
+            self.qe_features, self.qe_depth, self.channels, self.attention
         )
         recursions: dict[str, Any] = {
             "rf": lambda: RecursiveFusion(
-                self.features, self.depth, self.beta, self.first_state, self.last_relu, kaiming
+                self.features, self.depth, self.beta, self.first_state, self.last_relu
             ),
             "conv_lstm": lambda: ConvLSTM(self.beta),
         }

@@ -17,7 +17,6 @@ from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack
-from vqe_jax.nn.initializers import WeightInit
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
@@ -38,7 +37,6 @@ class STDF(WindowNetwork):
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
     conditioning: Conditioning | None = None  # one model for several QPs, told which
-    weight_init: WeightInit = "uniform"  # "high_pass": blind to brightness, learns sooner
     remat: bool = True  # recompute each part in the backward pass
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
@@ -51,13 +49,8 @@ class STDF(WindowNetwork):
         """Fusion and enhancement."""
         fusion: Any = nn.remat(STDFFusion) if self.remat else STDFFusion
         enhancement: Any = nn.remat(PlainEnhancement) if self.remat else PlainEnhancement
-        kaiming = self.weight_init == "high_pass"
-        self.fusion = fusion(
-            self.features, self.fused_features, self.depth, dtype=self.dtype, kaiming=kaiming
-        )
-        self.enhancement = enhancement(
-            self.qe_features, self.qe_depth, self.channels, kaiming=kaiming
-        )
+        self.fusion = fusion(self.features, self.fused_features, self.depth, dtype=self.dtype)
+        self.enhancement = enhancement(self.qe_features, self.qe_depth, self.channels)
         if self.conditioning:
             self.qp_scale = QPScale(self.conditioning.qps, self.conditioning.interpolate)
 

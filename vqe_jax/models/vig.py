@@ -32,15 +32,7 @@ from jaxtyping import Array, Float, Int
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
-from vqe_jax.nn.initializers import (
-    INPUT_GAIN,
-    Init,
-    WeightInit,
-    high_pass,
-    kaiming_normal,
-    uniform_bias,
-    uniform_fan_in,
-)
+from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
 from vqe_jax.nn.recurrence import scan_time
@@ -51,11 +43,6 @@ __all__ = ["VIG"]
 # Lengths, sides and channels change inside the network.
 Clip = Float[Array, "b _ _ _ _"]
 Map = Float[Array, "_ _ _ _"]
-
-
-def _initializers(kaiming: bool) -> tuple[Init | None, Init | None]:
-    """Of a kernel and its bias; None stands for PyTorch's default."""
-    return (kaiming_normal(), nn.initializers.zeros) if kaiming else (None, None)
 
 
 class TemporalConv(nn.Module):
@@ -70,7 +57,6 @@ class TemporalConv(nn.Module):
     taps: int  # temporal kernel size
     scale: int = 1
     order: Literal["unshuffle_first", "conv_first"] = "unshuffle_first"
-    kaiming: bool = False  # Kaiming's normal kernels and zero biases, not PyTorch's default
 
     def setup(self) -> None:
         """Kernel ``[taps, 3, 3, in, out]`` and bias."""
@@ -79,11 +65,9 @@ class TemporalConv(nn.Module):
         inside = self.in_channels * area if wide_input else self.in_channels
         outside = self.features if wide_input else self.features // area
         # PyTorch's fan-in of a 3-D kernel counts its temporal taps too.
-        kernel_init, bias_init = _initializers(self.kaiming)
-        kernel_init = kernel_init or uniform_fan_in()
-        bias_init = bias_init or uniform_bias(self.taps * 9 * inside)
-        self.kernel = self.param("kernel", kernel_init, (self.taps, 3, 3, inside, outside))
-        self.bias = self.param("bias", bias_init, (outside,))
+        shape = (self.taps, 3, 3, inside, outside)
+        self.kernel = self.param("kernel", uniform_fan_in(), shape)
+        self.bias = self.param("bias", uniform_bias(self.taps * 9 * inside), (outside,))
 
     def each_tap(self, x: Clip, first: int) -> list[Clip]:
         """Products of the taps from ``first`` on with every frame, each computed once."""
@@ -130,16 +114,13 @@ class SpatialUp(nn.Module):
     features: int  # output channels, after the shuffle
     scale: int = 2
     refine: bool = False  # one more 3x3 convolution after the shuffle
-    kaiming: bool = False  # as in TemporalConv
 
     @nn.compact
     def __call__(self, x: Map) -> Map:
         """Doubles height and width."""
-        kernel_init, bias_init = _initializers(self.kaiming)
-        conv = functools.partial(Conv, kernel_init=kernel_init, bias_init=bias_init)
-        wide = conv(self.features * self.scale**2, name="conv")(x)
+        wide = Conv(self.features * self.scale**2, name="conv")(x)
         x = leaky_relu(pixel_shuffle(wide, self.scale))
-        return leaky_relu(conv(self.features, name="refine_conv")(x)) if self.refine else x
+        return leaky_relu(Conv(self.features, name="refine_conv")(x)) if self.refine else x
 
 
 class _Decoder(nn.Module):
@@ -149,11 +130,10 @@ class _Decoder(nn.Module):
     middle: int
     scale: int
     refine: bool
-    kaiming: bool
 
     def setup(self) -> None:
-        self.su1 = SpatialUp(self.middle, self.scale, self.refine, self.kaiming)
-        self.su2 = SpatialUp(self.width, self.scale, self.refine, self.kaiming)
+        self.su1 = SpatialUp(self.middle, self.scale, self.refine)
+        self.su2 = SpatialUp(self.width, self.scale, self.refine)
 
     def __call__(self, bottom: Map, skip2: Map | None, skip1: Map | None) -> Map:
         up = self.su1(bottom if skip2 is None else bottom + skip2)  # Eq. 11
@@ -174,7 +154,6 @@ class VIG(Network):
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
     zero_output: bool = False  # start as the identity: the last convolution is zero
-    weight_init: WeightInit = "uniform"  # see setup
     form: Literal["factored", "direct"] = "factored"
     remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
@@ -204,11 +183,7 @@ class VIG(Network):
         return {"hidden": 1, "windows": windows}
 
     def setup(self) -> None:
-        """The blocks in the order of the paper's figure.
-
-        ``weight_init="uniform"`` is PyTorch's default, which shrinks the signal at every layer;
-        ``"high_pass"`` keeps its variance and begins with kernels that do not see brightness.
-        """
+        """The blocks in the order of the paper's figure."""
         lost = sum(k - 1 for k in self.temporal_kernels)
         if lost != self._slices - 1:
             raise UserError(
@@ -223,13 +198,11 @@ class VIG(Network):
                 "two must be equal; or choose skip='none'"
             )
         k1, k2, k3 = self.temporal_kernels
-        kaiming = self.weight_init == "high_pass"
-        first = high_pass(INPUT_GAIN) if kaiming else None
-        self.pre = Conv(self.width, kernel_init=first, bias_init=_initializers(kaiming)[1])
-        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order, kaiming)
-        self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order, kaiming)
-        self.td = TemporalConv(w2, w3, k3, kaiming=kaiming)
-        self.decoder = _Decoder(self.width, w1, self.scale, self.refine, kaiming)
+        self.pre = Conv(self.width)
+        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order)
+        self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order)
+        self.td = TemporalConv(w2, w3, k3)
+        self.decoder = _Decoder(self.width, w1, self.scale, self.refine)
         zero = nn.initializers.zeros if self.zero_output else None
         self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
         if self.conditioning:

@@ -22,9 +22,6 @@ __all__ = ["DSTA", "DSTA_MIN_SIDE"]
 # Seven pixels must be left after the convolution with stride 2.
 DSTA_MIN_SIDE = 15
 
-# A gate's bias that lets 98 % through: twelve gates in a row at a half would leave nothing.
-_OPEN = 4.0
-
 Map = Float[Array, "b h w c"]
 
 
@@ -33,7 +30,6 @@ class DSTA(nn.Module):
 
     deformable: bool = True  # False: an ordinary convolution in place of the deformable one
     channel: bool = True  # False: no gate for channels
-    open_gates: bool = False  # begin with gates near 1, not near a half
 
     @nn.compact
     def __call__(self, x: Map) -> Map:
@@ -43,13 +39,12 @@ class DSTA(nn.Module):
         attended = self._attend(Conv(c // 4, stride=2, padding=0, name="conv2")(reduced))
         whole = resize_bilinear(attended, (x.shape[1], x.shape[2]))
         whole = whole + Conv(c // 4, 1, name="conv_f")(reduced)
-        bias_init = nn.initializers.constant(_OPEN) if self.open_gates else None
-        gated = x * nn.sigmoid(Conv(c, 1, bias_init=bias_init, name="conv4")(whole))
+        gated = x * nn.sigmoid(Conv(c, 1, name="conv4")(whole))
         if not self.channel:
             return gated
         mean = jnp.mean(attended, axis=(1, 2), keepdims=True)
         hidden = nn.relu(Conv(c // 2, 1, name="squeeze")(mean))
-        return gated * nn.sigmoid(Conv(c, 1, bias_init=bias_init, name="excite")(hidden))
+        return gated * nn.sigmoid(Conv(c, 1, name="excite")(hidden))
 
     def _attend(self, x: Float[Array, "b h w f"]) -> Float[Array, "b h2 w2 f"]:
         f = x.shape[-1]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Literal
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.deformable_attention import DSTA
-from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv
 
 __all__ = ["ATTENTIONS", "Attention", "PlainEnhancement"]
@@ -32,18 +30,14 @@ class PlainEnhancement(nn.Module):
     depth: int = 8  # convolutions, the first and the last included
     channels: int = 1  # of the picture
     attention: Attention = "none"  # after every hidden convolution
-    kaiming: bool = False  # Kaiming's normal kernels, zero biases, open gates, no residual at first
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w f"]) -> Float[Array, "b h w c"]:
         """The residual of the current frame."""
-        zeros = nn.initializers.zeros if self.kaiming else None
-        kernel_init = kaiming_normal() if self.kaiming else None
-        conv = functools.partial(Conv, kernel_init=kernel_init, bias_init=zeros)
-        x = nn.relu(conv(self.features, name="in_conv")(x))
+        x = nn.relu(Conv(self.features, name="in_conv")(x))
         parts = ATTENTIONS[self.attention]
         for i in range(self.depth - 2):
-            x = nn.relu(conv(self.features, name=f"conv{i}")(x))
+            x = nn.relu(Conv(self.features, name=f"conv{i}")(x))
             if parts is not None:
-                x = DSTA(**parts, open_gates=self.kaiming, name=f"attention{i}")(x)
-        return Conv(self.channels, kernel_init=zeros, bias_init=zeros, name="out_conv")(x)
+                x = DSTA(**parts, name=f"attention{i}")(x)
+        return Conv(self.channels, name="out_conv")(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,7 @@ from flax.linen import initializers
 
 __all__ = [
     "INPUT_GAIN",
-    "WEIGHT_INITS",
     "Init",
-    "WeightInit",
     "beside",
     "high_pass",
     "kaiming_normal",
@@ -24,11 +22,6 @@ __all__ = [
 
 # (key, shape, dtype) -> array.
 Init = Callable[..., jax.Array]
-
-# How a network begins. "uniform" is PyTorch's default, which shrinks the signal at every layer;
-# "high_pass" keeps its variance and begins with kernels that do not see brightness.
-WeightInit = Literal["uniform", "high_pass"]
-WEIGHT_INITS = ("uniform", "high_pass")
 
 # Of high-pass kernels on pictures: edges and artefacts are about a tenth of the brightness.
 INPUT_GAIN = 10.0

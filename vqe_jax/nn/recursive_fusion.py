@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
@@ -16,11 +15,6 @@ __all__ = ["ConvLSTM", "FirstState", "RecursiveFusion"]
 
 Map = Float[Array, "b h w f"]
 FirstState = Literal["zeros", "identity"]
-
-_KAIMING: dict[str, Any] = {
-    "kernel_init": kaiming_normal(),
-    "bias_init": nn.initializers.zeros,
-}
 
 
 def _unless(fresh: Bool[Array, ""] | None, x: Map) -> Map:
@@ -39,7 +33,6 @@ class RecursiveFusion(nn.Module):
     beta: float = 0.2  # weight of what the past adds
     first_state: FirstState = "zeros"  # "identity": the first frame's features stay as they are
     last_relu: bool = True  # after the second convolution of the fusion
-    kaiming: bool = False  # Kaiming's normal kernels and zero biases
 
     @nn.compact
     def __call__(self, state: Map, inputs: tuple[Map, Bool[Array, ""] | None]) -> tuple[Map, Map]:
@@ -53,14 +46,11 @@ class RecursiveFusion(nn.Module):
             self.depth,
             kernel_size=1,
             dtype=str(h.dtype),
-            kaiming=self.kaiming,
-            of_pictures=False,
             name="align",
         )
         aligned = align(pair)
-        inits = _KAIMING if self.kaiming else {}
-        x = nn.relu(Conv(channels, **inits, name="fuse1")(jnp.concatenate([h, aligned], axis=-1)))
-        x = Conv(channels, **inits, name="fuse2")(x)
+        x = nn.relu(Conv(channels, name="fuse1")(jnp.concatenate([h, aligned], axis=-1)))
+        x = Conv(channels, name="fuse2")(x)
         fused = h + self.beta * (nn.relu(x) if self.last_relu else x)
         if self.first_state == "identity" and fresh is not None:
             fused = jnp.where(fresh, h, fused)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from vqe_jax.nn.initializers import INPUT_GAIN, beside, high_pass, kaiming_normal
+from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.ops.shuffle import pixel_shuffle
 
@@ -54,16 +52,11 @@ class ResidualTrunk(nn.Module):
 
     features: int
     blocks: int  # how many
-    blind: int = 0  # leading channels, pictures, whose brightness the first kernels do not see
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w i"]) -> Maps:
         """Maps any number of channels to features."""
-        # Half the gain for what comes back from the last frame, so that it fades.
-        init = beside(high_pass(INPUT_GAIN), self.blind, kaiming_normal(0.5))
-        zeros = nn.initializers.zeros
-        inits: dict[str, Any] = {"kernel_init": init, "bias_init": zeros} if self.blind else {}
-        x = leaky_relu(Conv(self.features, **inits, name="conv")(x))
+        x = leaky_relu(Conv(self.features, name="conv")(x))
         return ResidualBlocks(self.features, self.blocks, name="blocks")(x)
 
 

@@ -7,14 +7,11 @@ deformable convolution over that stack, in which every map has offsets of its ow
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.deform import DeformConv
-from vqe_jax.nn.initializers import INPUT_GAIN, Init, high_pass, kaiming_normal
 from vqe_jax.nn.layers import Conv, ConvTranspose
 
 __all__ = ["STDFFusion"]
@@ -30,8 +27,6 @@ class STDFFusion(nn.Module):
     depth: int = 3  # times that the U-Net halves the size
     kernel_size: int = 3  # of the deformable convolution, odd
     dtype: str = "float32"  # of the computation; the stack is sampled as it comes
-    kaiming: bool = False  # Kaiming's normal kernels, zero biases and, at first, zero offsets
-    of_pictures: bool = True  # what is fused are pictures, not features (for ``kaiming`` only)
 
     @nn.compact
     def __call__(self, stack: Float[Array, "b h w n"]) -> Map:
@@ -39,18 +34,13 @@ class STDFFusion(nn.Module):
         n, taps = stack.shape[-1], self.kernel_size**2
         hidden = self._trunk(stack.astype(self.dtype))
         # The authors start all of them at PyTorch's default, not at zero.
-        zeros = nn.initializers.zeros if self.kaiming else None
-        plan = Conv(3 * taps * n, kernel_init=zeros, bias_init=zeros, name="offset_mask")(hidden)
+        plan = Conv(3 * taps * n, name="offset_mask")(hidden)
         offset, mask = plan[..., : 2 * taps * n], nn.sigmoid(plan[..., 2 * taps * n :])
-        # The mask is a half at first: the gain makes up for it.
-        kernel_init = self._kernel_init(gain=2.0)
-        deform = DeformConv(
-            self.out_features, self.kernel_size, n, kernel_init=kernel_init, name="deform_conv"
-        )
+        deform = DeformConv(self.out_features, self.kernel_size, n, name="deform_conv")
         return nn.relu(deform(stack, offset, mask)).astype(self.dtype)
 
     def _trunk(self, stack: Float[Array, "b h w n"]) -> Map:
-        x = self._conv(stack, "in_conv", kernel_init=self._kernel_init())
+        x = self._conv(stack, "in_conv")
         skips = []
         for i in range(1, self.depth):
             x = self._conv(self._conv(x, f"down{i}_conv1", stride=2), f"down{i}_conv2")
@@ -62,25 +52,8 @@ class STDFFusion(nn.Module):
             x = self._up(x, f"up{i}_up")
         return self._conv(x, "out_conv")
 
-    def _conv(self, x: Map, name: str, stride: int = 1, kernel_init: Init | None = None) -> Map:
-        inits = self._inits(kernel_init)
-        return nn.relu(Conv(self.features, stride=stride, **inits, name=name)(x))
+    def _conv(self, x: Map, name: str, stride: int = 1) -> Map:
+        return nn.relu(Conv(self.features, stride=stride, name=name)(x))
 
     def _up(self, x: Map, name: str) -> Map:
-        # Of its 16 taps, 4 meet a pixel.
-        inits = self._inits(kaiming_normal(2.0))
-        return nn.relu(ConvTranspose(self.features, **inits, name=name)(x))
-
-    def _inits(self, kernel_init: Init | None) -> dict[str, Any]:
-        if not self.kaiming:
-            return {}
-        return {
-            "kernel_init": kernel_init or kaiming_normal(),
-            "bias_init": nn.initializers.zeros,
-        }
-
-    def _kernel_init(self, gain: float = 1.0) -> Init | None:
-        """Of the kernels that read the stack."""
-        if not self.kaiming:
-            return None
-        return high_pass(INPUT_GAIN * gain) if self.of_pictures else kaiming_normal(gain)
+        return nn.relu(ConvTranspose(self.features, name=name)(x))

@@ -37,6 +37,9 @@ __all__ = [
 
 _FORMAT = "vqe_jax model 2"
 _UNSIGNED = "vqe_jax model 1"
+# Fields that networks had once and that files still name: they said how training began, which is
+# the affair of a stage's ``init`` now and changes nothing in a network that is trained.
+_GONE = frozenset({"weight_init"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +221,7 @@ def _described(path: Path, metadata: Mapping[str, str], flat: dict[str, np.ndarr
         kwargs, qp = json.loads(metadata["kwargs"]), json.loads(metadata["qp"])
         file = ModelFile(
             model=metadata["model"],
-            kwargs={k: _tuples(v) for k, v in kwargs.items()},
+            kwargs={k: _tuples(v) for k, v in kwargs.items() if k not in _GONE},
             variables=unflatten_dict(flat, sep="/"),
             colour=metadata.get("color") or metadata["colour"],
             qp=tuple(int(q) for q in qp),
