@@ -21,7 +21,7 @@ from vqe_jax.files import alone
 from vqe_jax.training.checkpoints import Checkpoints
 from vqe_jax.training.interrupts import Interrupts
 from vqe_jax.training.metrics_writer import MetricsWriter
-from vqe_jax.training.preflight import check
+from vqe_jax.training.preflight import check, rehearse
 from vqe_jax.training.processes import from_primary, is_primary
 from vqe_jax.training.progress import Progress
 from vqe_jax.training.session import Session
@@ -77,7 +77,7 @@ def run(
     plan = parse(config)
     folder = Path(workdir)
     with user_errors(str(folder)):
-        clips = check(plan, folder)
+        clips = check(plan)
         writer = MetricsWriter(
             folder, total_steps=plan.first_step(len(plan.stages)), tensorboard=plan.tensorboard,
             silent=not is_primary(), quiet=quiet, output=output,
@@ -87,6 +87,8 @@ def run(
                 folder / "checkpoints", keep=plan.checkpoint.keep, say=writer.say
             )
             found = checkpoints.newest()
+            next_stage = found[0].stage if found else 0
+            rehearse(plan, folder, first=next_stage, resumed=found is not None)
             session = Session(plan, folder, clips, checkpoints, writer, interrupts)
             try:
                 return _train(session, found)

@@ -1,7 +1,8 @@
 """What can be found out before the first step of the first stage, of every stage.
 
-A mistake in the second stage must not come to light after days of the first. So every stage is
-built as it will be, on shapes alone: network, losses, optimiser, patterns, start, data.
+A mistake in the second stage must not come to light after days of the first. So every stage that is
+still to come is built as it will be, and begun on shapes alone: network, losses, optimizer,
+patterns, start, data.
 """
 
 from __future__ import annotations
@@ -12,56 +13,91 @@ from typing import Any
 
 import jax
 
+from vqe_jax.data.pair import Pair
 from vqe_jax.errors import UserError
 from vqe_jax.training import inits, kinds, starts, validation
+from vqe_jax.training.assembly import Assembly, assemble, same_optimizer
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import Run
-from vqe_jax.training.state import TrainState
+from vqe_jax.training.state import TrainState, exported_variables
 
-__all__ = ["check", "same_optimizer"]
+__all__ = ["check", "rehearse"]
 
 
-def check(plan: Run, workdir: Path) -> list[Any]:
-    """Checks a run; changes no file.
-
-    Args:
-      plan: the run.
-      workdir: where it is kept.
+def check(plan: Run) -> list[Pair]:
+    """Checks what needs no work directory.
 
     Returns:
       The validation clips.
 
     Raises:
-      UserError: anything that would stop a stage before its first step.
+      UserError: names and settings that do not exist or do not fit together.
     """
     if plan.checkpoint.keep < 1:
         raise UserError(f"config.checkpoint.keep={plan.checkpoint.keep} must be at least 1")
     for index, stage in enumerate(plan.stages):
-        network = starts.build_network(plan, stage)
+        starts.build_network(plan, stage)
         kinds.get(stage.kind)
         inits.check(stage.init, f"config.stages[{index}].init")
-        data = data_config(plan.data, stage.data, f"config.data (stage {index}, {stage.name!r})")
-        channels = network.channels
-        if channels != (3 if data.color == "rgb" else 1):
-            raise UserError(
-                f"stage {stage.name!r}: model {plan.model!r} has channels={channels}, but "
-                f"data.color={data.color!r}"
-            )
+        data_config(plan.data, stage.data, f"config.data (stage {index}, {stage.name!r})")
     if plan.eval is None:
         return []
     settings = dataclasses.asdict(data_config(plan.data, {}, "config.data"))
     return validation.open_clips(plan.eval, settings)
 
 
-def same_optimizer(previous: TrainState, fresh: TrainState, name: str) -> None:
-    """Refuses to keep an optimiser's state that is not what the stage's optimiser makes.
+def rehearse(plan: Run, workdir: Path, *, first: int, resumed: bool) -> None:
+    """Begins every stage that is to come, on shapes alone; changes no file.
+
+    Args:
+      plan: the run.
+      workdir: where earlier stages left their models.
+      first: index of the stage that is next.
+      resumed: that stage goes on from a checkpoint and not from its start.
 
     Raises:
-      UserError: names the stage.
+      UserError: what would stop a later stage when it begins.
     """
-    there, here = (str(jax.tree.structure(s.opt_state)) for s in (previous, fresh))
-    if there != here:
-        raise UserError(
-            f"stage {name!r}: keep_optimizer, but its optimizer or its frozen parameters are not "
-            "those of the previous stage"
+    if first + 1 >= len(plan.stages):
+        return  # the only stage that is left begins now, and says it itself
+    states: dict[str, TrainState] = {}
+    for index in range(first, len(plan.stages)):
+        parts = assemble(plan, index)
+        if index > first:
+            parts.open_feed()
+            if plan.eval is not None:
+                validation.find_judge(plan.eval.protocol, parts.network)
+        start = starts.fresh_shapes(plan, index, parts.network)
+        if index > first or not resumed:
+            start = _start(plan, index, parts, workdir, states, start)
+        state = jax.eval_shape(parts.step.init_state, start)
+        if parts.stage.keep_optimizer and index > first:
+            same_optimizer(states[plan.stages[index - 1].name], state, parts.stage.name)
+        states[parts.stage.name] = state
+
+
+def _start(
+    plan: Run,
+    index: int,
+    parts: Assembly,
+    workdir: Path,
+    states: dict[str, TrainState],
+    fresh: Any,
+) -> Any:
+    """Shapes of the variables that a stage begins with, after those before it."""
+    stage, previous = parts.stage, None
+    source = plan.stages[index - 1].name if stage.start == "previous" else stage.start
+    if source in states:
+        # Its file is not there yet, but it will hold what the stage ends with.
+        averaged = stage.start_averaged and not stage.keep_optimizer
+        previous = exported_variables(states[source], averaged=averaged)
+        stages = [dataclasses.replace(s, start="previous") if s is stage else s
+                  for s in plan.stages]  # fmt: skip
+        plan = dataclasses.replace(plan, stages=tuple(stages))
+
+    def begin(fresh: Any, previous: Any) -> Any:
+        return starts.start_variables(
+            plan, index, parts.network, workdir=workdir, previous=previous, fresh=fresh
         )
+
+    return jax.eval_shape(begin, fresh, previous)

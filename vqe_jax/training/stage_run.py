@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from vqe_jax.data.augment import random_symmetries
 from vqe_jax.errors import UserError
-from vqe_jax.training import kinds, starts, step, validation
-from vqe_jax.training.feed import Feed, data_config
-from vqe_jax.training.preflight import same_optimizer
+from vqe_jax.training import starts, validation
+from vqe_jax.training.assembly import assemble, same_optimizer
 from vqe_jax.training.processes import from_primary
 from vqe_jax.training.samples import write_sample
 from vqe_jax.training.session import Session
@@ -45,19 +42,10 @@ class StageRun:
         self.session, self.index = session, index
         self.progress = session.progress
         plan = session.plan
-        self.stage = plan.stages[index]
-        self.network = starts.build_network(plan, self.stage)
-        first = plan.first_step(index)
-        self.last = first + self.stage.steps
-        data = data_config(plan.data, self.stage.data, "config.data")
-        augment = functools.partial(random_symmetries, allowed=data.symmetries)
-        place = step.make_place(plan.devices, first_step=first, seed=plan.seed, augment=augment)
-        self.step = kinds.get(self.stage.kind)(self.stage, self.network, place)
-        self.feed = Feed(
-            data,
-            seed=plan.seed, start=first, sharding=place.split,
-            check_qp=self.network.check_qp, references=self.network.context.references,
-        )  # fmt: skip
+        parts = assemble(plan, index)
+        self.stage, self.network, self.step = parts.stage, parts.network, parts.step
+        self.last = plan.first_step(index) + self.stage.steps
+        self.feed = parts.open_feed()
         self.judge = validation.find_judge(plan.eval.protocol, self.network) if plan.eval else None
         self.log = StepLog(
             session.writer, self.stage.name, last=self.last, every=plan.log_every,

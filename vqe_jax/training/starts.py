@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from vqe_jax.weights.tensor_files import read_tensors
 __all__ = [
     "build_network",
     "export",
+    "fresh_shapes",
     "fresh_variables",
     "model_kwargs",
     "stage_file",
@@ -60,7 +61,13 @@ def stage_file(workdir: Path, stage: Stage) -> Path:
 
 
 def start_variables(
-    run: Run, index: int, network: models.Network, *, workdir: Path, previous: Any = None
+    run: Run,
+    index: int,
+    network: models.Network,
+    *,
+    workdir: Path,
+    previous: Any = None,
+    fresh: Any = None,
 ) -> dict[str, Any]:
     """The variables that a stage begins with.
 
@@ -70,6 +77,7 @@ def start_variables(
       network: of the stage.
       workdir: where earlier stages left their model files.
       previous: variables of the stage before, in memory; None in the first stage.
+      fresh: newly initialized ones; None: :func:`fresh_variables`.
 
     Returns:
       ``{"params": ..., "batch_stats": ...}``.
@@ -78,7 +86,7 @@ def start_variables(
       UserError: a start that does not exist, holds another network, or does not fit.
     """
     stage = run.stages[index]
-    fresh = fresh_variables(run, index, network)
+    fresh = fresh_variables(run, index, network) if fresh is None else fresh
     if stage.start == "scratch":
         return with_parts(with_frozen(fresh, network), stage)
     if stage.start == "previous":
@@ -149,22 +157,39 @@ def _official_part(target: str, source: str, where: str) -> dict[str, Any]:
     return flatten_dict(converted["params"], sep="/")
 
 
-def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
-    """Newly initialized variables of a stage, a function of the run's seed and the stage's init."""
+def _drawing(
+    run: Run, index: int, network: models.Network
+) -> tuple[Callable[[jax.Array], dict[str, Any]], jax.Array]:
+    """How the variables of a stage are drawn, and the key that it takes."""
     # Far from the numbers of steps, which are folded into the same key.
     key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
     chosen = run.stages[index].init
     pictures = inits.pictures_of(network) if chosen else {}
 
-    def draw(key: jax.Array) -> Any:
+    def draw(key: jax.Array) -> dict[str, Any]:
         variables = initial_variables(network, key)
-        return {**variables, "params": inits.redraw(variables["params"], chosen, pictures, key)}
+        params = inits.redraw(variables["params"], chosen, pictures, key)
+        return {k: v for k, v in {**variables, "params": params}.items() if k in _KEPT}
 
-    make = jax.jit(draw).lower(key)
-    # It runs once: optimising dozens of random generators would take longer than the first steps.
+    return draw, key
+
+
+def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
+    """Newly initialized variables of a stage, a function of the run's seed and the stage's init."""
+    draw, key = _drawing(run, index, network)
+    # It runs once: optimizing dozens of random generators would take longer than the first steps.
     quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-    variables = make.compile(compiler_options=quickly)(key)
-    return {k: v for k, v in variables.items() if k in _KEPT}
+    return jax.jit(draw).lower(key).compile(compiler_options=quickly)(key)
+
+
+def fresh_shapes(run: Run, index: int, network: models.Network) -> dict[str, Any]:
+    """Shapes and dtypes of :func:`fresh_variables`; nothing is computed.
+
+    Raises:
+      UserError: an init that does not fit the network.
+    """
+    draw, key = _drawing(run, index, network)
+    return jax.eval_shape(draw, key)
 
 
 def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""Mistakes in a later stage are told before the first step of the first."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.training import synthetic
+from tests.training.conftest import tiny  # noqa: F401
+from tests.training.test_loop import log, train
+from vqe_jax.errors import UserError
+from vqe_jax.models.shapes import initial_variables
+from vqe_jax.weights import ModelFile, save_model
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+FIRST = {"name": "first", "steps": 2, "learning_rate": 1e-3}
+
+
+def second(**keys):
+    return {"name": "second", "steps": 2, "learning_rate": 1e-3, "start": "previous", **keys}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"optimizer": {"name": "adma"}}, r"optimizer 'adma' does not exist"),
+        ({"schedule": {"name": "cosin"}}, r"schedule 'cosin' does not exist"),
+        ({"schedule": {"name": "cosine", "periods": (1, 1), "restart_scales": (1.0,)}}, "periods"),
+        ({"frozen": ("encoder",)}, "frozen: no parameter's path matches 'encoder'"),
+        ({"freeze_steps": (("(", 1),)}, "not a regular expression"),
+        ({"lr_scales": (("spynet", 0.1),)}, "lr_scales: no parameter's path matches 'spynet'"),
+        ({"corruption": {"name": "truth_guidance", "pach": 3}}, "'pach'.*'patch'"),
+        ({"losses": (("charbonier", 1.0),)}, "'charbonier'"),
+        ({"losses": (("l1", 1.0, {}, "aligned"),)}, "aligned"),
+        ({"start": "nowhere.safetensors"}, "nowhere.safetensors is missing"),
+        ({"start": "vig_qp73"}, "neither a file nor a packaged model"),
+        ({"start": "vig_qp37"}, "holds 'vig', expected 'tiny'"),
+        ({"model_kwargs": {"features": 8}}, "is .* in stage 'first', but"),
+        ({"model_kwargs": {"featrues": 8}}, "no field 'featrues'"),
+        ({"parts": (("last", "frist"),)}, "parts .*frist"),
+        ({"data": {"batch": 3}}, "batch of 3 does not divide among 2 devices"),
+        ({"data": {"cropp": 3}}, "no key 'cropp'"),
+        ({"data": {"color": "rgb"}}, "channels=1, but data.color='rgb'"),
+        ({"keep_optimizer": True, "optimizer": {"name": "sgd"}}, "keep_optimizer, but"),
+        ({"keep_optimizer": True, "frozen": ("last",)}, "keep_optimizer, but"),
+        ({"init": (("nothing", "zeros"),), "start": "scratch"}, "init: no parameter's path"),
+        ({"kind": "adversarial", "options": {"discriminator": {"wdith": 3}}}, "'wdith'"),
+        ({"kind": "adversarial", "options": {"penalty": "r3"}}, "penalty"),
+        ({"options": {"loss": "lsgan"}}, "plain step has no options"),
+    ],
+)
+def test_a_mistake_in_the_second_stage_is_told_at_once(tmp_path, keys, message):
+    with pytest.raises(UserError, match=message) as caught:
+        train(tmp_path / "w", FIRST, second(**keys), devices=2)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_third_stage_from_the_first_and_one_from_a_file(tmp_path, monkeypatch):
+    network = synthetic.Tiny()
+
+    kept = {k: v for k, v in initial_variables(network, jax.random.key(1)).items()
+            if k in ("params", "batch_stats")}  # fmt: skip
+    model = ModelFile("tiny", {}, jax.tree.map(np.asarray, kept))
+    save_model(tmp_path / "given.safetensors", model)
+    stages = (
+        FIRST,
+        second(start=str(tmp_path / "given.safetensors"), ema=0.5),
+        {**second(start="first"), "name": "third"},
+    )
+    outcome, _ = train(tmp_path / "w", *stages, eval=None)
+    assert outcome.finished and len(log(tmp_path / "w", "train")) == 6
+    # A run in its last stage does not ask for what the earlier ones began with.
+    (tmp_path / "given.safetensors").unlink()
+    longer = (*stages[:2], {**stages[2], "steps": 3})
+    assert train(tmp_path / "w", *longer, eval=None)[0].step == 7
+
+
+def test_data_of_a_later_stage_is_opened_before_the_first_step(tmp_path, monkeypatch):
+    from vqe_jax.training import feed
+
+    def opened(config, **keys):
+        if config.frames > 4:
+            raise UserError("clips have no crop of 9 frames")
+        return synthetic.Batches(config, **{k: v for k, v in keys.items() if k != "references"})
+
+    monkeypatch.setattr(feed, "batches", opened)
+    with pytest.raises(UserError, match="no crop of 9 frames"):
+        train(tmp_path / "w", FIRST, second(data={"frames": 9}))
+    assert not (tmp_path / "w").exists()
