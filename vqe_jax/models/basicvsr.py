@@ -19,14 +19,13 @@ import math
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
-from vqe_jax.nn.flow import SPyNet
+from vqe_jax.nn.flow import SPyNet, clip_flows, looks_for_mirrors
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.residual import ResidualTrunk, Upsample
@@ -38,7 +37,6 @@ __all__ = ["BasicVSR"]
 Frame = Float[Array, "b h w c"]
 Features = Float[Array, "b h w f"]
 Clip = Float[Array, "b t h w c"]
-Flows = Float[Array, "b n h w 2"]
 
 # What a pass hands from frame to frame: the frame it comes from, and its features there.
 State = tuple[Frame, Features]
@@ -140,7 +138,9 @@ class BasicVSR(Network):
     # All at once: the flows are known.
 
     def _with_all_flows(self, clip: Clip) -> Float[Array, "b t h2 w2 d"]:
-        backward_flows, forward_flows = self._flows(clip)
+        backward_flows, forward_flows = clip_flows(
+            self.spynet, clip, look_for_mirrors=looks_for_mirrors(self.mirrored)
+        )
         start = self._no_features(clip[:, 0])
         run = functools.partial(scan_time, self, remat=self.remat, unroll=self.unroll)
         _, backward = run(start, (clip, backward_flows), reverse=True, method=BasicVSR._known_back)
@@ -161,46 +161,6 @@ class BasicVSR(Network):
         features = self._propagate(self.forward_trunk, features, frame, flow)
         return features, self._reconstruct(frame, backward, features)
 
-    def _flows(self, clip: Clip) -> tuple[Flows, Flows]:
-        """Flow from each frame to the next, and to the one before; zero where there is none."""
-        ahead = ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0))
-        behind = ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0))
-        if clip.shape[1] == 1:
-            none = jnp.zeros((*clip.shape[:-1], 2), jnp.float32)
-            return none, none
-        earlier, later = clip[:, :-1], clip[:, 1:]
-        if self._looks_for_mirrors and clip.shape[1] % 2 == 0:
-            to_next = self._pairwise_flow(earlier, later)
-            to_previous = self._mirrored_flow(_is_mirrored(clip), to_next, later, earlier)
-        else:
-            both = self._pairwise_flow(
-                jnp.concatenate([earlier, later]), jnp.concatenate([later, earlier])
-            )
-            to_next, to_previous = jnp.split(both, 2)
-        return jnp.pad(to_next, ahead), jnp.pad(to_previous, behind)
-
-    @property
-    def _looks_for_mirrors(self) -> bool:
-        # XLA's CPU backend is tens of times slower at gradients inside a conditional.
-        return jax.default_backend() != "cpu" if self.mirrored is None else self.mirrored
-
-    def _mirrored_flow(self, is_mirrored: Bool[Array, ""], known: Flows, a: Clip, b: Clip) -> Flows:
-        """The flows of a clip that equals its reversal are its other flows in reverse."""
-        return nn.cond(
-            is_mirrored,
-            lambda module, known, a, b: known[:, ::-1],
-            lambda module, known, a, b: module._pairwise_flow(a, b),
-            self,
-            known,
-            a,
-            b,
-        )
-
-    def _pairwise_flow(self, ref: Clip, supp: Clip) -> Flows:
-        lead = ref.shape[:2]
-        flat = self.spynet(ref.reshape(-1, *ref.shape[2:]), supp.reshape(-1, *supp.shape[2:]))
-        return flat.reshape(*lead, *flat.shape[1:])
-
     # What both ways share.
 
     def _no_features(self, frame: Frame) -> Features:
@@ -220,7 +180,3 @@ class BasicVSR(Network):
             x = leaky_relu(upsample(x))
         x = self.conv_last(leaky_relu(self.conv_hr(x))).astype(frame.dtype)
         return x + resize_bilinear(frame, (x.shape[1], x.shape[2]))
-
-
-def _is_mirrored(clip: Clip) -> Bool[Array, ""]:
-    return jnp.array_equal(clip, clip[:, ::-1])

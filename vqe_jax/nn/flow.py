@@ -8,6 +8,7 @@ The flavour is that of the video restoration toolboxes (BasicVSR and its kin), w
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,7 +18,7 @@ from vqe_jax.ops.pad import padded_size
 from vqe_jax.ops.resample import resize_bilinear
 from vqe_jax.ops.warp import flow_warp
 
-__all__ = ["SPyNet"]
+__all__ = ["SPyNet", "clip_flows", "looks_for_mirrors"]
 
 # ImageNet's mean and standard deviation of R, G, B, on which the published weights were trained.
 _MEAN = (0.485, 0.456, 0.406)
@@ -25,6 +26,8 @@ _STD = (0.229, 0.224, 0.225)
 
 Frames = Float[Array, "b h w c"]
 Flow = Float[Array, "b h w 2"]
+Clip = Float[Array, "b t h w c"]
+Flows = Float[Array, "b n h w 2"]
 
 
 class FlowLevel(nn.Module):
@@ -100,3 +103,51 @@ class SPyNet(nn.Module):
 def _normalised(x: Float[Array, "b h w _"]) -> Float[Array, "b h w 3"]:
     x = jnp.broadcast_to(x.astype(jnp.float32), (*x.shape[:-1], 3))
     return (x - jnp.array(_MEAN)[None, None, None]) / jnp.array(_STD)[None, None, None]
+
+
+def looks_for_mirrors(wanted: bool | None) -> bool:
+    """Whether to look for clips that mirror themselves; None: where it does not cost more."""
+    # XLA's CPU backend is tens of times slower at gradients inside a conditional.
+    return jax.default_backend() != "cpu" if wanted is None else wanted
+
+
+def clip_flows(network: SPyNet, clip: Clip, *, look_for_mirrors: bool) -> tuple[Flows, Flows]:
+    """Flow from each frame to the next, and to the one before; zero where there is none.
+
+    Args:
+      network: bound.
+      clip: frames in [0, 1].
+      look_for_mirrors: where all clips of the batch equal their own reversal (clips that were
+        extended by their mirror image in time), one direction is computed and the other follows.
+
+    Returns:
+      Two flows a frame.
+    """
+    ahead = ((0, 0), (0, 1), (0, 0), (0, 0), (0, 0))
+    behind = ((0, 0), (1, 0), (0, 0), (0, 0), (0, 0))
+    if clip.shape[1] == 1:
+        none = jnp.zeros((*clip.shape[:-1], 2), jnp.float32)
+        return none, none
+    earlier, later = clip[:, :-1], clip[:, 1:]
+    if look_for_mirrors and clip.shape[1] % 2 == 0:
+        to_next = _pairwise(network, earlier, later)
+        # The flows of a clip that equals its reversal are its other flows in reverse.
+        to_previous = nn.cond(
+            jnp.array_equal(clip, clip[:, ::-1]),
+            lambda module, known, a, b: known[:, ::-1],
+            lambda module, known, a, b: _pairwise(module, a, b),
+            network,
+            to_next,
+            later,
+            earlier,
+        )
+    else:
+        pairs = jnp.concatenate([earlier, later]), jnp.concatenate([later, earlier])
+        to_next, to_previous = jnp.split(_pairwise(network, *pairs), 2)
+    return jnp.pad(to_next, ahead), jnp.pad(to_previous, behind)
+
+
+def _pairwise(network: SPyNet, ref: Clip, supp: Clip) -> Flows:
+    lead = ref.shape[:2]
+    flat = network(ref.reshape(-1, *ref.shape[2:]), supp.reshape(-1, *supp.shape[2:]))
+    return flat.reshape(*lead, *flat.shape[1:])

@@ -70,5 +70,6 @@ def _log_size(module: nn.Module, state: Any) -> None:
     """Sows the last state's root mean square for whoever trains: a run-away shows there first."""
     if not module.is_mutable_collection("metrics") or module.is_initializing():
         return
-    squares = [jnp.mean(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(state)]
+    maps = [x for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
+    squares = [jnp.mean(jnp.square(x.astype(jnp.float32))) for x in maps]
     module.sow("metrics", "state_norm", jnp.sqrt(jnp.max(jnp.stack(squares))))
