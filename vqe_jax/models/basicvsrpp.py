@@ -160,10 +160,11 @@ class BasicVSRPlusPlus(Network):
         frame, kept, is_key = x
         memory, neighbour = state
         found: dict[str, Array] = {}
-        small = self._small(frame) if index < 2 else None
-        if small is not None:
-            found["flow"] = self.spynet(small, neighbour)
-        flow = found["flow"] if small is not None else kept[index - 2]["flow"]
+        if neighbour is None:
+            flow, small = kept[index - 2]["flow"], None
+        else:
+            small = self._small(frame)
+            flow = found["flow"] = self.spynet(small, neighbour)
         if index == 0:
             found["spatial"] = self._extract(frame)
         spatial = kept[0]["spatial"] if index else found["spatial"]
