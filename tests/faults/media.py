@@ -62,7 +62,9 @@ def make(
 ) -> Path:
     """A file with a video and, as asked, sound, text, a cover, an attachment and tags."""
     with av.open(str(path.absolute()), "w", container_options=container or {}) as out:
-        video = out.add_stream(codec, rate=rate, options=options or {})
+        quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+        options = quiet | (options or {})
+        video = out.add_stream(codec, rate=rate, options=options)
         video.width, video.height, video.pix_fmt = *size, layout
         if base:
             video.codec_context.time_base = video.time_base = base
