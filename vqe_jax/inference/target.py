@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from vqe_jax.video import ColorTags, Frame, PixelFormat, VideoInfo, from_rgb, to_rgb
+from vqe_jax.video.encoders import takes
 
 __all__ = ["converter", "target_info"]
 
@@ -26,8 +30,8 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
     """Size, pixel format and colour of the file to write.
 
     The source's, with these exceptions: PNG holds RGB or gray of 8 or 16 bits; raw files hold no
-    RGB; encoders other than ffv1 get RGB as YUV with 4:2:0 chroma (4:4:4 in odd sizes), and 10
-    of 16 bits.
+    RGB; gray gets neutral chroma where the encoder knows no gray; encoders other than ffv1 get
+    RGB as YUV with 4:2:0 chroma (4:4:4 in odd sizes), and 10 of 16 bits.
 
     Args:
       path: of the file to write.
@@ -45,6 +49,8 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
         if wanted == source.pixel_format:
             return info
         return dataclasses.replace(info, pixel_format=wanted, color=ColorTags(range=2))
+    if layout == "gray" and kind == "container" and not takes(codec, source.pixel_format):
+        return dataclasses.replace(info, pixel_format=PixelFormat(bits, "420"))
     if layout != "rgb" or (kind == "container" and codec in _TAKES_RGB):
         return info
     odd = info.width % 2 or info.height % 2
@@ -66,9 +72,18 @@ def converter(source: VideoInfo, target: VideoInfo) -> Callable[[Frame], Frame]:
     """
     if source.pixel_format == target.pixel_format:
         return lambda frame: frame
+    if (source.pixel_format.subsampling, target.pixel_format.subsampling) == ("gray", "420"):
+        return functools.partial(_with_neutral_chroma, target)
 
     def convert(frame: Frame) -> Frame:
         made = from_rgb(to_rgb(frame, source), target)
         return dataclasses.replace(frame, planes=made.planes, pixel_format=made.pixel_format)
 
     return convert
+
+
+def _with_neutral_chroma(target: VideoInfo, frame: Frame) -> Frame:
+    bits, dtype = target.pixel_format.bits, target.pixel_format.dtype
+    neutral = [np.full(shape, 1 << (bits - 1), dtype) for shape in target.plane_shapes[1:]]
+    planes = (frame.planes[0], *neutral)
+    return dataclasses.replace(frame, planes=planes, pixel_format=target.pixel_format)

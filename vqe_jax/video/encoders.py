@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.video.formats import PixelFormat
 from vqe_jax.video.info import VideoInfo
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "default_encoder",
     "encoder_name",
     "known_quality",
+    "takes",
     "with_defaults",
 ]
 
@@ -118,6 +120,17 @@ def encoder_name(name: str) -> str:
         if not hint.startswith("; did"):
             hint = "; known ones: libx265, libx264, ffv1, ..."
         raise UserError(f"encoder {name!r} is not in this FFmpeg{hint}") from None
+
+
+def takes(codec: str, pixel_format: PixelFormat) -> bool:
+    """Whether an encoder takes pictures of a format as they are.
+
+    Args:
+      codec: the encoder's own name.
+      pixel_format: of the pictures.
+    """
+    known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
+    return not known or pixel_format.av_name in known
 
 
 def default_encoder(path: Path, info: VideoInfo) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.libav import open_input, video_stream
 from vqe_jax.video.log import captured
+from vqe_jax.video.truncation import has_no_end
 
 __all__ = ["survey"]
 
@@ -36,6 +37,8 @@ class _Found:
     picture_end: float = 0.0
     sound_end: float = 0.0
     jumps: int = 0
+    promised: int = 0  # frames, of AVI, where a time is a place in the row of frames
+    places: int = 0
     complaints: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -67,6 +70,8 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
             if seconds is not None and (stamp - found.times[0]) * unit > seconds:
                 break
         found.jumps = clock.jumps
+        if container.format.name == "avi" and found.times:
+            found.promised, found.places = stream.frames, max(found.times) + 1
         found.complaints = [text.strip() for _, _, text in logs if _COMPLAINTS.search(text)]
     return found, unit
 
@@ -108,8 +113,16 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
         said.append(f"{path}: {holes}; the file may be damaged or cut there")
     if found.jumps:
         said.append(f"{path}: its clock jumps {found.jumps} times; time goes on there")
+    if seconds is None and has_no_end(path):
+        said.append(f"{path} has no proper end; is it cut short?")
+    if seconds is None and 0 < found.places < found.promised:
+        said.append(
+            f"{path} should have {found.promised} frames, as its header says, and has "
+            f"{found.places}; is it cut short or damaged?"
+        )
     silent = found.sound_end - found.picture_end
-    if seconds is None and found.times and silent > max(1.0, 0.05 * found.picture_end):
+    few = 3 * found.picture_end / max(1, len(found.times))
+    if seconds is None and found.times and silent > max(few, min(1.0, 0.1 * found.picture_end)):
         said.append(
             f"{path}: the sound goes on for {silent:.1f} s after the last picture; is the video "
             "cut short?"

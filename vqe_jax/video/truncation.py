@@ -11,8 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-__all__ = ["bytes_missing"]
+__all__ = ["bytes_missing", "has_no_end"]
 
+_NUT, _NUT_INDEX = b"nut/multimedia container\0", bytes.fromhex("4e58dd672f23e64e")
+_FLV_TAGS = (b"\x08", b"\x09", b"\x12")
 _SYNC, _SYNC_PACKETS = 0x47, 5
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
@@ -40,6 +42,31 @@ def bytes_missing(path: Path) -> int:
         else:
             end = 0
     return max(0, end - size)
+
+
+def has_no_end(path: Path) -> bool:
+    """Whether a NUT or FLV file lacks what a finished one ends with; False for other files.
+
+    NUT has an index there whose length stands in its last bytes, FLV the size of its last tag.
+    A stream that was recorded live may lack them, too.
+
+    Args:
+      path: the file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(25)
+        if start == _NUT and size > 64:
+            file.seek(size - 12)
+            length = int.from_bytes(file.read(8), "big")
+            file.seek(max(0, size - length))
+            return length > size or file.read(8) != _NUT_INDEX
+        if start[:3] == b"FLV" and size > 64:
+            file.seek(size - 4)
+            length = int.from_bytes(file.read(4), "big")
+            file.seek(max(0, size - 4 - length))
+            return length > size or file.read(1) not in _FLV_TAGS
+    return False
 
 
 def _packet_size(file: IO[bytes]) -> int:
