@@ -70,7 +70,7 @@ class Clock:
         Args:
           packet: the next one of the file.
         """
-        if packet.dts is None and packet.pts is None:
+        if (packet.dts is None and packet.pts is None) or not packet.time_base:
             return
         base = packet.time_base
         self._shift(packet, round(self._offset / base) if self._offset else 0)

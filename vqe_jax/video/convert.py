@@ -36,6 +36,10 @@ class AudioConverter:
       source: the stream.
       output: the container to write, before its header.
       codec: FFmpeg's name of the encoder.
+
+    Attributes:
+      target: the new stream.
+      lost: packets that could not be decoded.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class AudioConverter:
         self.target.format = _sample_format(codec, decoder.format.name)
         self._source = source
         self.target.codec_context.open(strict=False)
+        self.lost = 0
         self._heard: int | None = None  # samples of the source so far
         self._spoken = 0  # and where the next piece for the encoder belongs
         self._resampler = av.AudioResampler(
@@ -66,12 +71,15 @@ class AudioConverter:
         Args:
           packet: of the source; None at its end.
         """
+        if packet is not None and not packet.size:
+            return []
         context = self._source.codec_context
         encoded: list[av.Packet] = []
         try:
             frames = context.decode(packet)
-        except av.error.InvalidDataError:  # a click, as players have it
+        except av.FFmpegError:  # a click, as players have it
             frames = []
+            self.lost += packet is not None
         for frame in cast(list[av.AudioFrame], frames):
             self._keep_time(frame)
             encoded += self._encoded(self._resampler.resample(frame))
@@ -115,9 +123,14 @@ class SubtitleConverter:
       source: the stream.
       output: the container to write, before its header.
       codec: FFmpeg's name of the encoder.
+
+    Attributes:
+      target: the new stream.
+      lost: packets that could not be decoded.
     """
 
     def __init__(self, source: Any, output: av.container.OutputContainer, codec: str) -> None:
+        self.lost = 0
         self._decoder = source.codec_context
         self._decoder.open(strict=False)
         self.target: Any = output.add_stream(codec)
@@ -137,6 +150,7 @@ class SubtitleConverter:
         try:
             lines = self._decoder.decode2(packet)
         except av.FFmpegError:
+            self.lost += 1
             return []
         if lines is None or not len(lines):
             return []

@@ -226,6 +226,8 @@ class Passthrough:
             if packet is None:
                 return
             stamp = packet.pts if packet.dts is None else packet.dts
+            if not packet.time_base:  # the stream's header is damaged
+                continue
             if stamp is None:
                 if not packet.size:  # the empty packet that ends a stream
                     continue
@@ -275,6 +277,12 @@ class Passthrough:
         for index, converter in self._converters.items():
             for packet in converter.packets(None):
                 self._mux(packet, index)
+            if converter.lost:
+                warnings.warn(
+                    f"{converter.lost} packets of stream {index} could not be decoded and are "
+                    "missing",
+                    stacklevel=2,
+                )
         if self._moved:
             warnings.warn(
                 f"{self._moved} packets of sound or text did not come after the one before them; "

@@ -101,7 +101,8 @@ class Route:
 
 def _copy(packet: av.Packet, at: int) -> av.Packet:
     twin = av.Packet(bytes(packet))
-    twin.time_base = packet.time_base
+    if packet.time_base:
+        twin.time_base = packet.time_base
     twin.pts = packet.pts if packet.pts is not None else at
     twin.dts = packet.dts if packet.dts is not None else twin.pts
     twin.duration = packet.duration

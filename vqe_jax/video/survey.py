@@ -57,7 +57,7 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
                 continue
             clock.correct(packet)
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.is_discard:
+            if stamp is None or packet.is_discard or not packet.time_base:
                 continue
             end = float((stamp + (packet.duration or 0)) * packet.time_base)
             if packet.stream.type == "audio":
