@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vqe_jax.data import DataConfig, Pair, batches, open_pairs
+from vqe_jax.data.build import build
 from vqe_jax.data.pair import PairInfo, SideInfo
 from vqe_jax.data.pipeline import BatchSource
 from vqe_jax.data.store import Store
@@ -209,3 +210,26 @@ def test_impossible_settings() -> None:
         _source(hosts=3)
     with pytest.raises(UserError, match="at least 1"):
         DataConfig(batch=0)
+
+
+def test_encodings_are_refreshed_in_rounds(videos: Path, tmp_path: Path) -> None:
+    options = {"source": str(videos), "val_fraction": 0.0, "frames": 3, "recipe": "mixed"}
+    options |= {"encodings": 2, "workers": 1, "quiet": True}
+    built = build("clips", tmp_path, rounds=2, **options)
+    assert [b.config_name for b in built] == ["mixed", "mixed_r1"]
+    recipes = [{p.info.recipe for p in b.pairs["train"]} for b in built]
+    assert len(recipes[0] - recipes[1]) > 2
+    raw = [{p.info.raw_sha256 for p in b.pairs["train"]} for b in built]
+    assert raw[0] == raw[1]
+    config = DataConfig(
+        data_dir=str(tmp_path), config_name="mixed", frames=2, crop=32, batch=4, rounds=2, refresh=3
+    )
+    iterator = batches(config, seed=0)
+    names = [{p.name for p in b.pairs["train"]} for b in built]
+    for step in range(12):
+        assert set(next(iterator)["name"]) <= names[step // 3 % 2]
+    expected = next(batches(config, seed=0, start=4))
+    assert _same(BatchSource(built[1].pairs["train"], config, seed=0)[4], expected)
+    later = batches(dataclasses.replace(config, rounds=3), seed=0, start=6)
+    with pytest.raises(Exception, match=r"no data set clips/mixed_r2.*--rounds 3"):
+        next(later)

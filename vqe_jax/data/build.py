@@ -82,9 +82,12 @@ def build(
         if stale:
             from vqe_jax.data.tfds_builder import write_version
 
-            indices = make_plans(source, store, stale, workers=workers, quiet=quiet)
-            for plan, index in zip(stale, indices, strict=True):
-                write_version(source, store, plan.config_name, index)
+            # Rounds are used while the next ones are made; otherwise all cores are kept busy.
+            together = [[plan] for plan in stale] if options.get("rounds", 1) > 1 else [stale]
+            for some in together:
+                indices = make_plans(source, store, some, workers=workers, quiet=quiet)
+                for plan, index in zip(some, indices, strict=True):
+                    write_version(source, store, plan.config_name, index)
             store.tidy()
             if not planes:
                 shutil.rmtree(store.planes, ignore_errors=True)

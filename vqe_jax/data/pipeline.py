@@ -16,7 +16,9 @@ information as when a file is enhanced.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import grain
@@ -25,12 +27,14 @@ from jaxtyping import Int
 
 from vqe_jax.data.pair import Pair, SideInfo, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
+from vqe_jax.data.store import Store, round_name
 from vqe_jax.errors import UserError
 from vqe_jax.symmetry import MIRRORS, SYMMETRIES, TURNS
 
 __all__ = ["BatchSource", "DataConfig", "References", "batches"]
 
 _UNENDING = 1 << 40
+_PATIENCE = 2.0  # seconds between looks for a round that is being built
 _WHITE = np.float32(255)
 
 
@@ -55,6 +59,9 @@ class DataConfig:
       raw_window: add the ground truth of all frames that are looked at, where a network chooses
         them.
       skip_short: leave out clips that are too short or too small for a crop; otherwise an error.
+      rounds: of encodings that training goes through in turn, made by ``--rounds`` of the build,
+        which may run beside training.
+      refresh: steps after which the next round is taken.
       threads: that read ahead.
       ahead: batches that wait ready.
       cache_dir: folder for decoded planes; None: beside the data set.
@@ -76,6 +83,8 @@ class DataConfig:
     drop_duplicates: bool = False
     raw_window: bool = False
     skip_short: bool = False
+    rounds: int = 1
+    refresh: int = 1000
     threads: int = 1
     ahead: int = 4
     cache_dir: str | None = None
@@ -85,8 +94,10 @@ class DataConfig:
         height, width = self.crop_size
         if self.color not in ("luma", "rgb"):
             raise UserError(f"color {self.color!r} is not 'luma' or 'rgb'")
-        if min(self.frames, height, width, self.batch, self.threads, self.ahead) < 1:
-            raise UserError("frames, crop, batch, threads and ahead must be at least 1")
+        counts = ("frames", "batch", "rounds", "refresh", "threads", "ahead")
+        for name, value in [("crop", min(height, width)), *((c, getattr(self, c)) for c in counts)]:
+            if value < 1:
+                raise UserError(f"{name} {value}; expected at least 1")
         if self.rotations and height != width:
             raise UserError(f"rotations need square crops, not {height}x{width}; rotations=False")
 
@@ -290,6 +301,40 @@ def _usable(
     return usable
 
 
+class _Rounds:
+    """The batch of any step, from the round of encodings that is that step's turn."""
+
+    def __init__(self, config: DataConfig, source: Callable[[int], BatchSource]) -> None:
+        self._config = config
+        self._source = functools.lru_cache(maxsize=2)(source)
+        self._source(0)  # what is wrong is told now
+
+    def __len__(self) -> int:
+        return _UNENDING
+
+    def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+        return self._source(step // self._config.refresh % self._config.rounds)[step]
+
+
+def _open_round(config: DataConfig, number: int) -> tuple[Pair, ...]:
+    """The pairs of a round; waits for it while a build is under way."""
+    names = [config.config_name] if isinstance(config.config_name, str) else config.config_name
+    names = [round_name(name, number) for name in names]
+    while True:
+        building = Store(config.data_dir, config.dataset).is_being_built() if number else False
+        try:
+            return open_pairs(
+                config.data_dir, config.dataset, config.split, names, cache_dir=config.cache_dir
+            )
+        except UserError as err:
+            if not number:
+                raise
+            if not building:
+                hint = f"make {config.rounds} rounds (--rounds {config.rounds})"
+                raise UserError(f"{err}; data.rounds={config.rounds}: {hint}") from None
+        time.sleep(_PATIENCE)
+
+
 def batches(
     config: DataConfig,
     *,
@@ -316,17 +361,14 @@ def batches(
     Raises:
       UserError: no such data set, or clips that are too short or too small.
     """
-    pairs = open_pairs(
-        config.data_dir,
-        config.dataset,
-        config.split,
-        config.config_name,
-        cache_dir=config.cache_dir,
-    )
-    pairs = with_inputs(pairs, config.inputs_dir)
-    source = BatchSource(pairs, config, seed=seed, host=host, hosts=hosts, references=references)
+
+    def source(number: int) -> BatchSource:
+        pairs = with_inputs(_open_round(config, number), config.inputs_dir)
+        return BatchSource(pairs, config, seed=seed, host=host, hosts=hosts, references=references)
+
+    rounds = _Rounds(config, source)
     options = grain.ReadOptions(num_threads=config.threads, prefetch_buffer_size=config.ahead)
-    iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
+    iterator = iter(grain.MapDataset.source(rounds).to_iter_dataset(options))
     if start:
         iterator.set_state({"next_index": start})
     return iterator

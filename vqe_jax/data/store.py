@@ -21,7 +21,7 @@ from typing import Any
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.files import alone, replacing
 
-__all__ = ["VERSION", "Store", "file_sha256"]
+__all__ = ["VERSION", "Store", "file_sha256", "round_name"]
 
 VERSION = "2.0.0"
 
@@ -55,6 +55,14 @@ class Store:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         return alone(self.folder, f"{self.folder} is being built by another process; wait for it")
+
+    def is_being_built(self) -> bool:
+        """Whether a build is under way."""
+        try:
+            with self.alone():
+                return False
+        except UserError:
+            return True
 
     def workshop(self, key: str) -> Path:
         """A folder for what is being made under a key."""
@@ -158,6 +166,16 @@ class Store:
             for file in folder.glob("*"):
                 if file.name[:32] not in needed:
                     file.unlink()
+
+
+def round_name(config_name: str, number: int) -> str:
+    """The configuration of a round of encodings; round 0 is the configuration itself.
+
+    Example:
+      >>> round_name("mixed", 0), round_name("scenes/mixed", 2)
+      ('mixed', 'scenes/mixed_r2')
+    """
+    return f"{config_name}_r{number}" if number else config_name
 
 
 def file_sha256(path: Path) -> str:

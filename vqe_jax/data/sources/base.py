@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from vqe_jax.data.jobs import ClipJob, Origin
 from vqe_jax.data.mixed import left_out, mixed_jobs
 from vqe_jax.data.recipes import Recipe
+from vqe_jax.data.store import round_name
 from vqe_jax.data.variants import AugmentOptions
 from vqe_jax.errors import UserError
 
@@ -31,6 +32,8 @@ __all__ = [
     "recipes",
     "with_variants",
 ]
+
+_NEXT_ROUND = 7919  # added to the seed
 
 QP_PRESETS: dict[str, dict[str, Any]] = {f"qp{qp}": {"qp": (qp,)} for qp in (22, 27, 32, 37, 42)}
 
@@ -76,6 +79,7 @@ class AugmentedOptions(CommonOptions):
     min_side: int = option(160, "variants keep at least this width and height, in pixels")
     min_frames: int = option(32, "thinned-out variants keep at least so many frames")
     max_frames: int = option(300, "variants have at most so many frames")
+    rounds: int = option(1, "make NAME_r1, ... too, encoded anew, for training with data.rounds")
     encodings: int = option(8, "of each clip, with --recipe mixed")
     seed: int = option(
         0, "of the variants, of the mixture, of the split, and of anything else left to chance"
@@ -185,6 +189,21 @@ def plans_of(
       clips: name, split and origin of each.
       what: the clips are, for the description.
     """
+    if options.rounds < 1:
+        raise UserError(f"--rounds {options.rounds}; expected at least 1")
+    plans = []
+    for number in range(options.rounds):
+        # The split was drawn already, by the seed that was given.
+        anew = dataclasses.replace(options, seed=options.seed + _NEXT_ROUND * number)
+        for plan in _round(anew, clips, what):
+            name = round_name(plan.config_name, number)
+            plans.append(dataclasses.replace(plan, config_name=name))
+    return tuple(plans)
+
+
+def _round(
+    options: AugmentedOptions, clips: Sequence[tuple[str, str, Origin]], what: str
+) -> tuple[Plan, ...]:
     more = f"{options.augment} variants a training clip"
     if options.recipe == "mixed":
         plain = [ClipJob(*clip[:2], None, clip[2], Recipe("clean", 0)) for clip in clips]
