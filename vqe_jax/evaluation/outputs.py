@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import os
 import re
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def with_outputs(subjects: Sequence[Subject], outputs: Sequence[str]) -> list[Su
         return list(subjects)
     rows = []
     for subject in subjects:
-        known = getattr(models.model_class(subject.files[0].model), "OUTPUTS", ())
+        known = _choices(subject.files[0])
         if not known:
             raise UserError(f"--outputs: {subject.label} ({subject.files[0].model}) has one "
                             "output only")  # fmt: skip
@@ -65,11 +66,17 @@ def with_outputs(subjects: Sequence[Subject], outputs: Sequence[str]) -> list[Su
     return rows
 
 
+def _choices(file: ModelFile) -> tuple[str, ...]:
+    """The results that a network's field ``output`` chooses among."""
+    hints = typing.get_type_hints(models.model_class(file.model))
+    return typing.get_args(hints["output"]) if "output" in hints else ()
+
+
 def steps_of(file: ModelFile, clip: Clip) -> dict[str, Float[np.ndarray, "h w _"]]:
     """A part of the middle frame at every step of a network, with its input and the truth.
 
     Args:
-      file: a network that has ``steps``.
+      file: a network that has named outputs.
       clip: what to show it on.
 
     Returns:
@@ -84,12 +91,12 @@ def steps_of(file: ModelFile, clip: Clip) -> dict[str, Float[np.ndarray, "h w _"
         return np.stack([frame[part] for frame in frames])
 
     compressed = read("compressed")
-    found = jax.jit(lambda v, x: file.build().apply(v, x, method="steps"))(
+    network = file.build()
+    found = jax.jit(lambda v, x: network.apply(v, x, outputs=True))(
         file.variables, jnp.asarray(compressed)[None]
     )
     at = middle - first
-    order: tuple[str, ...] = getattr(models.model_class(file.model), "STEPS", tuple(found))
-    pictures = {name: np.asarray(found[name][0, at]) for name in order}
+    pictures = {name: np.asarray(found[name][0, at]) for name in network.context.outputs}
     return {"compressed": compressed[at], **pictures, "raw": read("raw")[at]}
 
 
@@ -102,7 +109,7 @@ def draw_steps(file: ModelFile, clip: Clip, path: str | os.PathLike[str]) -> boo
     """Draws :func:`steps_of` side by side.
 
     Args:
-      file: a network that has ``steps``.
+      file: a network that has named outputs.
       clip: what to show it on.
       path: the PNG to write.
 
@@ -137,7 +144,7 @@ def draw_all_steps(
     """A strip for every model and clip, ``CLIP_MODEL_steps.png``.
 
     Args:
-      subjects: networks that have ``steps``.
+      subjects: networks that have named outputs.
       clips: what to show them on.
       folder: where to.
     """

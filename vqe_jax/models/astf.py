@@ -11,29 +11,31 @@ Where the method's two descriptions disagree, each reading is a field (docs/deci
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError
 from vqe_jax.models.basicvsr import BasicVSR
-from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.composition import Cascade, Fusion, Parallel
+from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.side import Side
-from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.ops.filters import unsharp
 from vqe_jax.ops.stats import local_variance
 
-__all__ = ["ASTF"]
+__all__ = ["ASTF", "AdaptiveFusion"]
 
 Frame = Float[Array, "b h w c"]
 Clip = Float[Array, "b t h w c"]
-Mask = Float[Array, "*lead h w 1"]
 
-# Largest and smallest local variance of a frame, [b] each.
+# Largest and smallest local variance of a frame.
 Extremes = tuple[Float[Array, " b"], Float[Array, " b"]]
+Output = Literal["stage1", "enhance2", "enhance1", "fuse", "fuse_sharp"]
 
 _LUMA = {"bt601": (0.299, 0.587, 0.114), "mean": (1 / 3, 1 / 3, 1 / 3)}
 _BRANCHES = ("enhance1", "enhance2")
@@ -42,16 +44,12 @@ _BRANCHES = ("enhance1", "enhance2")
 class ASTF(Network):
     """Three networks and how their results are joined."""
 
-    OUTPUTS: ClassVar[tuple[str, ...]] = ("stage1", "enhance2", "enhance1", "fuse", "fuse_sharp")
-    STEPS: ClassVar[tuple[str, ...]] = (*OUTPUTS[:3], "mask", *OUTPUTS[3:])
-
+    channels: int = 3  # 3: RGB, 1: luma
     features: int = 64  # channels of each network's trunks
     blocks: int = 30  # residual blocks of each trunk
-    channels: int = 3  # 3: RGB, 1: luma
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
-    output: str = "fuse"  # one of OUTPUTS
-    trains: str = ""  # the output that training computes; empty: that of ``output``
+    output: Output = "fuse"  # which result is the picture
     trains_on: Literal["compressed", "stage1"] = "compressed"  # "stage1": its results already
     stage1_bits: int = 8  # depth the first stage's frames are rounded to; 0: not rounded
     mask_on: Literal["enhance1", "enhance2"] = "enhance1"  # whose weight is the mask
@@ -65,14 +63,11 @@ class ASTF(Network):
     unroll: int | None = None  # see BasicVSR
 
     def setup(self) -> None:
-        """Three networks of the same shape."""
-        for output in (self.output, self.trains or self.output):
-            if output not in self.OUTPUTS:
-                hint = near_misses(output, self.OUTPUTS)
-                raise UserError(f"astf: output {output!r} does not exist{hint}")
-        if self.trains_on == "stage1" and (self.trains or self.output) == "stage1":
-            raise UserError("astf: trains_on='stage1' gives the first stage nothing to learn; "
-                            "use 'compressed'")  # fmt: skip
+        """Three networks of the same shape, the second two side by side behind the first."""
+        if self.trains_on == "stage1" and self.output == "stage1":
+            raise UserError(
+                "astf: trains_on='stage1' gives the first stage nothing to learn; use 'compressed'"
+            )
         make = functools.partial(
             BasicVSR,
             features=self.features,
@@ -90,7 +85,11 @@ class ASTF(Network):
     @property
     def context(self) -> Context:
         """The whole clip, both ways."""
-        return Context(recurrence="both", min_side=64)
+        return Context(
+            recurrence="both",
+            min_side=64,
+            outputs=("stage1", "enhance2", "enhance1", "mask", "fuse", "fuse_sharp"),
+        )
 
     @property
     def sweeps(self) -> tuple[Literal["backward", "forward"], ...]:
@@ -98,170 +97,96 @@ class ASTF(Network):
         both: tuple[Literal["backward", "forward"], ...] = ("backward", "forward")
         return both if self.output == "stage1" else both * 2
 
-    def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
-        """A whole clip."""
-        if self.is_initializing():
-            # All parameters exist whatever is asked for, so that one file holds them.
-            return self._join(self._first(clip, train=False), _BRANCHES, "fuse", train=False)
-        output = self.trains if train and self.trains else self.output
-        if output == "stage1":
-            return self.stage1.forward(clip, side=Side(), train=train)
-        is_first = train and self.trains_on == "stage1"
-        first = lax.stop_gradient(clip) if is_first else self._first(clip, train=train)
-        if train:
-            return self._join(first, _needed(output), output, train=True)
-        return self._frame_by_frame(first)
-
-    def steps(self, clip: Clip) -> dict[str, Float[Array, "b t h w _"]]:
-        """All results of the way, and the mask ``[b, t, h, w, 1]``, by the names of ``STEPS``.
-
-        Frames are taken as they are, without padding.
-        """
-        first = self._first(clip, train=False)
-        results = self._branches(first, _BRANCHES, train=False)
-        mask = self._mask_of_clip(first)
-        fused = self._fuse(mask, results)
-        sharp = unsharp(fused, self.sharpen_amount)
-        return {"stage1": first, **results, "mask": mask, "fuse": fused, "fuse_sharp": sharp}
+    def forward(self, clip: Clip, *, side: Side, train: bool) -> Outputs:
+        """All results of the way; those that nobody looks at are not computed once compiled."""
+        if train and self.trains_on == "stage1":
+            found = self._second(_BRANCHES).forward(clip, side=side, train=train)
+            found = {**found, "stage1": clip}
+        else:
+            found = self._cascade(_BRANCHES).forward(clip, side=side, train=train)
+        return {**found, "picture": found[self.output]}
 
     def advance_sweep(
-        self,
-        index: int,
-        state: Any,
-        window: Clip,
-        kept: tuple[Any, ...],
-        *,
-        side: Side,
+        self, index: int, state: Any, window: Clip, kept: tuple[Any, ...], *, side: Side
     ) -> tuple[Any, Any]:
-        """One frame of one pass; the second stage reads what the first has kept."""
-        frame = window[:, 0]
-        if index < 2:
-            state = self.stage1.start(frame) if state is None else state
-            if index == 0:
-                return self.stage1.go_back(state, frame)
-            state, frame = self.stage1.go_forward(state, (frame, kept[0]))
-            return state, frame if self.output == "stage1" else self._rounded(frame)
-        first = kept[1]
-        state = self._start(first) if state is None else state
-        if index == 2:
-            return self._go_back(state, first)
-        return self._go_forward(state, (first, kept[2]))
+        """One frame of one pass; only the networks that the output needs."""
+        if self.output == "stage1":
+            return self.stage1.advance_sweep(index, state, window, kept, side=side)
+        needed = (self.output,) if self.output in _BRANCHES else _BRANCHES
+        return self._cascade(needed).advance_sweep(index, state, window, kept, side=side)
 
-    # The second stage frame by frame, as a long video needs it.
-
-    def _frame_by_frame(self, first: Clip) -> Clip:
-        run = functools.partial(scan_time, self, remat=False, unroll=1)
-        start = self._start(first[:, -1])
-        _, kept = run(start, first, reverse=True, method=ASTF._go_back)
-        _, frames = run(self._start(first[:, 0]), (first, kept), method=ASTF._go_forward)
-        return frames
-
-    def _start(self, frame: Frame) -> tuple[dict[str, Any], Extremes]:
-        starts = {name: getattr(self, name).start(frame) for name in _needed(self.output)}
-        return starts, _extremes(self._variance(frame))
-
-    def _go_back(self, state: Any, frame: Frame) -> tuple[Any, Any]:
-        """Backward features of the enhancing networks, and the extremes over this and the next."""
-        states, later = state
-        states, kept = dict(states), {}
-        for name in _needed(self.output):
-            states[name], kept[name] = getattr(self, name).go_back(states[name], frame)
-        now = _extremes(self._variance(frame))
-        return (states, now), (kept, _joined(now, later))
-
-    def _go_forward(self, state: Any, x: tuple[Frame, Any]) -> tuple[Any, Frame]:
-        (states, earlier), (frame, (kept, later)) = state, x
-        states, results = dict(states), {}
-        for name in _needed(self.output):
-            states[name], results[name] = getattr(self, name).go_forward(
-                states[name], (frame, kept[name])
-            )
-        variance = self._variance(frame)
-        state = (states, _extremes(variance))
-        if self.output in results:
-            return state, results[self.output]
-        return state, self._finish(
-            self._mask(variance, _joined(earlier, later)), results, self.output
+    def _cascade(self, branches: tuple[str, ...]) -> Cascade:
+        return Cascade(
+            first=self.stage1, second=self._second(branches), between=self._rounded, parent=None
         )
 
-    # A clip at once.
-
-    def _first(self, clip: Clip, *, train: bool) -> Clip:
-        """The first stage's frames as pictures; no gradient goes back through them."""
-        return self._rounded(self.stage1.forward(clip, side=Side(), train=train))
+    def _second(self, branches: tuple[str, ...]) -> Parallel:
+        fusion = AdaptiveFusion(
+            self.output,
+            self.mask_on,
+            self.var_radius,
+            _LUMA[self.luma] if self.channels == 3 else (1.0,),
+            self.flat_mask,
+            self.sharpen_amount,
+        )
+        networks = {name: getattr(self, name) for name in branches}
+        return Parallel(branches=networks, fusion=fusion, parent=None)
 
     def _rounded(self, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """The first stage's frames as pictures; no gradient goes back through them."""
         x = lax.stop_gradient(jnp.clip(x, 0, 1))
         top = 2**self.stage1_bits - 1
         return jnp.round(x * top) / top if self.stage1_bits else x
 
-    def _branches(self, first: Clip, names: tuple[str, ...], *, train: bool) -> dict[str, Clip]:
-        return {
-            name: getattr(self, name).forward(first, side=Side(), train=train) for name in names
-        }
 
-    def _join(self, first: Clip, names: tuple[str, ...], output: str, *, train: bool) -> Clip:
-        results = self._branches(first, names, train=train)
-        if output in results:
-            return results[output]
-        return self._finish(self._mask_of_clip(first), results, output)
+@dataclasses.dataclass(frozen=True)
+class AdaptiveFusion(Fusion):
+    """Textures from one network, smooth regions from the other, by the local variance of luma.
 
-    def _mask_of_clip(self, first: Clip) -> Mask:
-        variance = self._variance(first)
-        top, bottom = _extremes(variance)
-        top, bottom = _over_three(top, jnp.maximum), _over_three(bottom, jnp.minimum)
-        return self._mask(variance, (top, bottom))
+    Attributes:
+      output: which result is the picture.
+      mask_on: the network whose weight is the mask.
+      radius: of the variance's window, in pixels.
+      luma: weights of the channels.
+      flat: the mask where all three frames are flat.
+      amount: of the unsharp masking.
+    """
 
-    # What both ways share.
+    output: str
+    mask_on: str
+    radius: int
+    luma: tuple[float, ...]
+    flat: float
+    amount: float
 
-    def _variance(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w"]:
-        frames = frames.astype(jnp.float32)
-        if self.channels == 3:
-            weights = jnp.array(_LUMA[self.luma], jnp.float32)
-            luma = jnp.sum(frames * weights.reshape((1,) * (frames.ndim - 1) + (3,)), axis=-1)
-        else:
-            luma = frames[..., 0]
-        return local_variance(luma, self.var_radius)
+    def summarize(self, frame: Frame) -> Extremes:
+        """The largest and the smallest variance in the frame."""
+        variance = self._variance(frame)
+        return jnp.max(variance, axis=(-2, -1)), jnp.min(variance, axis=(-2, -1))
+
+    def join(
+        self, results: Mapping[str, Frame], frame: Frame, around: tuple[Any, Any, Any]
+    ) -> Outputs:
+        """The fusion (Eq. 3) and its sharpened version."""
+        if len(results) == 1:  # nothing to join
+            return {"picture": results[self.output]}
+        mask = self._mask(self._variance(frame), around)
+        one, two = results["enhance1"], results["enhance2"]
+        weight = (mask if self.mask_on == "enhance1" else 1 - mask).astype(one.dtype)
+        fused = weight * one + (1 - weight) * two
+        found = {"mask": mask, "fuse": fused, "fuse_sharp": unsharp(fused, self.amount)}
+        return {**found, "picture": found.get(self.output, fused)}
+
+    def _variance(self, frame: Frame) -> Float[Array, "b h w"]:
+        weights = jnp.array(self.luma, jnp.float32).reshape(1, 1, 1, -1)
+        return local_variance(jnp.sum(frame.astype(jnp.float32) * weights, axis=-1), self.radius)
 
     def _mask(
-        self,
-        variance: Float[Array, "*lead h w"],
-        extremes: tuple[Float[Array, "*lead"], Float[Array, "*lead"]],
-    ) -> Mask:
+        self, variance: Float[Array, "b h w"], around: tuple[Extremes, Extremes, Extremes]
+    ) -> Float[Array, "b h w 1"]:
         """Variance between the smallest and largest of the three frames around, as 0..1 (Eq. 2)."""
-        top, bottom = (x[..., None, None] for x in extremes)
+        top = functools.reduce(jnp.maximum, [high for high, _ in around])[:, None, None]
+        bottom = functools.reduce(jnp.minimum, [low for _, low in around])[:, None, None]
         span = top - bottom
         mask = (variance - bottom) / jnp.where(span > 0, span, 1)
-        return jnp.where(span > 0, mask, self.flat_mask)[..., None]
-
-    def _fuse(self, mask: Mask, results: dict[str, Any]) -> Float[Array, "*lead h w c"]:
-        one, two = results["enhance1"], results["enhance2"]
-        weight = mask if self.mask_on == "enhance1" else 1 - mask
-        weight = weight.astype(one.dtype)
-        return weight * one + (1 - weight) * two  # (Eq. 3)
-
-    def _finish(
-        self, mask: Mask, results: dict[str, Any], output: str
-    ) -> Float[Array, "*lead h w c"]:
-        fused = self._fuse(mask, results)
-        return unsharp(fused, self.sharpen_amount) if output == "fuse_sharp" else fused
-
-
-def _needed(output: str) -> tuple[str, ...]:
-    return (output,) if output in _BRANCHES else _BRANCHES
-
-
-def _extremes(
-    variance: Float[Array, "*lead h w"],
-) -> tuple[Float[Array, "*lead"], Float[Array, "*lead"]]:
-    return jnp.max(variance, axis=(-2, -1)), jnp.min(variance, axis=(-2, -1))
-
-
-def _joined(a: Extremes, b: Extremes) -> Extremes:
-    return jnp.maximum(a[0], b[0]), jnp.minimum(a[1], b[1])
-
-
-def _over_three(x: Float[Array, "b t"], pick: Any) -> Float[Array, "b t"]:
-    """The largest or smallest of each frame's value and its neighbours', ends replicated."""
-    padded = jnp.pad(x, ((0, 0), (1, 1)), mode="edge")
-    return pick(pick(padded[:, :-2], padded[:, 2:]), x)
+        return jnp.where(span > 0, mask, self.flat)[..., None]
