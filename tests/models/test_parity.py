@@ -49,6 +49,7 @@ class Row:
         return self.golden
 
 
+_EDVR_QE = {"frames": 3, "extraction_blocks": 2, "tsa": False}
 ROWS = [
     Row(
         "dncnn",
@@ -68,6 +69,39 @@ ROWS = [
         windows=image,
     ),
     Row("arcnn", "powerqe_arcnn", {}, 117_731, "powerqe_arcnn", windows=image),
+    Row(
+        "edvr",
+        "edvr_c16_tsa_bigoffset",
+        {"features": 16, "extraction_blocks": 2, "reconstruction_blocks": 2, "upscale": 4},
+        3_300_131,
+        "edvr_M_mmedit_c64_5_10_tsa",
+        {"upscale": 4},
+    ),
+    Row(
+        "edvr",
+        "powerqe_edvrQE_c16",
+        {**_EDVR_QE, "features": 16, "reconstruction_blocks": 1},
+        651_971,
+        "powerqe_edvrQE_c32_f3_g8_2_5_wotsa",
+        {**_EDVR_QE, "features": 32, "reconstruction_blocks": 5},
+    ),
+    Row(
+        "pen",
+        "pen_edvr_c16",
+        {
+            "edvr": {"features": 16, "extraction_blocks": 2, "reconstruction_blocks": 2},
+            "residual": "released",
+        },
+        2_212_369,
+        "pen_stdf_edvr_released_cfg",
+    ),
+    Row(
+        "qenet",
+        "qenet_nju_c16_T7",
+        {"features": 16, "extraction_blocks": 2, "reconstruction_blocks": 2},
+        15_342_811,
+        "qenet_nju_default_c128",
+    ),
 ]
 
 

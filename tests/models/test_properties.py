@@ -13,10 +13,18 @@ from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables, tree_paths
 from vqe_jax.models.side import FrameInfo
 
+_EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
 SMALL = {
     "arcnn": {"features": 8},
     "dcad": {"features": 4, "depth": 2},
     "dncnn": {"features": 4, "depth": 2, "bn": True},
+    "edvr": {"frames": 3, **_EDVR},
+    "pen": {
+        "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
+        "edvr": _EDVR,
+        "reach": 3,
+    },
+    "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
 }
 PEAKS = np.array([[True, False, False, True, False]])
 SIZE = (5, 13, 18)  # frames, height, width
@@ -79,7 +87,8 @@ def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
     m = network.context.multiple
     if m > 1:
         ends = ((0, 0), (0, 0), (0, -SIZE[1] % m), (0, -SIZE[2] % m), (0, 0))
-        padded = network.apply(variables, jnp.pad(clip, ends, mode="edge"), side=side)
+        run = jax.jit(lambda v, x: network.apply(v, x, side=side))
+        padded = run(variables, jnp.pad(clip, ends, mode="edge"))
         np.testing.assert_allclose(padded[:, :, : SIZE[1], : SIZE[2]], whole, atol=5e-6)
 
 

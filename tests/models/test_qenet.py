@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from tests.models.golden import load
-from tests.models.keys import listed, official
 from tests.models.random_variables import random_variables
 from vqe_jax import models, weights
 from vqe_jax.errors import UserError
-from vqe_jax.inference import enhance_frames
-from vqe_jax.models.shapes import parameter_count
 from vqe_jax.nn.residual import ResidualBlock
 
 NAME = "qenet_nju_c16_T7"
@@ -37,27 +34,6 @@ def tiny():
     return network, random_variables(network)
 
 
-def test_golden_values_with_offsets_of_several_pixels(shared):
-    golden, network = load(shared, NAME), models.build("qenet", **SEVEN)
-    variables = golden.variables("qenet", **SEVEN)
-    windows = np.moveaxis(golden.data["in/x"], 2, -1)
-    found = jax.jit(lambda x: network.apply(variables, x, method="enhance"))(windows)
-    golden.check(np.moveaxis(found["picture"], -1, 1), "y")
-
-
-def test_official_names_and_count(shared):
-    assert official("qenet") == listed(shared, "qenet_nju_default_c128")
-    assert parameter_count("qenet") == 15_342_811
-
-
-def test_names_and_layouts_go_round(shared):
-    tensors = load(shared, NAME).state_dict
-    wrapped = {f"module.{k}": v for k, v in tensors.items()}
-    back = weights.to_torch("qenet", weights.from_torch("qenet", wrapped, **SEVEN), **SEVEN)
-    assert set(back) == set(tensors)
-    assert all(np.array_equal(back[k], v) for k, v in tensors.items())
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -71,15 +47,6 @@ def test_a_checkpoint_of_another_network_is_refused(shared, fields, message):
         weights.from_torch("qenet", load(shared, NAME).state_dict, **SEVEN | fields)
 
 
-def test_streaming_equals_the_whole_clip_at_an_odd_size(tiny):
-    network, variables = tiny
-    clip = _clip(5, 7, 10)
-    whole = jax.jit(network.apply)(variables, clip)
-    streamed = np.stack(list(enhance_frames((network, variables), np.asarray(clip[0]))))
-    np.testing.assert_allclose(streamed, whole[0], atol=1e-5)
-    assert whole.shape == clip.shape and float(jnp.abs(whole - clip).max()) > 0.05
-
-
 def test_both_passes_of_the_alignment_have_offsets_and_one_set_of_weights(tiny):
     network, variables = tiny
     found = jax.jit(lambda v, x: network.apply(v, x, outputs=True))(variables, _clip())
@@ -87,17 +54,6 @@ def test_both_passes_of_the_alignment_have_offsets_and_one_set_of_weights(tiny):
     assert first.shape == second.shape == (1, 3, 3, 8, 12, 36)
     assert np.abs(first - second).max() > 1e-3
     assert [k for k in variables["params"]["alignment"] if "deform" in k] == ["deform"]
-
-
-def test_gradient_reaches_every_parameter(tiny):
-    network, variables = tiny
-
-    @jax.jit
-    def gradient(v):
-        return jax.grad(lambda v: jnp.mean(network.apply(v, _clip()) ** 2))(v)
-
-    dead = [k for k, g in jax.tree_util.tree_leaves_with_path(gradient(variables)) if not g.any()]
-    assert not dead
 
 
 def test_residual_blocks_leak_where_asked():

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from vqe_jax.errors import UserError
-from vqe_jax.losses import frequency, gradient, perceptual, pixel
+from vqe_jax.losses import frequency, gradient, offsets, perceptual, pixel
 from vqe_jax.registry import Registry, check_options
 
 __all__ = ["LOSSES", "Loss", "build", "get", "names", "register"]
@@ -69,6 +69,8 @@ LOSSES: Registry[Any] = Registry(
         "l2": Loss(pixel.l2, takes=("weight",)),
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),
+        "offset_tv": Loss(offsets.offset_tv, target=None),
+        "offset_deviation": Loss(offsets.offset_deviation, target=None),
         "lpips": Loss(
             perceptual.lpips,
             takes=("variables",),

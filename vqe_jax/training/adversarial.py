@@ -85,7 +85,7 @@ class Trainer:
         stage_step = state.step - self.place.first_step
         rate = self.schedule(stage_step)
 
-        def generate(params: Any) -> tuple[dict[str, Array], tuple[Any, Metrics]]:
+        def generate(params: Any) -> tuple[dict[str, Any], tuple[Any, Metrics]]:
             variables = {"params": without_frozen(self.stage, params), **state.stats}
             asked = self.game.objective.outputs
             result = apply_network(

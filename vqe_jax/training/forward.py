@@ -17,7 +17,7 @@ from vqe_jax.training.step import Metrics, Place
 
 __all__ = ["Result", "apply_network", "prepare", "side_of", "whole_windows"]
 
-Outputs = dict[str, Array]
+Outputs = dict[str, Any]
 
 # Folded into a step's key for the augmentation, which leaves the step's other draws as they are.
 _AUGMENTATION = 1_000_003
@@ -27,7 +27,7 @@ class Result(NamedTuple):
     """What a network has returned while training.
 
     Attributes:
-      outputs: in float32, by name; "picture" is always among them.
+      outputs: arrays or trees in float32, by name; "picture" is always among them.
       stats: its updated other variables.
       sown: the metrics that it sowed, by name.
     """

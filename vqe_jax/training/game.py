@@ -175,7 +175,7 @@ class Game:
 
     def generator_loss(
         self,
-        outputs: dict[str, Array],
+        outputs: dict[str, Any],
         batch: corruption.Batch,
         discriminator: tuple[Any, Any],
         weights: Any,

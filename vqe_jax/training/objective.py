@@ -68,7 +68,7 @@ class Objective:
 
     def __call__(
         self,
-        outputs: dict[str, Array],
+        outputs: dict[str, Any],
         batch: corruption.Batch,
         weights: dict[str, Any] | None = None,
         step: Int[Array, ""] | int = 0,
@@ -76,7 +76,7 @@ class Objective:
         """The weighted sum of the losses, and each by its label.
 
         Args:
-          outputs: of the network, by name.
+          outputs: of the network, by name: arrays, or trees of them.
           batch: cut to the frames to compare, see :func:`vqe_jax.training.forward.whole_windows`.
           weights: of :meth:`load_weights`.
           step: of the stage, for weights that change.
@@ -96,7 +96,7 @@ class Objective:
 def _value(
     term: Term,
     loss: losses.Loss,
-    outputs: dict[str, Array],
+    outputs: dict[str, Any],
     batch: corruption.Batch,
     weights: dict[str, Any],
 ) -> Float[Array, ""]:

@@ -17,6 +17,7 @@ import jax
 from vqe_jax.errors import UserError
 from vqe_jax.training.meter import Meter
 from vqe_jax.training.metrics_writer import MetricsWriter, duration
+from vqe_jax.training.watch import OffsetWatch
 
 __all__ = ["Lagged", "StepLog"]
 
@@ -75,6 +76,7 @@ class StepLog:
         self._every, self._max_skipped, self._warn = every, max_skipped, warn
         self._late: Lagged[_Taken] = Lagged()
         self._meter = Meter()
+        self._offsets = OffsetWatch()
         self._skips: list[str] = []
         self._count, self._clock = 0, 0.0
 
@@ -117,8 +119,9 @@ class StepLog:
     def _watch(self, taken: _Taken, values: dict[str, float], *, finite: bool) -> None:
         name = _batch_name(taken.number - 1, taken.names)
         self._skips = [] if finite else [*self._skips, name]
-        if warning := self._warn(values):
-            self._writer.say(f"step {taken.number}: {warning}")
+        for warning in (self._warn(values), self._offsets(values)):
+            if warning:
+                self._writer.say(f"step {taken.number}: {warning}")
         if not finite:
             self._writer.say(f"loss or gradient not finite, skipped {name}")
         if len(self._skips) >= self._max_skipped:
