@@ -26,6 +26,8 @@ SMALL = {
     },
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
 }
+# Their deformable convolutions take long to compile, and gray would say nothing more.
+_SLOW = ("edvr", "pen", "qenet")
 PEAKS = np.array([[True, False, False, True, False]])
 SIZE = (5, 13, 18)  # frames, height, width
 
@@ -50,8 +52,9 @@ def clip_of(channels, frames=SIZE[0], height=SIZE[1], width=SIZE[2]):
     return jnp.asarray(rng.random((1, frames, height, width, channels), np.float32))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "channels"), [(n, c) for n in SMALL for c in (1, 3) if c == 3 or n not in _SLOW]
+)
 def test_the_gradient_reaches_every_parameter(name, channels):
     network, variables = made(name, channels)
     clip = clip_of(channels)
