@@ -17,7 +17,10 @@ from vqe_jax.errors import UserError, near_misses
 
 __all__ = ["offset_deviation", "offset_tv"]
 
-_AXES = {"channels": -2, "space": (-4, -3)}  # of [..., h, w, group and tap, (dy, dx)]
+_AXES: dict[str, tuple[int, ...]] = {
+    "channels": (-2,),
+    "space": (-4, -3),
+}  # of [..., h, w, group and tap, (dy, dx)]
 
 
 def offset_tv(offsets: Any) -> Float[Array, ""]:
