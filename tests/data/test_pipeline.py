@@ -105,6 +105,9 @@ def _found(pair: Numbered, start: int, clip: np.ndarray) -> bool:
 class _AroundPeaks:
     """Two frames for each: the last peak, and itself."""
 
+    def prepare(self, side: SideInfo) -> SideInfo:
+        return side
+
     def indices(self, side: SideInfo, length: int) -> np.ndarray:
         peaks = np.flatnonzero(side.peak)
         frames = np.arange(length)

@@ -88,6 +88,15 @@ def test_a_step_on_chosen_frames(config):
     assert initial_variables(network, jax.random.key(0))["params"]["share"].shape == ()
 
 
+def test_the_network_is_told_the_peaks_that_were_filled_in(config):
+    filled = NearestPeaks(8, 8, ends=True)
+    batch, names = _feed(config, filled)[0].take()
+    pairs = {p.name: p for p in open_pairs(config.data_dir, "clips", "train", "qp37")}
+    assert np.asarray(batch["peak"][:, [0, 2]]).all()  # with the ends there is one on each side
+    plain_peaks = [pairs[name].side_info().peak for name in names]
+    assert not all(peak[-1] for peak in plain_peaks)
+
+
 def test_a_distance_is_a_selection_too(config):
     plain_config = dataclasses.replace(config, raw_window=False)
     batch, _ = _feed(plain_config, Distance(2, 1))[0].take()

@@ -121,8 +121,11 @@ class DataConfig:
 class References(Protocol):
     """The rule by which a network chooses the frames it looks at."""
 
+    def prepare(self, side: SideInfo) -> SideInfo:
+        """What is known of a clip as the rule wants it, and as the network is told."""
+
     def indices(self, side: SideInfo, length: int) -> Int[np.ndarray, "t k"]:
-        """The frames of the window of every frame of a clip."""
+        """The frames of the window of every frame of a clip; ``side`` is prepared."""
 
 
 class BatchSource:
@@ -279,6 +282,7 @@ def _clip(pair: Pair, config: DataConfig, references: References | None) -> _Cli
     side = pair.side_info()
     if references is None:
         return _Clip(pair, frames, side)
+    side = references.prepare(side)
     windows = np.asarray(references.indices(side, len(pair)))
     return _Clip(pair, frames, side, windows[frames])
 

@@ -44,11 +44,21 @@ class _OfClip:
 
     selection: Selection
 
+    def prepare(self, side: SideInfo) -> SideInfo:
+        known = self.selection.prepare(_side(side))
+        qp, kind, peak = (np.asarray(getattr(known, name)[0]) for name in _FRAMES)
+        return SideInfo(side.qp, frame_qp=qp, frame_type=kind, peak=peak)
+
     def indices(self, side: SideInfo, length: int) -> np.ndarray:
-        frames = {n: getattr(side, n)[None] for n in ("frame_qp", "frame_type", "peak")}
-        known = self.selection.prepare(Side(qp=np.array([side.qp]), **frames))
-        chosen = self.selection.indices(known, length)
-        return np.asarray(chosen).reshape(length, -1)
+        return np.asarray(self.selection.indices(_side(side), length)).reshape(length, -1)
+
+
+_FRAMES = ("frame_qp", "frame_type", "peak")
+
+
+def _side(clip: SideInfo) -> Side:
+    """A batch of one clip."""
+    return Side(qp=np.array([clip.qp]), **{n: getattr(clip, n)[None] for n in _FRAMES})
 
 
 class Feed:
