@@ -14,6 +14,7 @@ import io
 import itertools
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -132,7 +133,7 @@ def _line(name: str) -> av.Packet:
     """A subtitle, for streams whose first one comes late."""
     text = b"\0\1x" if name == "mov_text" else b"0,0,Default,,0,0,0,,x"
     packet = av.Packet(text)
-    packet.pts = packet.dts = 0
+    packet.pts, packet.dts, packet.time_base = 0, 0, Fraction(1, 1000)
     packet.duration = 1
     return packet
 
