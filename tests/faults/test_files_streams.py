@@ -1,9 +1,12 @@
 """Everything that goes in comes out, or is named, whatever the containers."""
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 
-from tests.faults.media import enhance, make, opened, samples, streams, text_lines
+from tests.faults.media import enhance, make, opened, picture, samples, streams, text_lines
 from vqe_jax.errors import UserError
 from vqe_jax.video import open_reader
 from vqe_jax.video.encoders import default_encoder, encoder_name, known_quality
@@ -241,3 +244,33 @@ def test_the_usual_encoder_by_name_and_kind(tmp_path):
     names = {".mkv": "libx265", ".webm": "libvpx-vp9", ".avi": "libx264", ".264": "libx264"}
     for suffix, name in names.items():
         assert default_encoder(tmp_path / f"x{suffix}", info) == name
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".avi"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_the_last_frames_of_a_video_that_is_not_the_first_stream(tmp_path, suffix, codec):
+    """The decoder is emptied at the end, whatever the order of the streams."""
+    source = tmp_path / "a.ts"
+    with av.open(str(source), "w") as out:
+        audio = out.add_stream("mp2", rate=48000, layout="mono")
+        video = out.add_stream(codec, rate=25, options={"bf": "2"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        note = out.add_data_stream("klv")
+        note.time_base = Fraction(1, 90000)
+        for n in range(12):
+            shot = picture(n)
+            shot.pts, shot.time_base = n, Fraction(1, 25)
+            out.mux(video.encode(shot))
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), "s16", "mono")
+            sound.sample_rate, sound.pts, sound.time_base = 48000, n * 1152, Fraction(1, 48000)
+            out.mux(audio.encode(sound))
+            packet = av.Packet(b"\x06\x0e\x2b\x34" + bytes(12) + b"\x01x")
+            packet.pts = packet.dts = n * 3600
+            packet.time_base, packet.stream = Fraction(1, 90000), note
+            out.mux(packet)
+        out.mux(video.encode(None))
+        out.mux(audio.encode(None))
+    said = enhance(source, tmp_path / f"b{suffix}")
+    assert len(list(open_reader(tmp_path / f"b{suffix}"))) == 12
+    kept = any(name == "klv" for _, name in streams(tmp_path / f"b{suffix}"))
+    assert kept or any("klv) is left out" in s for s in said)

@@ -12,13 +12,14 @@ from vqe_jax.video.encoders import CONTAINERS
 __all__ = ["concerns"]
 
 
-def concerns(reader: Reader, target: VideoInfo, dst: Path) -> Iterator[str]:
+def concerns(reader: Reader, target: VideoInfo, dst: Path, codec: str) -> Iterator[str]:
     """One sentence for each thing that will be lost or changed beside the picture's quality.
 
     Args:
       reader: of the source.
       target: size, format and colour of what is written.
       dst: the file or folder to write.
+      codec: the encoder's own name.
     """
     info = reader.info
     pictures_only = dst.suffix.lower() not in CONTAINERS
@@ -27,6 +28,11 @@ def concerns(reader: Reader, target: VideoInfo, dst: Path) -> Iterator[str]:
             "the source is interlaced: two half pictures in each frame, which the network sees as "
             "one; deinterlace it first for the best result"
         )
+        if not pictures_only and not _keeps_fields(codec, target, dst):
+            yield (
+                f"{dst} will be taken for progressive by players; --codec libx264, or .mkv, says "
+                "that it is interlaced"
+            )
     if info.rotation and pictures_only:
         yield f"{dst} cannot say that the picture is to be turned by {info.rotation} degrees"
     if info.alpha:
@@ -39,6 +45,11 @@ def concerns(reader: Reader, target: VideoInfo, dst: Path) -> Iterator[str]:
         if left:
             names = ", ".join(name if n == 1 else f"{n} x {name}" for name, n in left.items())
             yield f"{dst} holds pictures only; left out: {names}"
+
+
+def _keeps_fields(codec: str, target: VideoInfo, dst: Path) -> bool:
+    coded = codec == "libx264" and not target.height % 4
+    return coded or dst.suffix.lower() in (".mkv", ".mp4", ".m4v", ".mov")
 
 
 def _formats(info: VideoInfo, target: VideoInfo, pictures_only: bool) -> Iterator[str]:

@@ -116,7 +116,7 @@ def prepare(
         preview=preview,
         force=force,
     )
-    said = [*reader.concerns(preview), *concerns(job.reader, job.target, dst), *_rehearse(job)]
+    said = [*reader.concerns(preview), *concerns(reader, job.target, dst, codec), *_rehearse(job)]
     if isinstance(model, ModelFile) and not force and (why := doubt(info.codec, mean, model)):
         said.append(why)
     for message in said:

@@ -74,7 +74,7 @@ class Clock:
             return
         base = packet.time_base
         self._shift(packet, round(self._offset / base) if self._offset else 0)
-        index = packet.stream_index
+        index = packet.stream.index
         driving = index == self._video or (self._jumpy and packet.stream.type in _TIMED)
         if not driving or packet.dts is None:
             return

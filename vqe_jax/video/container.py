@@ -165,7 +165,7 @@ class ContainerReader(Reader):
         shape = stream.codec_context.sample_aspect_ratio
         for packet in container.demux() if clock.drives_all else container.demux(stream):
             clock.correct(packet)
-            if packet.stream_index != stream.index:
+            if packet.stream.index != stream.index:
                 continue
             ledger.send(packet)
             for picture in self._decoded(packet, ledger):

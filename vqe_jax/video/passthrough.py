@@ -208,10 +208,10 @@ class Passthrough:
             return
         known = {s.index for s in self._input.streams}
         for packet in self._input.demux():
-            if packet.stream_index not in known:
+            if packet.stream.index not in known:
                 continue
             clock.correct(packet)
-            if packet.stream_index in self._targets:
+            if packet.stream.index in self._targets:
                 yield packet
 
     def advance(self, seconds: float) -> None:
@@ -238,7 +238,7 @@ class Passthrough:
             self._put(packet)
 
     def _put(self, packet: av.Packet) -> None:
-        index = packet.stream_index
+        index = packet.stream.index
         ticks = round(self.shift / packet.time_base)
         cover = packet.stream.disposition & av.stream.Disposition.attached_pic
         if ticks and not cover:

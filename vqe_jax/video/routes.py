@@ -121,7 +121,7 @@ def _samples(container: av.container.InputContainer) -> dict[int, list[av.Packet
         s.index for s in container.streams.video if not s.disposition & cover
     }
     for count, packet in enumerate(itertools.islice(container.demux(), _SEARCHED)):
-        kept = found.get(packet.stream_index)
+        kept = found.get(packet.stream.index)
         if packet.size and kept is not None and len(kept) < _SAMPLES:
             kept.append(_copy(packet, len(kept)))
         if count > _EARLY and all(len(found[index]) >= _SAMPLES for index in needed):

@@ -53,7 +53,7 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
         unit = float(stream.time_base or 0)
         known = len(container.streams)
         for packet in container.demux():
-            if packet.stream_index >= known or not packet.size:
+            if packet.stream.index >= known or not packet.size:
                 continue
             clock.correct(packet)
             stamp = packet.pts if packet.pts is not None else packet.dts
@@ -62,7 +62,7 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
             end = float((stamp + (packet.duration or 0)) * packet.time_base)
             if packet.stream.type == "audio":
                 found.sound_end = max(found.sound_end, end)
-            if packet.stream_index != stream.index:
+            if packet.stream.index != stream.index:
                 continue
             found.times.append(stamp)
             found.corrupt += packet.is_corrupt
