@@ -10,6 +10,7 @@ from tests.training import synthetic
 from vqe_jax import losses
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Side, WindowNetwork
+from vqe_jax.models.references import NearestPeaks
 from vqe_jax.training import corruption, forward, kinds, plain, step
 from vqe_jax.training.objective import build_objective, term_weight
 from vqe_jax.training.stages import Stage, Term, TermWeight, parse
@@ -179,6 +180,27 @@ def test_an_augmentation_comes_first_and_by_the_steps_own_key():
         outcomes.append(made.step_fn(made.init_state(variables), _batch())[1]["loss"])
     np.testing.assert_allclose(*outcomes, rtol=1e-6)  # both clips are mirrored alike
     assert len(seen) == 1
+
+
+class Choosing(Network):
+    """Its windows hold the frame and its nearest peaks; the batch brings them ready made."""
+
+    context = Context(references=NearestPeaks(4, 4), outputs=("aligned",))
+
+
+def test_a_network_that_chooses_its_frames_is_compared_at_the_frame(registered):
+    batch = _batch()
+    window = {k: batch[k][:, :3] for k in ("compressed", "peak", "frame_qp")}
+    batch = window | {"raw": batch["raw"][:, 1:2], "raw_window": batch["raw"][:, :3]}
+    method, compared = forward.whole_windows(Choosing(), batch)
+    assert method == "on_windows" and compared["raw_windows"].shape == (2, 1, 3, 6, 6, 1)
+    np.testing.assert_array_equal(compared["peak"], window["peak"][:, 1:2])
+    objective = build_objective(Stage("s", 1, losses=(Term("neighbors", of="aligned"),)))
+    outputs = {"picture": batch["raw"], "aligned": compared["raw_windows"] + 0.5}
+    assert float(objective(outputs, compared)[0]) == pytest.approx(0.25)
+    del batch["raw_window"]
+    with pytest.raises(UserError, match=r"set data\.raw_window=True"):
+        objective(outputs, forward.whole_windows(Choosing(), batch)[1])
 
 
 @pytest.mark.parametrize(

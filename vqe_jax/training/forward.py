@@ -64,12 +64,15 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
 
     A window network is trained on the frames whose neighbors are all in the clip, as the official
     codes do; where there is none, on all frames with the ends repeated. ``raw_windows`` of the
-    result is the ground truth of the frames that the network reads for each.
+    result is the ground truth of the frames that the network reads for each; a network that
+    chooses its frames has it where ``data.raw_window`` asked for it.
     """
     context = network.context
-    if context.references is not None:  # the batch holds one window an example
-        around = batch["raw_window"] if "raw_window" in batch else batch["raw"]
-        return "on_windows", batch | {"raw_windows": around[:, None]}
+    told = [f.name for f in dataclasses.fields(Side) if f.name != "qp" and f.name in batch]
+    if (chosen := context.references) is not None:  # the batch holds one window an example
+        now = slice(chosen.current, chosen.current + 1)
+        around = {"raw_windows": batch["raw_window"][:, None]} if "raw_window" in batch else {}
+        return "on_windows", batch | {k: batch[k][:, now] for k in told} | around
     length = batch["raw"].shape[1]
     frames = np.arange(length)
     around = np.arange(-context.past, context.future + 1)
@@ -78,10 +81,8 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
         method = "inner"
         frames = frames[context.past : length - context.future]
     windows = np.clip(frames[:, None] + around, 0, length - 1)
-    told = [f.name for f in dataclasses.fields(Side) if f.name != "qp"]
-    cut = {
-        k: batch[k][:, frames[0] : frames[-1] + 1] for k in ("raw", "weight", *told) if k in batch
-    }
+    inside = slice(frames[0], frames[-1] + 1)
+    cut = {k: batch[k][:, inside] for k in ("raw", "weight", *told) if k in batch}
     return method, batch | cut | {"raw_windows": batch["raw"][:, windows]}
 
 

@@ -101,6 +101,11 @@ def _value(
     weights: dict[str, Any],
 ) -> Float[Array, ""]:
     arrays = [outputs[term.of]]
+    if loss.target == "window" and "raw_windows" not in batch:
+        raise UserError(
+            f"loss {term.name!r} compares with the ground truth of the frames that the network "
+            "chooses, which the batches lack; set data.raw_window=True"
+        )
     if loss.target is not None:
         arrays.append(batch["raw" if loss.target == "raw" else "raw_windows"])
     given: dict[str, Any] = {k: batch[k] for k in loss.takes if k in batch}
