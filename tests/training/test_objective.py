@@ -182,7 +182,7 @@ def test_an_augmentation_comes_first_and_by_the_steps_own_key():
     assert len(seen) == 1
 
 
-class Choosing(Network):
+class Choosing(WindowNetwork):
     """Its windows hold the frame and its nearest peaks; the batch brings them ready made."""
 
     context = Context(references=NearestPeaks(4, 4), outputs=("aligned",))
