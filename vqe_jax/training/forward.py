@@ -71,8 +71,9 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
     told = [f.name for f in dataclasses.fields(Side) if f.name != "qp" and f.name in batch]
     if (chosen := context.references) is not None:  # the batch holds one window an example
         now = slice(chosen.current, chosen.current + 1)
-        around = {"raw_windows": batch["raw_window"][:, None]} if "raw_window" in batch else {}
-        return "on_windows", batch | {k: batch[k][:, now] for k in told} | around
+        told_now = {k: batch[k][:, now] for k in told}
+        window = {"raw_windows": batch["raw_window"][:, None]} if "raw_window" in batch else {}
+        return "on_windows", batch | told_now | window
     length = batch["raw"].shape[1]
     frames = np.arange(length)
     around = np.arange(-context.past, context.future + 1)
