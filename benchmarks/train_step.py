@@ -21,12 +21,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vqe_jax.flags import Parser
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the figure's form lives with the tests
+
+FORMS = {"direct": "tests.models.vig_direct:DirectVIG", "factored": "vig"}
 CONTENDERS = ("jax factored", "jax direct", "torch eager", "torch compile")
 
 
@@ -65,7 +69,7 @@ def jax_step(options: argparse.Namespace, form: str) -> tuple[Callable[[], float
     from vqe_jax.training.step import make_place
 
     stage = Stage("benchmark", 1000, learning_rate=1e-4)
-    network = models.build("vig", form=form, **kwargs(options))
+    network = models.build(FORMS[form], **kwargs(options))
     step = make_step(stage, network, make_place(1))
     state = step.init_state({"params": jax.tree.map(jax.numpy.asarray, parameters(options))})
     compressed, raw = (jax.device_put(x) for x in batch(options))

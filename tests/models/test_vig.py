@@ -12,6 +12,7 @@ from vqe_jax.models.shapes import initial_variables, parameter_count
 from vqe_jax.training import inits
 from vqe_jax.training.stages import Init
 
+FORMS = {"factored": "vig", "direct": "tests.models.vig_direct:DirectVIG"}
 NARROW = {"width": 4, "down_widths": (8, 12, 12)}
 SHAPES = [
     {},
@@ -48,7 +49,7 @@ def test_the_default_has_the_published_size():
 
 
 def test_the_direct_form_has_the_published_operations():
-    macs = multiply_adds_per_frame("vig", height=480, width=832, form="direct")
+    macs = multiply_adds_per_frame(FORMS["direct"], height=480, width=832)
     assert macs == 140_832 * 480 * 832
     assert round(macs / 1e9, 2) == 56.24
     assert abs(macs / 56.9e9 - 1) < 0.012
@@ -56,7 +57,7 @@ def test_the_direct_form_has_the_published_operations():
 
 def test_the_factored_form_saves_two_fifths_of_a_clip():
     def clip_macs(form):
-        network = models.build("vig", form=form)
+        network = models.build(FORMS[form])
         variables = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
         clip = jax.ShapeDtypeStruct((1, 13, 128, 128, 1), jnp.float32)
         return multiply_adds(network.apply, variables, clip) / (13 * 128 * 128)
@@ -71,7 +72,7 @@ def test_factored_direct_and_stream_agree(fields):
     variables = initial_variables(network, jax.random.key(1))
     clip = _clip()
     whole = jax.jit(network.apply)(variables, clip)
-    direct = jax.jit(models.build("vig", **NARROW | fields, form="direct").apply)(variables, clip)
+    direct = jax.jit(models.build(FORMS["direct"], **NARROW | fields).apply)(variables, clip)
     assert float(jnp.abs(whole - clip).max()) > 1e-3
     np.testing.assert_allclose(whole, direct, atol=1e-5)
     if network.context.recurrence == "forward":
@@ -79,7 +80,7 @@ def test_factored_direct_and_stream_agree(fields):
 
 
 def test_the_direct_form_streams_too():
-    network = models.build("vig", **NARROW, form="direct")
+    network = models.build(FORMS["direct"], **NARROW)
     variables = initial_variables(network, jax.random.key(1))
     np.testing.assert_allclose(
         _stream(network, variables, _clip()), network.apply(variables, _clip()), atol=1e-5
@@ -88,7 +89,7 @@ def test_the_direct_form_streams_too():
 
 @pytest.mark.parametrize("form", ["factored", "direct"])
 def test_a_gradient_reaches_every_parameter(form):
-    network = models.build("vig", **NARROW, form=form)
+    network = models.build(FORMS[form], **NARROW)
     variables = initial_variables(network, jax.random.key(1))
     loss = jax.jit(lambda v: jnp.square(network.apply(v, _clip()) - 0.5).mean())
     for path, grad in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(variables)):

@@ -9,12 +9,11 @@ blocks (SU1, SU2) to ``F1_i``; the frame is ``Y_i = fusion(F1_i) + X_i``.
 The figures of the paper leave the widths, the temporal plan, the order of shuffle and convolution
 and the skips open, so all of these are fields; docs/decisions.md says how the defaults were found.
 
-Two forms of the same function (same parameters, equal within rounding):
-
-* ``direct``: five slices go through the blocks at every frame, as the figure draws it;
-* ``factored``: a convolution over concatenated slices is a sum over the slices, and only slice 0
-  carries the recurrence. Everything that sees frames alone is computed once for all frames,
-  outside the scan, and each tap of a 3-D kernel meets each frame once.
+The figure sends five slices through the blocks at every frame. A convolution over concatenated
+slices is a sum over the slices, though, and only slice 0 carries the recurrence: here, everything
+that sees frames alone is computed once for all frames, outside the scan, and each tap of a 3-D
+kernel meets each frame once. The tests hold the figure's form and prove that both are the same
+function.
 """
 
 from __future__ import annotations
@@ -154,7 +153,6 @@ class VIG(Network):
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
     zero_output: bool = False  # start as the identity: the last convolution is zero
-    form: Literal["factored", "direct"] = "factored"
     remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     conditioning: Conditioning | None = None  # one model for several QPs, told which
@@ -225,8 +223,7 @@ class VIG(Network):
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
-        form = self._direct if self.form == "direct" else self._factored
-        hidden = form(self._features(clip, side.qp))
+        hidden = self._factored(self._features(clip, side.qp))
         return self.fusion(hidden).astype(clip.dtype) + clip
 
     def advance(
@@ -234,11 +231,7 @@ class VIG(Network):
     ) -> tuple[Any, Map]:
         """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
         slices = list(jnp.moveaxis(self._features(window, side.qp), 1, 0))
-        if self.form == "direct":
-            hidden = jnp.zeros_like(slices[0]) if state is None else state
-            state = hidden = self._filter([self._bounded(hidden), *slices])
-        else:
-            state, hidden = self._filter_stream(state, slices)
+        state, hidden = self._filter_stream(state, slices)
         return state, self.fusion(hidden).astype(window.dtype) + window[:, 0]
 
     def _bounded(self, hidden: Map) -> Map:
@@ -249,32 +242,7 @@ class VIG(Network):
     def _mean(self, total: Any, slices: int) -> Map | None:
         return total / slices if self.skip == "mean" else None
 
-    # The direct form: Eq. 8 to 12 as they stand.
-
-    def _filter(self, slices: list[Map]) -> Map:
-        down1 = self.tsd1(slices)
-        down2 = self.tsd2(down1)
-        (bottom,) = self.td(down2)
-        skip2, skip1 = self._mean(_sum(down2), len(down2)), self._mean(_sum(down1), len(down1))
-        return self.decoder(bottom, skip2, skip1)
-
-    def _direct(self, features: Clip) -> Clip:
-        frames = features.shape[1]
-        held = _hold_last(features, self.lookahead)
-        windows = jnp.stack([held[:, k : k + frames] for k in range(self.lookahead + 1)], axis=2)
-
-        def cell(module: VIG, hidden: Map, window: Clip) -> tuple[Map, Map]:
-            slices = list(jnp.moveaxis(window, 1, 0))
-            if module.recurrent:
-                slices = [module._bounded(hidden), *slices]
-            hidden = module._filter(slices)
-            return hidden, hidden
-
-        return scan_time(
-            self, jnp.zeros_like(features[:, 0]), windows, method=cell, remat=self.remat
-        )[1]
-
-    # The factored form. `below` holds the frames' own features G_l of one level, for all times
+    # `below` holds the frames' own features G_l of one level, for all times
     # that are needed; R_l is the slice that carries the hidden state.
 
     def _factored(self, features: Clip) -> Clip:
@@ -324,7 +292,7 @@ class VIG(Network):
     def _filter_stream(
         self, state: dict[str, Any] | None, slices: list[Map]
     ) -> tuple[dict[str, Any], Map]:
-        """The factored form one frame at a time: the state keeps the frames' own features."""
+        """One frame at a time: the state keeps the frames' own features."""
         below, partial, skips, windows = slices, [], [], []
         remaining = self._slices
         for level, block in enumerate(self._blocks):

@@ -37,9 +37,9 @@ __all__ = [
 
 _FORMAT = "vqe_jax model 2"
 _UNSIGNED = "vqe_jax model 1"
-# Fields that networks had once and that files still name: they said how training began, which is
-# the affair of a stage's ``init`` now and changes nothing in a network that is trained.
-_GONE = frozenset({"weight_init"})
+# Fields that networks had once and that files still name; none changes what a trained network does:
+# how training began is the affair of a stage's ``init``, and VIG has one form.
+_GONE = frozenset({"weight_init", "form"})
 
 
 @dataclasses.dataclass(frozen=True)
