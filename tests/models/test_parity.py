@@ -31,6 +31,11 @@ def stack(golden):
     return np.moveaxis(golden.data["in/x"], 2, -1)
 
 
+def colors_first(golden):
+    """A batch of windows, ``[b, c, t, h, w]``."""
+    return np.moveaxis(golden.data["in/x"], 1, -1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """How a golden file and a list of keys are reached."""
@@ -67,6 +72,31 @@ ROWS = [
         298_947,
         "powerqe_dcad",
         windows=image,
+    ),
+    Row(
+        "cvqenet",
+        "cvqenet_c16_2_3",
+        {"features": 16, "front_blocks": 2, "back_blocks": 3},
+        18_440_034,
+        "cvqenet_VQEO_c64_10_20_released",
+        windows=colors_first,
+    ),
+    Row(
+        "cvqenet",
+        "cvqenet_spatialgate_variant_c8_1_2",
+        {"features": 8, "front_blocks": 1, "back_blocks": 2, "spatial_gate": True},
+        18_459_732,
+        "cvqenet_VQE_spatialgate_variant_c64_10_20",
+        {"spatial_gate": True},
+        colors_first,
+    ),
+    Row(
+        "duve",
+        "duve_c8_2_1",
+        {"features": 8, "blocks1": 2, "blocks2": 1, "reduction": 4},
+        219_659_435,
+        "duve_c64_6_10",
+        windows=colors_first,
     ),
     Row("arcnn", "powerqe_arcnn", {}, 117_731, "powerqe_arcnn", windows=image),
     Row(

@@ -1,6 +1,7 @@
 """What holds for every network of windows or frames; a narrow one of each is a row."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -16,18 +17,23 @@ from vqe_jax.models.side import FrameInfo
 _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
 SMALL = {
     "arcnn": {"features": 8},
+    "cvqenet": {"features": 8, "front_blocks": 1, "back_blocks": 2},
     "dcad": {"features": 4, "depth": 2},
     "dncnn": {"features": 4, "depth": 2, "bn": True},
+    "duve": {"features": 4, "blocks1": 1, "blocks2": 1, "reduction": 2, "remat": False},
     "edvr": {"frames": 3, **_EDVR},
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
-        "edvr": _EDVR,
+        "duve": {"features": 4, "blocks1": 1, "blocks2": 1, "reduction": 2, "remat": False},
+    "edvr": _EDVR,
         "reach": 3,
     },
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
-_SLOW = ("edvr", "pen", "qenet")
+_SLOW = ("cvqenet", "duve", "edvr", "pen", "qenet")
+# What released weights hold although nothing reads it.
+UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 PEAKS = np.array([[True, False, False, True, False]])
 SIZE = (5, 13, 18)  # frames, height, width
 
@@ -73,7 +79,8 @@ def test_the_gradient_reaches_every_parameter(name, channels):
         return jnp.mean((out - clip[:, ::-1]) ** 2)
 
     without = [p for p, g in tree_paths(gradient(variables["params"])).items() if not g.any()]
-    assert not without
+    unread = re.compile(UNREAD.get(name, "$^"))
+    assert not [p for p in without if not unread.match(p)]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -84,15 +91,17 @@ def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
     whole = jax.jit(lambda v, x: network.apply(v, x, side=side))(variables, clip)
     assert whole.shape == clip.shape
     assert float(jnp.abs(whole - clip).max()) > 1e-3  # it does something
+    # Rounding grows with the values, which random weights do not keep in [0, 1].
+    atol = 1e-5 * max(1.0, float(jnp.abs(whole).max()))
     infos = [FrameInfo(peak=bool(p)) for p in PEAKS[0]]
     streamed = enhance_frames((network, variables), np.asarray(clip[0]), infos=infos, chunk=2)
-    np.testing.assert_allclose(np.stack(list(streamed)), whole[0], atol=5e-6)
+    np.testing.assert_allclose(np.stack(list(streamed)), whole[0], atol=atol)
     m = network.context.multiple
     if m > 1:
         ends = ((0, 0), (0, 0), (0, -SIZE[1] % m), (0, -SIZE[2] % m), (0, 0))
         run = jax.jit(lambda v, x: network.apply(v, x, side=side))
         padded = run(variables, jnp.pad(clip, ends, mode="edge"))
-        np.testing.assert_allclose(padded[:, :, : SIZE[1], : SIZE[2]], whole, atol=5e-6)
+        np.testing.assert_allclose(padded[:, :, : SIZE[1], : SIZE[2]], whole, atol=atol)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from vqe_jax.nn.gates import SpatialGate
 from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.ops.shuffle import pixel_shuffle
@@ -20,6 +21,7 @@ class ResidualBlock(nn.Module):
     features: int  # channels, the same in and out
     scale: float = 0.1  # of the initial kernels
     negative_slope: float = 0.0  # of the activation
+    gated: bool = False  # weigh the residual place by place
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -28,7 +30,8 @@ class ResidualBlock(nn.Module):
         zeros = nn.initializers.zeros
         y = Conv(self.features, kernel_init=init, bias_init=zeros, name="conv1")(x)
         y = nn.leaky_relu(y, self.negative_slope) if self.negative_slope else nn.relu(y)
-        return x + Conv(self.features, kernel_init=init, bias_init=zeros, name="conv2")(y)
+        y = Conv(self.features, kernel_init=init, bias_init=zeros, name="conv2")(y)
+        return x + (SpatialGate(name="gate")(y) if self.gated else y)
 
 
 class ResidualBlocks(nn.Module):
@@ -37,13 +40,19 @@ class ResidualBlocks(nn.Module):
     features: int
     blocks: int  # how many
     negative_slope: float = 0.0  # of the activation inside
+    gated: bool = False  # weigh each residual place by place
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
-        slope = self.negative_slope
         for k in range(self.blocks):
-            x = ResidualBlock(self.features, negative_slope=slope, name=f"block{k}")(x)
+            block = ResidualBlock(
+                self.features,
+                negative_slope=self.negative_slope,
+                gated=self.gated,
+                name=f"block{k}",
+            )
+            x = block(x)
         return x
 
 
