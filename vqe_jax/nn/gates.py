@@ -1,4 +1,4 @@
-"""Gates: what multiplies features by numbers between 0 and 1 that the features themselves decide."""
+"""Gates: features multiplied by numbers between 0 and 1 that they decide themselves."""
 
 from __future__ import annotations
 
