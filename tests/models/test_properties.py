@@ -24,8 +24,7 @@ SMALL = {
     "edvr": {"frames": 3, **_EDVR},
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
-        "duve": {"features": 4, "blocks1": 1, "blocks2": 1, "reduction": 2, "remat": False},
-    "edvr": _EDVR,
+        "edvr": _EDVR,
         "reach": 3,
     },
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
