@@ -64,7 +64,8 @@ def test_a_work_directory_knows_its_config(tmp_path, monkeypatch):
     )
     seen = []
 
-    def run(plan, workdir):
+    def run(plan, workdir, *, quiet):
+        assert not quiet
         seen.append((plan, workdir))
         return loop.Outcome(True, 1, None)
 

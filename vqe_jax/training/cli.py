@@ -10,6 +10,7 @@ stopped; for one that exists, --workdir is enough. ``--config RECIPE --help`` te
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import sys
@@ -36,6 +37,11 @@ def _parser() -> Parser:
     made.add_argument("--coordinator", metavar="HOST:PORT", help="default: from the cluster")
     made.add_argument("--processes", type=int, help="how many processes")
     made.add_argument("--process", type=int, help="number of this one")
+    made.add_argument("--start-timeout", type=int, default=60, metavar="S",
+                      help="seconds to wait for the other processes (60)")  # fmt: skip
+    made.add_argument("--peer-timeout", type=int, default=45, metavar="S",
+                      help="seconds after which a silent process counts as gone (45)")  # fmt: skip
+    made.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return made
 
 
@@ -92,10 +98,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(recipes.about(config) if config else _parser().format_help())
         return 0
     run, workdir, given = read_command(argv)
-    if given.distributed:
-        import jax
+    with contextlib.ExitStack() as stack:
+        if given.distributed:
+            from vqe_jax.training.rendezvous import joined
 
-        jax.distributed.initialize(given.coordinator, given.processes, given.process)
-    from vqe_jax.training import loop
+            stack.enter_context(
+                joined(
+                    given.coordinator,
+                    given.processes,
+                    given.process,
+                    start_timeout=given.start_timeout,
+                    peer_timeout=given.peer_timeout,
+                )
+            )
+        from vqe_jax.training import loop
 
-    return loop.run(run, workdir).exit_code
+        return loop.run(run, workdir, quiet=given.quiet).exit_code

@@ -1,0 +1,122 @@
+"""Processes of one run that are missing, silent or gone are named, and soon."""
+
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.training import rendezvous
+from vqe_jax.training.rendezvous import _await_others, _close, _join_first, _Watch
+
+
+def address() -> tuple[str, int]:
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return "localhost", listener.getsockname()[1]
+
+
+def together(*calls):
+    """Runs calls at the same time; their results, or their errors."""
+    results = [None] * len(calls)
+
+    def keep(index, call):
+        try:
+            results[index] = call()
+        except Exception as err:
+            results[index] = err
+
+    threads = [threading.Thread(target=keep, args=pair) for pair in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_all_who_come_know_each_other():
+    where = address()
+    first, *others = together(
+        lambda: _await_others(where, 3, 0, 10.0), lambda: _join_first(where, 3, 1, 10.0),
+        lambda: _join_first(where, 3, 2, 10.0),
+    )  # fmt: skip
+    assert sorted(link.name.split(" on ")[0] for link in first) == [
+        "process 1 of 3", "process 2 of 3"
+    ]  # fmt: skip
+    assert all(link.name.startswith("process 0 of 3 on ") for [link] in others)
+    _close([*first, *others[0], *others[1]])
+
+
+def test_who_is_missing_is_named():
+    where = address()
+    first, other = together(
+        lambda: _await_others(where, 4, 0, 1.5), lambda: _join_first(where, 4, 2, 1.5)
+    )
+    assert isinstance(first, EnvironmentFailure) and "missing: 1, 3;" in str(first)
+    assert isinstance(other, EnvironmentFailure) and "gave up waiting" in str(other)
+    with pytest.raises(EnvironmentFailure, match=r"does not answer at localhost:\d+ within 0\.3 s"):
+        _join_first(address(), 2, 1, 0.3)
+
+
+def test_strangers_and_doubles_on_the_port():
+    where = address()
+
+    def stranger():
+        time.sleep(0.2)
+        with socket.create_connection(where) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+    first, _, other = together(
+        lambda: _await_others(where, 2, 0, 10.0), stranger, lambda: _join_first(where, 2, 1, 10.0)
+    )
+    assert len(first) == 1 and len(other) == 1
+    _close([*first, *other])
+    where = address()
+    first, *_ = together(
+        lambda: _await_others(where, 3, 0, 5.0), lambda: _join_first(where, 3, 1, 2.0),
+        lambda: _join_first(where, 3, 1, 2.0),
+    )  # fmt: skip
+    assert isinstance(first, UserError) and "two processes were started with --process 1" in str(
+        first
+    )
+
+
+@pytest.mark.parametrize("coordinator", ["here", "host:", "host:99999", ":12", "host:port"])
+def test_addresses_that_cannot_be(coordinator):
+    with pytest.raises(UserError, match="expected HOST:PORT"), rendezvous.joined(coordinator, 2, 0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [("close", "process 1 of 2 on .* is gone"), ("silence", "no sign of life"), ("bye", None)],
+)
+def test_one_that_goes_is_noticed_and_one_that_leaves_is_let_go(monkeypatch, end, said):
+    where = address()
+    first, other = together(
+        lambda: _await_others(where, 2, 0, 10.0), lambda: _join_first(where, 2, 1, 10.0)
+    )
+    ended = []
+    monkeypatch.setattr(rendezvous, "_BEAT", 0.1)
+
+    def stop(self, what):
+        ended.append(what)
+        raise SystemExit
+
+    monkeypatch.setattr(_Watch, "_end", stop)
+    watch = _Watch(first, 0.5)
+    watch.start()
+    other_watch = _Watch(other, 99.0)
+    if end == "bye":
+        other_watch.leave()
+    if end != "silence":
+        other[0].connection.close()
+    watch.join(5)
+    assert not watch.is_alive()
+    _close([*first, *other])
+    if said is None:
+        assert ended == []
+    else:
+        assert re.search(said, ended[0])
