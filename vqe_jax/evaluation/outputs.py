@@ -24,6 +24,7 @@ from vqe_jax.errors import UserError, near_misses
 from vqe_jax.evaluation import plots
 from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.files import replacing
 from vqe_jax.weights import ModelFile
 
 __all__ = ["draw_all_steps", "draw_steps", "steps_of", "with_outputs"]
@@ -128,13 +129,8 @@ def draw_steps(file: ModelFile, clip: Clip, path: str | os.PathLike[str]) -> boo
         axes.set_title(name, fontsize="small")
         axes.axis("off")
     figure.suptitle(f"{clip.title}, frame {clip.count // 2}", fontsize="small")
-    part = Path(path).with_name(Path(path).name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     return True
 
 

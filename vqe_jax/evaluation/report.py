@@ -24,6 +24,7 @@ from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
+from vqe_jax.files import replacing
 from vqe_jax.metrics import Protocol
 
 __all__ = ["Report", "environment", "write_long_run", "write_report"]
@@ -170,12 +171,9 @@ class _Saver:
         self.written: dict[str, Path] = {}
 
     def __call__(self, name: str, write: Callable[[Path], None]) -> None:
-        target, part = self._folder / name, self._folder / f"{name}.part"
-        try:
+        target = self._folder / name
+        with replacing(target) as part:
             write(part)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
         self.written[name] = target
 
 

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 from vqe_jax.errors import EnvironmentFailure
+from vqe_jax.files import replacing
 
 __all__ = ["Remote", "cache_dir", "download", "offline"]
 
@@ -96,21 +97,18 @@ def download(remote: Remote, folder: Path) -> Path:
     if offline():
         raise EnvironmentFailure(f"{remote.url} is not downloaded: VQE_OFFLINE is set")
     folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     size = f"{remote.megabytes:g} MB, " if remote.megabytes else ""
     print(f"fetching {remote.url} ({size}licence: {remote.licence})", file=sys.stderr)
     try:
-        found = _fetch(remote, part)
-        if not found.startswith(remote.sha256):
-            raise EnvironmentFailure(
-                f"{remote.url} has sha256 {found[:16]}..., expected {remote.sha256[:16]}...: "
-                "cut short, or not the published file"
-            )
-        if remote.member:
-            _unpack(part, remote.member)
-        os.replace(part, path)
+        with replacing(path) as part:
+            found = _fetch(remote, part)
+            if not found.startswith(remote.sha256):
+                raise EnvironmentFailure(
+                    f"{remote.url} has sha256 {found[:16]}..., expected {remote.sha256[:16]}...: "
+                    "cut short, or not the published file"
+                )
+            if remote.member:
+                _unpack(part, remote.member)
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as err:
         raise EnvironmentFailure(f"{remote.url} cannot be downloaded ({err})") from None
-    finally:
-        part.unlink(missing_ok=True)
     return path
