@@ -26,6 +26,12 @@ def image(golden):
     return np.moveaxis(golden.data["in/x"], 1, -1)[:, None]
 
 
+def five_images(golden):
+    """The current frame beside its neighbors in the order of time."""
+    frames = [golden.data[f"in/{key}"] for key in ("n0", "n1", "x", "n2", "n3")]
+    return np.moveaxis(np.stack(frames, axis=1), 2, -1)
+
+
 def stack(golden):
     """A batch of windows, ``[b, t, c, h, w]``."""
     return np.moveaxis(golden.data["in/x"], 2, -1)
@@ -131,6 +137,25 @@ ROWS = [
         {"features": 16, "extraction_blocks": 2, "reconstruction_blocks": 2},
         15_342_811,
         "qenet_nju_default_c128",
+    ),
+    Row("brnet", "brnet_random_33x46", {"features": 64}, 641_700, "brnet", windows=image),
+    Row(
+        "rcan_a",
+        "rcan_a_c16_2x2",
+        {"features": 16, "groups": 2, "blocks": 2},
+        6_179_971,
+        "rcan_a_c64_5x16",
+        windows=image,
+        range=255.0,
+    ),
+    Row(
+        "rcvn",
+        "rcvn_c16_1x2",
+        {"features": 16, "groups": 1, "blocks": 2},
+        13_055_366,
+        "rcvn_b_c64_5x16",
+        windows=five_images,
+        range=255.0,
     ),
 ]
 

@@ -17,6 +17,7 @@ from vqe_jax.models.side import FrameInfo
 _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
 SMALL = {
     "arcnn": {"features": 8},
+    "brnet": {"features": 8, "blocks": 1},
     "cvqenet": {"features": 8, "front_blocks": 1, "back_blocks": 2},
     "dcad": {"features": 4, "depth": 2},
     "dncnn": {"features": 4, "depth": 2, "bn": True},
@@ -27,12 +28,17 @@ SMALL = {
         "edvr": _EDVR,
         "reach": 3,
     },
+    "qecnn": {"features": 8},
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
+    "rcan_a": {"features": 4, "groups": 1, "blocks": 2},
+    "rcvn": {"features": 8, "groups": 1, "blocks": 1},
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
 _SLOW = ("cvqenet", "duve", "edvr", "pen", "qenet")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
+# Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.
+SCALES = {"rcvn": 0.03}
 PEAKS = np.array([[True, False, False, True, False]])
 SIZE = (5, 13, 18)  # frames, height, width
 
@@ -45,8 +51,10 @@ def made(name, channels):
     tree = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
 
     def draw(path, x):
-        noise = rng.normal(0, 0.15, x.shape).astype(np.float32)
-        positive = getattr(path[-1], "key", "") in ("scale", "var")
+        noise = rng.normal(0, SCALES.get(name, 0.15), x.shape).astype(np.float32)
+        if path[-2].key == "squeeze":  # a gate's few hidden channels must be alive
+            noise = noise / 100 + (path[-1].key == "bias")
+        positive = path[-1].key in ("scale", "var")
         return jnp.asarray(1 + np.abs(noise) if positive else noise)
 
     return network, jax.tree_util.tree_map_with_path(draw, tree)

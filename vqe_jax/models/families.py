@@ -47,6 +47,19 @@ class WindowNetwork(Network):
         Returns:
           The current frame of each window enhanced, or named results with ``"picture"``.
         """
+        return self.fuse(self.each_frame(windows), side, train=train)
+
+    def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
+        """What is made of a frame on its own, once a clip and not once a window.
+
+        A network that begins so overrides this and ``fuse`` in place of ``enhance``.
+        """
+        return frames
+
+    def fuse(
+        self, made: Float[Array, "n k h2 w2 f"], side: Side = Side(), *, train: bool = False
+    ) -> Float[Array, "n h2 w2 c"] | Outputs:
+        """The rest of such a network, on windows of what ``each_frame`` has made."""
         raise NotImplementedError
 
     def forward(
@@ -56,11 +69,13 @@ class WindowNetwork(Network):
         context, length = self.context, clip.shape[1]
         selection = context.references or Distance(context.past, context.future)
         indices = selection.indices(side, length)
+        made = self.each_frame(clip)
         if context.references is not None:
-            return self._enhance_all(gather_frames(clip, indices), side.windows(indices), train)
-        ends = [(0, 0), (context.past, context.future), *[(0, 0)] * 3]
-        windows = _neighbors(jnp.pad(clip, ends, mode="edge"), length, selection.count)
-        return self._enhance_all(windows, side.windows(indices), train)
+            windows = gather_frames(made, indices)
+        else:
+            ends = [(0, 0), (context.past, context.future), *[(0, 0)] * 3]
+            windows = _neighbors(jnp.pad(made, ends, mode="edge"), length, selection.count)
+        return self._enhance_all(windows, side.windows(indices), train, made is not clip)
 
     def forward_inner(
         self, clip: Float[Array, "b t h w c"], *, side: Side, train: bool = False
@@ -71,7 +86,9 @@ class WindowNetwork(Network):
         size = self.context.past + 1 + self.context.future
         count = clip.shape[1] - size + 1
         indices = np.arange(count)[:, None] + np.arange(size)
-        return self._enhance_all(_neighbors(clip, count, size), side.windows(indices), train)
+        made = self.each_frame(clip)
+        windows = _neighbors(made, count, size)
+        return self._enhance_all(windows, side.windows(indices), train, made is not clip)
 
     def on_windows(
         self,
@@ -98,10 +115,12 @@ class WindowNetwork(Network):
         return self._finished(result, windows, outputs)
 
     def _enhance_all(
-        self, windows: Float[Array, "b n k h w c"], side: Side, train: bool
+        self, windows: Float[Array, "b n k h w f"], side: Side, train: bool, made: bool = False
     ) -> Float[Array, "b n h2 w2 c"] | Outputs:
+        """All windows at once; ``made``: they are what ``each_frame`` gives."""
         lead = windows.shape[:2]
-        result = self.enhance(windows.reshape(-1, *windows.shape[2:]), side, train=train)
+        enhance = self.fuse if made else self.enhance
+        result = enhance(windows.reshape(-1, *windows.shape[2:]), side, train=train)
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), result)
 
 
@@ -124,7 +143,7 @@ class FrameNetwork(WindowNetwork):
         raise NotImplementedError
 
     def _enhance_all(
-        self, windows: Float[Array, "b n k h w c"], side: Side, train: bool
+        self, windows: Float[Array, "b n k h w c"], side: Side, train: bool, made: bool = False
     ) -> Float[Array, "b n h2 w2 c"] | Outputs:
         lead = windows.shape[:2]
         frames = windows.reshape(-1, *windows.shape[3:])
