@@ -7,7 +7,7 @@ Data, loss and lengths are those of configs/dncnn.py, so that the baselines can 
 
 Variants:
   direct        the last layer gives the picture
-  small, demo   24 channels: minutes on two cores (data set `demo`)
+  small, demo   32 channels: minutes on two cores (data set `demo`)
 """
 
 from typing import Any, Literal
@@ -21,5 +21,6 @@ def get_config(direct: bool = False, width: Literal["full", "small"] = "full") -
     """The recipe; variants as above."""
     fields = {"output": "picture"} if direct else {}
     if width == "small":
-        return common.small_frames("arcnn", {**fields, "features": 24}, last="conv3")
+        wide = (("^conv0/kernel$", "high_pass", {"gain": 3.0}),)  # edges fill a kernel of 9x9
+        return common.small_frames("arcnn", {**fields, "features": 32}, init=wide, last="conv3")
     return common.powerqe("arcnn", fields)

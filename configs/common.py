@@ -114,7 +114,13 @@ def small(model: str, fields: Config, *stages: Config, frames: int = 3, **change
 
 
 def small_frames(
-    model: str, fields: Config, steps: int = 1_200, *, frames: int = 1, last: str = "last"
+    model: str,
+    fields: Config,
+    steps: int = 1_200,
+    *,
+    frames: int = 1,
+    last: str = "last",
+    init: tuple[Any, ...] = (),
 ) -> Config:
     """A narrow network on RGB crops of the demo clips, blind to brightness, no residual at first.
 
@@ -124,8 +130,9 @@ def small_frames(
       steps: of its one stage.
       frames: of a clip.
       last: path of the convolution that gives the residual.
+      init: how further parameters begin.
     """
-    init = (*HIGH_PASS, (f"^{last}/kernel$", "zeros"))
+    init = (*HIGH_PASS, *init, (f"^{last}/kernel$", "zeros"))
     return small(model, fields, fast_stage(model, steps, init=init), data=demo(frames, color="rgb"))
 
 

@@ -207,3 +207,11 @@ def test_fresh_attention_and_recursion_hardly_change_what_stdf_gives():
         after = network.apply({"params": params}, clip) - clip
         changes.append(float(jnp.sqrt(jnp.mean((after - before) ** 2) / jnp.mean(before**2))))
     assert 0 < changes[0] < 0.6 < 0.9 < changes[1]
+
+
+def test_dirac_kernels_pass_channels_through():
+    kernel = inits.SCHEMES.get("dirac")(KEY, jnp.ones((3, 3, 2, 3)), np.zeros(2, bool))
+    x = jax.random.uniform(KEY, (1, 5, 6, 2))
+    y = nn.Conv(3, (3, 3), use_bias=False).apply({"params": {"kernel": kernel}}, x)
+    np.testing.assert_array_equal(y[..., :2], x)
+    assert not y[..., 2].any()

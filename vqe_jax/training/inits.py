@@ -105,6 +105,13 @@ def open_gates(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
     return jnp.full_like(current, _OPEN)
 
 
+def dirac(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
+    """Kernels of odd sides that pass as many channels through as there are on both sides."""
+    rows, columns, inputs, outputs = current.shape
+    passed = jnp.eye(inputs, outputs, dtype=current.dtype)
+    return jnp.zeros_like(current).at[rows // 2, columns // 2].set(passed)
+
+
 def keep(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
     """As the network has drawn it."""
     return current
@@ -112,7 +119,10 @@ def keep(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
 
 SCHEMES: Registry[Callable[..., Array]] = Registry(
     "init scheme",
-    {f.__name__: f for f in (high_pass, kaiming, uniform, constant, zeros, open_gates, keep)},
+    {
+        f.__name__: f
+        for f in (high_pass, kaiming, uniform, constant, zeros, dirac, open_gates, keep)
+    },
     check=callable,
     expected="a function (key, current, pictures) -> array",
 )
