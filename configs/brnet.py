@@ -3,8 +3,8 @@
   python train.py --config configs/brnet.py --workdir runs/brnet
 
 RGB crops of 64 from the LDV videos, batch 64, Adam at 1e-4, L1 loss. The report says 100,000
-epochs; read as steps. Published on track 1: 31.13 dB in RGB where the compressed videos have 30.54. The
-team's weights load with `python -m vqe_jax.weights convert`.
+epochs; read as steps. Published on track 1: 31.13 dB in RGB where the compressed videos have
+30.54. The team's weights load with `python -m vqe_jax.weights convert`.
 
 Variants:
   small, demo   16 channels, 2 blocks, begun as the identity: minutes on two cores (data set `demo`)
