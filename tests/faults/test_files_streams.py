@@ -9,7 +9,7 @@ import pytest
 from tests.faults.media import enhance, make, opened, picture, samples, streams, text_lines
 from vqe_jax.errors import UserError
 from vqe_jax.video import open_reader
-from vqe_jax.video.encoders import default_encoder, encoder_name, known_quality
+from vqe_jax.video.encoders import default_encoder, encoder_name, known_quality, with_defaults
 
 QUICK = {"codec": "libx264", "encoder_options": {"preset": "ultrafast"}}
 # What a container of one kind has to be asked for in a container of another.
@@ -274,3 +274,31 @@ def test_the_last_frames_of_a_video_that_is_not_the_first_stream(tmp_path, suffi
     assert len(list(open_reader(tmp_path / f"b{suffix}"))) == 12
     kept = any(name == "klv" for _, name in streams(tmp_path / f"b{suffix}"))
     assert kept or any("klv) is left out" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("layout", "suffix"),
+    [
+        ("gray", ".webm"),
+        ("gray", ".avi"),
+        ("yuv411p", ".mkv"),
+        ("yuv440p", ".mp4"),
+        ("yuv420p10le", ".webm"),
+        ("yuv422p10le", ".mkv"),
+    ],
+)
+def test_layouts_that_an_encoder_lacks_keep_their_luma(tmp_path, layout, suffix):
+    source = make(tmp_path / "a.mkv", codec="ffv1", layout=layout, frames=3)
+    assert not any("quality" in s for s in enhance(source, tmp_path / f"b{suffix}"))
+    enhance(source, tmp_path / "c.mkv", codec="ffv1")
+    found, wanted = (list(open_reader(tmp_path / n)) for n in (f"b{suffix}", "c.mkv"))
+    assert found[0].pixel_format.bits == wanted[0].pixel_format.bits
+    top = wanted[0].pixel_format.maximum
+    for a, b in zip(found, wanted, strict=True):
+        assert np.mean(((a.planes[0].astype(float) - b.planes[0]) / top) ** 2) < 1e-4
+
+
+def test_what_the_tables_of_encoders_say():
+    assert with_defaults("libvpx-vp9", {"b": "2M"}) == {"b": "2M", "row-mt": "1", "cpu-used": "3"}
+    assert with_defaults("mpeg4", {"qscale": "5"}) == {"qscale": "5"}
+    assert with_defaults("libx265", {"preset": "fast"})["crf"] == "12"

@@ -15,6 +15,8 @@ from vqe_jax.video.encoders import takes
 __all__ = ["converter", "target_info"]
 
 _PLANES = (".yuv", ".y4m")
+# Chroma that few encoders know, and the layout in which each sample of it is just repeated.
+_FINER = {"411": "422", "440": "444"}
 _TAKES_RGB = ("ffv1", "png", "utvideo", "magicyuv", "libx264rgb")
 _TAGS_OF_RGB = {False: 6, True: 1}  # BT.601 for small pictures, BT.709 for large ones
 
@@ -30,7 +32,8 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
     """Size, pixel format and colour of the file to write.
 
     The source's, with these exceptions: PNG holds RGB or gray of 8 or 16 bits; raw files hold no
-    RGB; gray gets neutral chroma where the encoder knows no gray; encoders other than ffv1 get
+    RGB; where the encoder knows no gray, chroma is neutral, and where it knows no 4:1:1 or 4:4:0,
+    chroma samples are repeated; encoders other than ffv1 get
     RGB as YUV with 4:2:0 chroma (4:4:4 in odd sizes), and 10 of 16 bits.
 
     Args:
@@ -51,6 +54,8 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
         return dataclasses.replace(info, pixel_format=wanted, color=ColorTags(range=2))
     if layout == "gray" and kind == "container" and not takes(codec, source.pixel_format):
         return dataclasses.replace(info, pixel_format=PixelFormat(bits, "420"))
+    if layout in _FINER and kind == "container" and not takes(codec, source.pixel_format):
+        return dataclasses.replace(info, pixel_format=PixelFormat(bits, _FINER[layout]))
     if layout != "rgb" or (kind == "container" and codec in _TAKES_RGB):
         return info
     odd = info.width % 2 or info.height % 2
@@ -74,6 +79,8 @@ def converter(source: VideoInfo, target: VideoInfo) -> Callable[[Frame], Frame]:
         return lambda frame: frame
     if (source.pixel_format.subsampling, target.pixel_format.subsampling) == ("gray", "420"):
         return functools.partial(_with_neutral_chroma, target)
+    if target.pixel_format.subsampling == _FINER.get(source.pixel_format.subsampling):
+        return functools.partial(_with_repeated_chroma, target)
 
     def convert(frame: Frame) -> Frame:
         made = from_rgb(to_rgb(frame, source), target)
@@ -87,3 +94,11 @@ def _with_neutral_chroma(target: VideoInfo, frame: Frame) -> Frame:
     neutral = [np.full(shape, 1 << (bits - 1), dtype) for shape in target.plane_shapes[1:]]
     planes = (frame.planes[0], *neutral)
     return dataclasses.replace(frame, planes=planes, pixel_format=target.pixel_format)
+
+
+def _with_repeated_chroma(target: VideoInfo, frame: Frame) -> Frame:
+    axis = 1 if frame.pixel_format.subsampling == "411" else 0
+    planes = [frame.planes[0]]
+    for plane, (height, width) in zip(frame.planes[1:], target.plane_shapes[1:], strict=True):
+        planes.append(np.repeat(plane, 2, axis)[:height, :width])
+    return dataclasses.replace(frame, planes=tuple(planes), pixel_format=target.pixel_format)

@@ -183,6 +183,8 @@ class ContainerReader(Reader):
 
     def _decoded(self, packet: av.Packet, ledger: Ledger) -> list[av.VideoFrame]:
         """The pictures that a packet completes; recordings may begin before a key frame."""
+        if not packet.size and (packet.pts, packet.dts) != (None, None):
+            return []  # "as before", which AVI and Theora say with an empty packet
         try:
             return ledger.listening(packet.decode)
         except av.error.InvalidDataError as err:

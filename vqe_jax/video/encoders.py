@@ -133,11 +133,17 @@ def takes(codec: str, pixel_format: PixelFormat) -> bool:
     return not known or pixel_format.av_name in known
 
 
+def _here(codec: str, pixel_format: PixelFormat) -> bool:
+    wanted = PixelFormat(pixel_format.bits, "420") if pixel_format.subsampling == "gray" else None
+    return codec in av.codecs_available and takes(codec, wanted or pixel_format)
+
+
 def default_encoder(path: Path, info: VideoInfo) -> str:
     """The encoder for a file, where the user names none.
 
-    libx265; in ``.webm`` libvpx-vp9; libx264 where a container cannot hold HEVC, and for
-    interlaced pictures, which HEVC has no way to code as frames.
+    libx265; in ``.webm`` libvpx-vp9, or AV1 for depths that this build of it has not; libx264
+    where a container cannot hold HEVC, and for interlaced pictures, which HEVC has no way to code
+    as frames.
 
     Args:
       path: of the file to write.
@@ -145,6 +151,9 @@ def default_encoder(path: Path, info: VideoInfo) -> str:
     """
     kind = CONTAINERS.get(path.suffix.lower(), "")
     usual = _ENCODERS.get(kind, "libx265")
+    if usual == "libvpx-vp9":
+        others = (usual, "libsvtav1", "libaom-av1")
+        return next((name for name in others if _here(name, info.pixel_format)), usual)
     if usual == "libx265" and info.interlaced and kind != "hevc" and not info.height % 4:
         return "libx264"
     return usual

@@ -118,6 +118,7 @@ class ContainerWriter(Writer):
         fixed = codec in _FIXED_RATE or self._kind in _FIXED_RATE
         self._base = 1 / rate if fixed or not info.time_base else info.time_base
         self._tick = max(1, round(1 / (rate * self._base)))
+        self._fixed, self._origin = fixed, Fraction(0)
         self._last: int | None = None
         self._first = self._moved = self._rounded = 0
         chosen = dict(DEFAULT_OPTIONS.get(codec, {}) if options is None else options)
@@ -198,6 +199,10 @@ class ContainerWriter(Writer):
             pts = 0 if self._last is None else self._last + self._tick
         else:
             exact = (frame.pts * (frame.time_base or self._base) - self._others.shift) / self._base
+            if self._fixed:  # whole steps from the first frame on
+                if self._last is None:
+                    self._origin = exact - round(exact)
+                exact -= self._origin
             pts = round(exact)
             self._rounded += abs(exact - pts) > Fraction(1, 4)
         if self._last is not None and pts <= self._last:

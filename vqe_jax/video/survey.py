@@ -33,6 +33,8 @@ _FEW = 4  # steps that tell nothing
 @dataclasses.dataclass
 class _Found:
     times: list[int] = dataclasses.field(default_factory=list)
+    decoding: list[int | None] = dataclasses.field(default_factory=list)
+    timeless: bool = False  # a packet has no time of presentation
     corrupt: int = 0
     picture_end: float = 0.0
     sound_end: float = 0.0
@@ -65,10 +67,14 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
             if packet.stream.index != stream.index:
                 continue
             found.times.append(stamp)
+            found.decoding.append(packet.dts)
+            found.timeless |= packet.pts is None
             found.corrupt += packet.is_corrupt
             found.picture_end = max(found.picture_end, end)
             if seconds is not None and (stamp - found.times[0]) * unit > seconds:
                 break
+        if found.timeless:
+            found.times = [stamp for stamp in found.decoding if stamp is not None]
         found.jumps = clock.jumps
         if container.format.name == "avi" and found.times:
             found.promised, found.places = stream.frames, max(found.times) + 1
