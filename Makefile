@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests run in two processes; a machine with more cores may want more.
 WORKERS ?= 2
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow lint types docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m vqe_jax.demo
@@ -20,6 +20,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	$(BIN)/python docs/api.py build/api
 
 $(VENV)/.%: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("vqe_jax needs Python 3.11 or later, this is " + sys.version.split()[0] + "; make PYTHON=python3.11") if sys.version_info < (3, 11) else None'

@@ -10,9 +10,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from own_network import config
 
-from vqe_jax import losses, models, training
+from vqe_jax import losses, models
 from vqe_jax.data.build import build
 from vqe_jax.nn.layers import Conv
+from vqe_jax.training import loop
 
 
 def log_cosh(prediction, target, *, scale=100.0):
@@ -61,7 +62,7 @@ def main(folder=Path("runs/own_network"), steps=600, crop=64, **size):
     """Builds the demo clips (those of ``own_network.py``, if they are there) and trains."""
     build("demo", folder / "data", qp=(37,), **size)
     plan = config(folder / "data", steps, model="gated", losses=TERMS, crop=crop)
-    return training.run(plan, folder / "run_own_loss")
+    return loop.run(plan, folder / "run_own_loss")
 
 
 if __name__ == "__main__":

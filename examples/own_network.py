@@ -10,9 +10,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 import vqe_jax
-from vqe_jax import models, training
+from vqe_jax import models
 from vqe_jax.data.build import build
 from vqe_jax.nn.layers import Conv
+from vqe_jax.training import loop
 from vqe_jax.training.inits import HIGH_PASS
 
 
@@ -50,7 +51,7 @@ def config(data_dir, steps, model="plain", losses=(("l2", 30.0),), **data):
 def main(folder=Path("runs/own_network"), steps=600, crop=64, **size):
     """Builds the demo clips, trains, and enhances with what was trained."""
     build("demo", folder / "data", qp=(37,), **size)
-    outcome = training.run(config(folder / "data", steps, crop=crop), folder / "run")
+    outcome = loop.run(config(folder / "data", steps, crop=crop), folder / "run")
     clip = jnp.full((4, 48, 64, 1), 0.5)
     result = vqe_jax.enhance(clip, model=str(folder / "run" / "best.safetensors"))
     print(f"gained {outcome.best_score:.3f} dB; an enhanced clip is {result.shape}")

@@ -18,6 +18,10 @@ _LAZY = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
 def __getattr__(name: str) -> Any:
     # Imported on use, so that `import vqe_jax` stays quick and touches no device.
     if name not in _LAZY:

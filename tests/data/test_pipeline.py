@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vqe_jax.data import DataConfig, Pair, batches, open_pairs
+from vqe_jax.data import Pair, open_pairs
 from vqe_jax.data.build import build
 from vqe_jax.data.pair import PairInfo, SideInfo
-from vqe_jax.data.pipeline import BatchSource
+from vqe_jax.data.pipeline import BatchSource, DataConfig, batches
 from vqe_jax.data.store import Store
 from vqe_jax.errors import UserError
 

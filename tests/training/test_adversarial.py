@@ -9,12 +9,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.training import synthetic
-from vqe_jax import models, training, weights
+from vqe_jax import models, weights
 from vqe_jax.errors import UserError
 from vqe_jax.losses.adversarial import adversarial as pair_of
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.nn.patchgan import PatchDiscriminator
-from vqe_jax.training import adversarial, forward, step
+from vqe_jax.training import adversarial, forward, loop, step
 from vqe_jax.training.game import Game, Options
 from vqe_jax.training.objective import build_objective
 from vqe_jax.training.stages import Stage, Term
@@ -269,12 +269,12 @@ def _config(**keys):
 def test_resume_is_bit_identical_and_health_is_visible(tmp_path, monkeypatch):
     synthetic.install(monkeypatch)
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
-    training.run(_config(), whole)
+    loop.run(_config(), whole)
     shutil.copytree(whole, resumed)
     for path in (resumed / "checkpoints").glob("4*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     (resumed / "last.safetensors").unlink()
-    training.run(_config(), resumed)
+    loop.run(_config(), resumed)
 
     manifests = [
         json.loads((f / "checkpoints" / "4.manifest.json").read_text())["arrays"]
