@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,8 +11,12 @@ import numpy as np
 import vqe_jax
 from vqe_jax import models
 from vqe_jax.inference import enhance_frames
+from vqe_jax.models import Side, WindowNetwork
 from vqe_jax.models.shapes import initial_variables, variable_shapes
+from vqe_jax.nn.frame_windows import frame_stack
+from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.weights.conversion import from_torch
+from vqe_jax.weights.rules import Rules
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,7 +27,8 @@ def _code():
 
 
 def test_the_network_of_the_page_trains_streams_and_takes_official_names():
-    known = {**globals()}
+    names = (WindowNetwork, Side, Conv, leaky_relu, frame_stack)
+    known = {"nn": nn, "Rules": Rules, "__name__": __name__, **{n.__name__: n for n in names}}
     for block in _code():
         exec(block, known)
     mine = known["Mine"]
