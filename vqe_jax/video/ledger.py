@@ -37,7 +37,7 @@ class Ledger:
         self._waiting: set[int] = set()
         self._first: int | None = None
         self._timed = True
-        self._fields = False
+        self._fields = 0
         self._strays = 0
         self.sent = self.shown = self.leading = 0
         self.complaints = 0
@@ -81,7 +81,7 @@ class Ledger:
           picture: as the decoder gave it.
         """
         self.shown += 1
-        self._fields = self._fields or bool(picture.interlaced_frame)
+        self._fields += bool(picture.interlaced_frame)
         if picture.pts is None:
             return
         if self._first is None:
@@ -96,7 +96,7 @@ class Ledger:
 
         Of interlaced streams nothing is said: two packets may be one picture.
         """
-        if self._fields:
+        if 2 * self._fields > self.shown:  # damage may make a picture look so
             return 0
         if not self._timed:
             return max(0, self.sent - self.leading - self.shown)
