@@ -192,6 +192,7 @@ class ContainerReader(Reader):
                 ledger.leading += 1
                 return []
             if self.keep_damaged:
+                ledger.leading += not ledger.shown
                 return []
             if packet.stream.codec_context.name == "webp":
                 raise UserError(f"{self.path}: this FFmpeg decodes no animated WebP") from err
@@ -204,6 +205,12 @@ class ContainerReader(Reader):
             if not self.keep_damaged:
                 raise UserError(f"{message}; wait until it is complete, then start again")
             warnings.warn(message, stacklevel=2)
+        if warn and ledger.leading:
+            warnings.warn(
+                f"{self.path}: {ledger.leading} frames before the first whole picture are left "
+                "out; they refer to what is not there",
+                stacklevel=2,
+            )
         if warn and ledger.complaints:
             warnings.warn(
                 f"{self.path} is damaged, the decoder complains {ledger.complaints} times, "
