@@ -23,6 +23,10 @@ SMALL = {
     "dncnn": {"features": 4, "depth": 2, "bn": True},
     "duve": {"features": 4, "blocks1": 1, "blocks2": 1, "reduction": 2, "remat": False},
     "edvr": {"frames": 3, **_EDVR},
+    "gogoing": {
+        **{k: v for k, v in _EDVR.items() if k != "reconstruction_blocks"},
+        **{"frames": 3, "levels": 2, "blocks": 1, "reduction": 2, "handed": "picture"},
+    },
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
         "edvr": _EDVR,
@@ -34,7 +38,7 @@ SMALL = {
     "rcvn": {"features": 8, "groups": 1, "blocks": 1},
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
-_SLOW = ("cvqenet", "duve", "edvr", "pen", "qenet")
+_SLOW = ("cvqenet", "duve", "edvr", "gogoing", "pen", "qenet")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 # Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.

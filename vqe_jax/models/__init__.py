@@ -49,6 +49,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "dncnn": "vqe_jax.models.dncnn:DnCNN",
         "duve": "vqe_jax.models.duve:DUVE",
         "edvr": "vqe_jax.models.edvr:EDVR",
+        "gogoing": "vqe_jax.models.gogoing:Gogoing",
         "pen": "vqe_jax.models.pen:PEN",
         "pequenet": "vqe_jax.models.pequenet:PeQuENet",
         "provqe": "vqe_jax.models.provqe:ProVQE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -69,6 +70,11 @@ def multiply_adds_per_frame(name: str, *, height: int, width: int, **kwargs: Any
     network = models.build(name, **kwargs)
     context = network.context
     variables = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+    if context.references is not None:  # which frames these are takes no operations
+        count = context.references.count
+        one = jax.ShapeDtypeStruct((1, 1, count, height, width, network.channels), jnp.float32)
+        apply = functools.partial(network.apply, method="on_windows")
+        return multiply_adds(apply, variables, one)
     frames = context.past + 1 + context.future
     window = jax.ShapeDtypeStruct((1, frames, height, width, network.channels), jnp.float32)
     if context.recurrence != "forward":
