@@ -17,7 +17,7 @@ from vqe_jax.training.optimizer import build_schedule, freeze_steps, lr_factors
 from vqe_jax.training.variants import words
 
 # Deep trunks take long to trace and say nothing more.
-_SHALLOW = {"blocks": 1, "flow_levels": 2, "qe_depth": 3}
+_SHALLOW = {"blocks": 1, "reconstruction_blocks": 1, "flow_levels": 2, "qe_depth": 3}
 # They choose among the parameters, which are the same.
 _CHOICES = ("output", "trains", "trains_on")
 

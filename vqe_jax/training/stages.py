@@ -148,7 +148,8 @@ class Stage:
         a path wins, and what none matches begins as the network has it.
       start_averaged: begin from an earlier stage's averaged weights where it kept them.
       keep_optimizer: go on with the previous stage's optimiser state, raw weights and average.
-      fresh: path patterns of parameters that the start may lack.
+      fresh: path patterns of parameters that the start may lack, or have in another shape; they
+        begin anew.
       unused: path patterns of the start's parameters that may be left out.
       parts: (subtree, source): parts of the parameters that start from elsewhere: from another
         subtree of the start ("stage1"), or from a file of official tensors of the network that

@@ -202,10 +202,13 @@ def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:
             result[path] = array
             continue
         if given[path].shape != array.shape:
-            raise UserError(
+            problem = (
                 f"stage {stage.name!r}: {path} is {given[path].shape} in {origin}, but "
                 f"{array.shape} in this network"
             )
+            _allow(path, stage.fresh, problem, "fresh")
+            result[path] = array
+            continue
         result[path] = jax.numpy.asarray(given[path], array.dtype)
     for path in given.keys() - wanted.keys():
         _allow(path, stage.unused, f"stage {stage.name!r}: {path!r} of {origin} is not in this "
