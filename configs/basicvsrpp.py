@@ -49,6 +49,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "features": 16,
         "blocks": 1,
         "reconstruction_blocks": 2,
+        "upsampled_features": 16,
         "deform_groups": 4,
         "flow_levels": 3,
         "flow_widths": (8, 16, 8),
@@ -110,7 +111,7 @@ def flow_start(path: str) -> dict[str, Any]:
 def small(model: str, fields: dict[str, Any], *stages: dict[str, Any]) -> dict[str, Any]:
     """A narrow network on short clips of the demo data."""
     stages = stages or (common.fast_stage(model, 600, init=INIT, ema=0.99),)
-    return common.small(model, fields, *stages, data=common.demo(frames=5, batch=4, color="rgb"))
+    return common.small(model, fields, *stages, data=common.demo(frames=3, batch=4, color="rgb"))
 
 
 def _perceptual() -> dict[str, Any]:

@@ -41,7 +41,6 @@ State = tuple[Memory, Small | None]
 PASSES = ("backward_1", "forward_1", "backward_2", "forward_2")
 
 _EXTRACTION_BLOCKS = 5
-_UPSAMPLED_FEATURES = 64
 
 # PyTorch's bicubic kernel (a = -0.75) a half pixel off: all that a reduction by four samples.
 _QUARTER = np.array([-0.09375, 0.59375, 0.59375, -0.09375], np.float32)
@@ -53,6 +52,7 @@ class BasicVSRPlusPlus(Network):
     features: int = 64  # channels of the features
     blocks: int = 7  # residual blocks of each pass
     reconstruction_blocks: int = 5  # residual blocks after the passes
+    upsampled_features: int = 64  # channels of the last layers, at full size
     upscale: Literal[1, 4] = 1  # 1: enhancement; 4: super-resolution
     deform_groups: int = 16  # offsets a pixel and tap, for the two frames together
     max_residue_magnitude: float = 10.0  # pixels between an offset and the flow, at most
@@ -80,8 +80,8 @@ class BasicVSRPlusPlus(Network):
         self.backward_2 = one(self.max_residue_magnitude)
         self.forward_2 = one(self.max_residue_magnitude)
         self.reconstruction = ResidualTrunk(self.features, self.reconstruction_blocks)
-        self.upsample = [Upsample(self.features), Upsample(_UPSAMPLED_FEATURES)]
-        self.conv_hr = Conv(_UPSAMPLED_FEATURES)
+        self.upsample = [Upsample(self.features), Upsample(self.upsampled_features)]
+        self.conv_hr = Conv(self.upsampled_features)
         self.conv_last = Conv(self.channels)
 
     @property
