@@ -104,6 +104,19 @@ ROWS = [
         "duve_c64_6_10",
         windows=colors_first,
     ),
+    Row(
+        "shannonnet",
+        "shannonnet_c16",
+        {
+            "features": 16,
+            "unet_features": 8,
+            "orsnet_features": 16,
+            "alignment_widths": (16, 16, 32, 64, 64),
+        },
+        22_499_748,
+        "shannonnet_default",
+        outputs={"picture": "stage3", "stage2": "stage2", "stage1": "stage1"},
+    ),
     Row("arcnn", "powerqe_arcnn", {}, 117_731, "powerqe_arcnn", windows=image),
     Row(
         "edvr",

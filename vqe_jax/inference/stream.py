@@ -206,9 +206,12 @@ def _selected(
         else functools.partial(_on_windows, network)
     )
     size, stream = _piece_size(chunk, map(_on_device, frames))
+    begin = first  # number of a piece's first frame
     for piece in surrounded(side.along(stream), size, selection.lookback, selection.lookahead):
         shown, infos = zip(*piece.items, strict=True)
-        chosen = selection.indices(side.host_arrays(infos), len(infos))
+        rule = selection.starting_at(begin - piece.start)
+        begin += piece.stop - piece.start
+        chosen = rule.indices(side.host_arrays(infos), len(infos))
         rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
         wanted = rows.shape[1]
         spare: tuple[jax.Array, ...] = ()

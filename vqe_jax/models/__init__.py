@@ -58,6 +58,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "rcan_a": "vqe_jax.models.rcan_a:RCANA",
         "rcvn": "vqe_jax.models.rcvn:RCVN",
         "rfda": "vqe_jax.models.rfda:RFDA",
+        "shannonnet": "vqe_jax.models.shannonnet:ShannonNet",
         "stdf": "vqe_jax.models.stdf:STDF",
         "vig": "vqe_jax.models.vig:VIG",
     },

@@ -21,7 +21,7 @@ from jaxtyping import Array, Int
 
 from vqe_jax.models.side import Side
 
-__all__ = ["Best", "Distance", "NearestPeaks", "Selection", "filled_peaks"]
+__all__ = ["Best", "Distance", "NearestMultiples", "NearestPeaks", "Selection", "filled_peaks"]
 
 _FAR = 1 << 30
 _LARGE = np.float32(1e4)  # above any QP
@@ -62,6 +62,10 @@ class Selection:
         """Side information of a whole clip as the rule wants it, on the host, once a clip."""
         return side
 
+    def starting_at(self, frame: int) -> Selection:
+        """The same rule where the first frame is frame ``frame`` of a longer stream."""
+        return self
+
     def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "*b t k"]:
         """The frames of the window of every frame of a clip, in the order of the network's input.
 
@@ -100,6 +104,55 @@ class Distance(Selection):
         """Needs no side information."""
         around = np.arange(length)[:, None] + np.arange(-self.lookback, self.lookahead + 1)
         return np.clip(around, 0, length - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestMultiples(Selection):
+    """The frames before and after the current one whose number is a multiple of ``period``.
+
+    In the low-delay configuration every fourth frame is of higher quality. The window is the nearer
+    of the two, the current frame, the other; of two that are equally near the earlier comes first.
+    Where there is none on a side, the current frame stands in for it.
+
+    Attributes:
+      period: frames from one to the next; not more than it may look back or ahead.
+      first: number of the clip's first frame.
+
+    Example:
+      >>> NearestMultiples(4, 4).indices(Side(), 6).tolist()
+      [[4, 0, 0], [0, 1, 4], [0, 2, 4], [4, 3, 0], [0, 4, 4], [4, 5, 5]]
+    """
+
+    period: int = 4
+    first: int = 0
+
+    @property
+    def count(self) -> int:
+        """One on each side, and the frame."""
+        return 3
+
+    @property
+    def current(self) -> int:
+        """Between the two."""
+        return 1
+
+    def starting_at(self, frame: int) -> NearestMultiples:
+        """Counts from there."""
+        return dataclasses.replace(self, first=frame)
+
+    def indices(self, side: Side, length: int) -> Int[np.ndarray, "t k"]:
+        """Needs no side information."""
+        own = np.arange(length)
+        number = own + self.first
+        earlier = (number - 1) // self.period * self.period - self.first
+        later = (number // self.period + 1) * self.period - self.first
+        found = [np.where((x >= 0) & (x < length), x, own) for x in (earlier, later)]
+        # One that does not exist is farther than any.
+        far = [np.where(x == own, _FAR, np.abs(x - own)) for x in found]
+        swap = far[1] < far[0]
+        return np.stack(
+            [np.where(swap, found[1], found[0]), own, np.where(swap, found[0], found[1])], axis=-1
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,13 +26,15 @@ class ChannelAttention(nn.Module):
     """Multiplies each channel by a gate that the means of all channels decide (sec. 3.3)."""
 
     hidden: int  # channels between the two convolutions
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Gates the features."""
         mean = jnp.mean(x, axis=(1, 2), keepdims=True)
-        hidden = nn.relu(Conv(self.hidden, 1, name="squeeze")(mean))
-        return x * nn.sigmoid(Conv(x.shape[-1], 1, name="excite")(hidden))
+        hidden = nn.relu(Conv(self.hidden, 1, use_bias=self.use_bias, name="squeeze")(mean))
+        excite = Conv(x.shape[-1], 1, use_bias=self.use_bias, name="excite")
+        return x * nn.sigmoid(excite(hidden))
 
 
 class RCAB(nn.Module):
@@ -41,13 +43,17 @@ class RCAB(nn.Module):
     hidden: int  # channels of the gate's bottleneck
     activation: Activation = nn.relu
     kernel_init: Init | None = None  # of its 3x3 convolutions; None: PyTorch's default
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
-        y = Conv(x.shape[-1], kernel_init=self.kernel_init, name="conv1")(x)
-        y = Conv(x.shape[-1], kernel_init=self.kernel_init, name="conv2")(self.activation(y))
-        return x + ChannelAttention(self.hidden, name="attention")(y)
+        conv1, conv2 = (
+            Conv(x.shape[-1], use_bias=self.use_bias, kernel_init=self.kernel_init, name=name)
+            for name in ("conv1", "conv2")
+        )
+        y = conv2(self.activation(conv1(x)))
+        return x + ChannelAttention(self.hidden, self.use_bias, name="attention")(y)
 
 
 class ResidualGroup(nn.Module):

@@ -21,6 +21,7 @@ from vqe_jax.weights.official import (
     rcan_a,
     rcvn,
     rfda,
+    shannonnet,
     spynet,
     stdf,
 )
@@ -48,6 +49,7 @@ OFFICIAL: dict[str, ModuleType] = {
     "rcan_a": rcan_a,
     "rcvn": rcvn,
     "rfda": rfda,
+    "shannonnet": shannonnet,
     "spynet": spynet,
     "stdf": stdf,
 }
