@@ -36,7 +36,7 @@ Frames = Float[Array, "n h w c"]
 Maps = Float[Array, "n h w f"]
 
 _FRAME_FEATURES = 24
-_FRAME_GROUPS, _STAGE_GROUPS = 2, 4
+_FRAME_GROUPS = 2
 _FEWEST = 8  # features that a dilated block can be divided into branches
 _GROUP_OF_PICTURES = 4
 
@@ -54,6 +54,7 @@ class ShannonNet(WindowNetwork):
     orsnet_features: int = 32  # more in the last stage
     reduction: int = 4  # channels to each of a channel attention's bottleneck
     alignment_widths: Widths = (64, 64, 128, 256, 256)  # of the U-Net, from full size down
+    groups: int = 4  # of four dilated blocks, at each of three places in the last stage
     remat: bool = True  # recompute the groups of the last stage in the backward pass
 
     def __post_init__(self) -> None:
@@ -114,7 +115,9 @@ class ShannonNet(WindowNetwork):
         x = self._stage3(x, encoded, decoded)
         picture = frame + Conv(self.channels, use_bias=False, name="tail")(x)
         if self.is_initializing():  # held by the released weights, read by nothing
-            _AtFullSize(name="unread")(jnp.zeros((1, 16, 16, self.alignment_widths[0])))
+            _AtFullSize(self.groups, name="unread")(
+                jnp.zeros((1, 16, 16, self.alignment_widths[0]))
+            )
         pictures = {"picture": picture, "stage1": _stacked(stage1), "stage2": stage2}
         return {**pictures, "offsets": offsets}
 
@@ -159,7 +162,7 @@ class ShannonNet(WindowNetwork):
         """At full size; what the second stage has found at each level is added."""
         width = self.features + self.orsnet_features
         for level in range(LEVELS):
-            x = _AtFullSize(self.remat, name=f"stage3_{level}")(x)
+            x = _AtFullSize(self.groups, self.remat, name=f"stage3_{level}")(x)
             for name, levels in (("encoded", encoded), ("decoded", decoded)):
                 y = levels[level]
                 for finer in reversed(range(level)):
@@ -172,12 +175,13 @@ class ShannonNet(WindowNetwork):
 class _AtFullSize(nn.Module):
     """Dilated groups and a 1x1 convolution beside a skip."""
 
+    groups: int
     remat: bool = False
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
-        body = NestedResiduals(_STAGE_GROUPS, dilated=True, remat=self.remat, name="body")
+        body = NestedResiduals(self.groups, dilated=True, remat=self.remat, name="body")
         return x + Conv(x.shape[-1], 1, name="tail")(body(x))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -84,7 +85,12 @@ def module_shapes(module: nn.Module, *inputs: tuple[int, ...]) -> dict[str, tupl
 
 def variable_shapes(name: str, **kwargs: Any) -> dict[str, tuple[int, ...]]:
     """Shapes of the variables of ``build(name, **kwargs)`` by path; nothing is computed."""
-    network = models.build(name, **kwargs)
+    return dict(_shapes_of(models.build(name, **kwargs)))
+
+
+@functools.lru_cache(maxsize=32)
+def _shapes_of(network: models.Network) -> dict[str, tuple[int, ...]]:
+    """Kept, since tracing a network of a thousand layers takes seconds."""
     return _weight_shapes(
         jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
     )
