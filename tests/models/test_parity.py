@@ -42,6 +42,11 @@ def colors_first(golden):
     return np.moveaxis(golden.data["in/x"], 1, -1)
 
 
+def luma_stack(golden):
+    """A batch of windows of gray frames, ``[b, t, h, w]``."""
+    return golden.data["in/x"][..., None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """How a golden file and a list of keys are reached."""
@@ -169,6 +174,30 @@ ROWS = [
         "rcvn_b_c64_5x16",
         windows=five_images,
         range=255.0,
+    ),
+    Row(
+        "stdr",
+        "stdr_r1_nf16_t4",
+        {
+            "radius": 1,
+            "unet_features": 16,
+            "fused": 16,
+            "features": 16,
+            "growth": 8,
+            "layers": 3,
+            "blocks": 2,
+        },
+        1_339_784,
+        "stdr",
+        windows=luma_stack,
+    ),
+    Row(
+        "cfstif",
+        "cfstif_r1_m16_t4",
+        {"radius": 1, "features": 16, "volume_features": 8, "fused": 16, "qe_features": 16},
+        2_219_550,
+        "cfstif",
+        windows=luma_stack,
     ),
 ]
 

@@ -18,6 +18,14 @@ _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruct
 SMALL = {
     "arcnn": {"features": 8},
     "brnet": {"features": 8, "blocks": 1},
+    "cfstif": {
+        "radius": 1,
+        "features": 4,
+        "volume_features": 2,
+        "fused": 4,
+        "qe_features": 4,
+        "remat": False,
+    },
     "cvqenet": {"features": 8, "front_blocks": 1, "back_blocks": 2},
     "dcad": {"features": 4, "depth": 2},
     "dncnn": {"features": 4, "depth": 2, "bn": True},
@@ -36,9 +44,20 @@ SMALL = {
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
     "rcan_a": {"features": 4, "groups": 1, "blocks": 2},
     "rcvn": {"features": 8, "groups": 1, "blocks": 1},
+    "stdr": {
+        "radius": 1,
+        "unet_features": 4,
+        "depth": 2,
+        "fused": 4,
+        "features": 4,
+        "growth": 2,
+        "layers": 2,
+        "blocks": 1,
+        "remat": False,
+    },
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
-_SLOW = ("cvqenet", "duve", "edvr", "gogoing", "pen", "qenet")
+_SLOW = ("cfstif", "cvqenet", "duve", "edvr", "gogoing", "pen", "qenet", "stdr")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 # Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.

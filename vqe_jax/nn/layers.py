@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
 
-__all__ = ["Conv", "ConvTranspose", "PReLU", "leaky_relu"]
+__all__ = ["Conv", "Conv3D", "ConvTranspose", "PReLU", "leaky_relu"]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -60,6 +60,28 @@ class Conv(nn.Module):
             init = self.bias_init or uniform_bias(kh * kw * in_channels)
             y = y + self.param("bias", init, (self.features,)).astype(x.dtype)[None, None, None]
         return y.reshape(*lead, *y.shape[1:])
+
+
+class Conv3D(nn.Module):
+    """A convolution over time, height and width that keeps their sizes; zeros outside."""
+
+    features: int  # output channels
+    kernel_size: int = 3  # odd, along each axis
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b t h w f"]:
+        """Convolves."""
+        k, channels = self.kernel_size, x.shape[-1]
+        kernel = self.param("kernel", uniform_fan_in(), (k, k, k, channels, self.features))
+        bias = self.param("bias", uniform_bias(k**3 * channels), (self.features,))
+        y = lax.conv_general_dilated(
+            x,
+            kernel.astype(x.dtype),
+            (1, 1, 1),
+            [(k // 2, k // 2)] * 3,
+            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+        )
+        return y + bias.astype(x.dtype)[None, None, None, None]
 
 
 class ConvTranspose(nn.Module):

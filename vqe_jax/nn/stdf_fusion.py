@@ -1,4 +1,4 @@
-"""Spatio-temporal deformable fusion (STDF), which RFDA and DCNGAN take over.
+"""Spatio-temporal deformable fusion (STDF), which RFDA, DCNGAN and STDR take over.
 
 Deng et al., "Spatio-Temporal Deformable Convolution for Compressed Video Quality Enhancement",
 AAAI 2020, Fig. 2: a small U-Net looks at a stack of maps and predicts offsets and a mask for one
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv, ConvTranspose
 
-__all__ = ["STDFFusion"]
+__all__ = ["STDFFusion", "offset_unet"]
 
 Map = Float[Array, "_ _ _ _"]  # sizes and channels change inside
 
@@ -32,28 +32,44 @@ class STDFFusion(nn.Module):
     def __call__(self, stack: Float[Array, "b h w n"]) -> Map:
         """Joins ``n`` maps, usually the frames of a window, into features of the current one."""
         n, taps = stack.shape[-1], self.kernel_size**2
-        hidden = self._trunk(stack.astype(self.dtype))
+        hidden = offset_unet(stack.astype(self.dtype), self.features, self.depth)
         # The authors start all of them at PyTorch's default, not at zero.
         plan = Conv(3 * taps * n, name="offset_mask")(hidden)
         offset, mask = plan[..., : 2 * taps * n], nn.sigmoid(plan[..., 2 * taps * n :])
         deform = DeformConv(self.out_features, self.kernel_size, n, name="deform_conv")
         return nn.relu(deform(stack, offset, mask)).astype(self.dtype)
 
-    def _trunk(self, stack: Float[Array, "b h w n"]) -> Map:
-        x = self._conv(stack, "in_conv")
-        skips = []
-        for i in range(1, self.depth):
-            x = self._conv(self._conv(x, f"down{i}_conv1", stride=2), f"down{i}_conv2")
-            skips.append(x)
-        x = self._conv(self._conv(x, "bottom_conv1", stride=2), "bottom_conv2")
-        x = self._up(x, "bottom_up")
-        for i in range(self.depth - 1, 0, -1):
-            x = self._conv(jnp.concatenate([x, skips[i - 1]], axis=-1), f"up{i}_conv")
-            x = self._up(x, f"up{i}_up")
-        return self._conv(x, "out_conv")
 
-    def _conv(self, x: Map, name: str, stride: int = 1) -> Map:
-        return nn.relu(Conv(self.features, stride=stride, name=name)(x))
+def offset_unet(
+    stack: Float[Array, "b h w n"], features: int, depth: int
+) -> Float[Array, "b h w f"]:
+    """The U-Net alone, its layers named in the module that calls it (Fig. 2, "offset prediction").
 
-    def _up(self, x: Map, name: str) -> Map:
-        return nn.relu(ConvTranspose(self.features, name=name)(x))
+    Args:
+      stack: maps, usually the frames of a window.
+      features: its width.
+      depth: times that it halves the size; the sides are multiples of ``2**depth``.
+
+    Returns:
+      What the offsets are predicted from.
+    """
+    x = _conv(stack, features, "in_conv")
+    skips = []
+    for i in range(1, depth):
+        x = _conv(x, features, f"down{i}_conv1", stride=2)
+        x = _conv(x, features, f"down{i}_conv2")
+        skips.append(x)
+    x = _conv(_conv(x, features, "bottom_conv1", stride=2), features, "bottom_conv2")
+    x = _up(x, features, "bottom_up")
+    for i in range(depth - 1, 0, -1):
+        x = _conv(jnp.concatenate([x, skips[i - 1]], axis=-1), features, f"up{i}_conv")
+        x = _up(x, features, f"up{i}_up")
+    return _conv(x, features, "out_conv")
+
+
+def _conv(x: Map, features: int, name: str, stride: int = 1) -> Map:
+    return nn.relu(Conv(features, stride=stride, name=name)(x))
+
+
+def _up(x: Map, features: int, name: str) -> Map:
+    return nn.relu(ConvTranspose(features, name=name)(x))

@@ -8,12 +8,14 @@ from vqe_jax.weights.official import (
     basicvsr,
     basicvsrpp,
     brnet,
+    cfstif,
     cvqenet,
     dcad,
     dcngan,
     dncnn,
     duve,
     edvr,
+    ovqe,
     patchgan,
     pen,
     pequenet,
@@ -24,6 +26,7 @@ from vqe_jax.weights.official import (
     shannonnet,
     spynet,
     stdf,
+    stdr,
 )
 
 __all__ = ["OFFICIAL"]
@@ -35,12 +38,14 @@ OFFICIAL: dict[str, ModuleType] = {
     "basicvsr": basicvsr,
     "basicvsrpp": basicvsrpp,
     "brnet": brnet,
+    "cfstif": cfstif,
     "cvqenet": cvqenet,
     "dcad": dcad,
     "dcngan": dcngan,
     "dncnn": dncnn,
     "duve": duve,
     "edvr": edvr,
+    "ovqe": ovqe,
     "patchgan": patchgan,
     "pen": pen,
     "pequenet": pequenet,
@@ -52,4 +57,5 @@ OFFICIAL: dict[str, ModuleType] = {
     "shannonnet": shannonnet,
     "spynet": spynet,
     "stdf": stdf,
+    "stdr": stdr,
 }
