@@ -124,7 +124,7 @@ class OVQE(Network):
         before, has_before = state
         if index == 0:
             current = self.window_fusion(frame_stack(window))
-            maps = (current, before)
+            maps: tuple[Maps, ...] = (current, before)
         else:
             # The pass before came from where this one goes, so it knows the frame ahead.
             current, ahead = kept[-1]
