@@ -22,7 +22,7 @@ __all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
 _FRAMES = 300
 # The literature's QPs are 5 apart; further than that another model would be the right one.
 _FAR = 5.0
-# From here on every clip that was tried lost quality, at H.265 and H.264 alike: 0.1 to 2 dB.
+# From here on every clip that was tried lost quality at H.265; at H.264 not all of them did.
 _VERY_FAR = 8.0
 # Where a model file does not say otherwise (extra["measured"]["codecs"]): networks trained on HEVC
 # were measured to gain on H.264 of the same quality, too, and to lose on AV1, VP9 and MPEG-2.
