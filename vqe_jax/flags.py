@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         raw = argparse.RawDescriptionHelpFormatter
         super().__init__(**{"formatter_class": raw, "allow_abbrev": False, **options})
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses; an unknown flag is an error here, where the flags of a subcommand are known."""
         given = [_hyphens(a) for a in (sys.argv[1:] if args is None else args)]
         found, extra = super().parse_known_args(given, namespace)

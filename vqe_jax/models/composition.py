@@ -78,7 +78,7 @@ class Cascade(Network, kw_only=True):
             [self.first, self.second],
             past=max(one.past, two.past),
             future=max(one.future, two.future),
-            receptive_field=None if None in fields else sum(fields),  # type: ignore[arg-type]
+            receptive_field=None if None in fields else sum(fields),
             scale=one.scale * two.scale,
             outputs=("stage1", *two.outputs),
         )

@@ -74,7 +74,7 @@ def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
     for name, hint in typing.get_type_hints(cls).items():
         parts = typing.get_args(hint) if typing.get_origin(hint) is not Literal else (hint,)
         literals = [p for p in parts if typing.get_origin(p) is Literal]
-        if literals and name in cls.__dataclass_fields__:  # type: ignore[attr-defined]
+        if literals and name in cls.__dataclass_fields__:
             values = [v for p in literals for v in typing.get_args(p)]
             found[name] = (*values, *(None for p in parts if p is type(None)))
     return found

@@ -136,7 +136,7 @@ class FrameNetwork(WindowNetwork):
 
     radius = 0
 
-    def enhance(  # type: ignore[override]
+    def enhance(
         self, frames: Float[Array, "n h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h2 w2 c"] | Outputs:
         """The paper's network on single frames in [0, 1]."""

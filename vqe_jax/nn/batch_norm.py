@@ -7,6 +7,8 @@ over all devices, so the statistics are synchronised without further ado.
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,7 @@ class BatchNorm(nn.Module):
         return x * gain.reshape(shape).astype(x.dtype) + offset.astype(x.dtype)
 
     def _batch_statistics(
-        self, x: jax.Array, running_mean: nn.Variable, running_var: nn.Variable
+        self, x: jax.Array, running_mean: nn.Variable[Any], running_var: nn.Variable[Any]
     ) -> tuple[jax.Array, jax.Array]:
         """Mean and biased variance of this batch; moves the running ones."""
         values = x.astype(jnp.float32)

@@ -67,7 +67,7 @@ class Trainer:
         """The discriminator's part of the state, a function of the seed."""
         module = self.game.discriminator
         key = jax.random.fold_in(jax.random.key(self.place.seed), _DISCRIMINATOR)
-        clip = jnp.zeros((1, 1, 64, 64, module.channels))  # type: ignore[attr-defined]
+        clip = jnp.zeros((1, 1, 64, 64, module.channels))
         variables = jax.jit(functools.partial(module.init, train=False))(key, self.game.seen(clip))
         return {
             "params": variables["params"],

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import av
 
-from vqe_jax.video.libav import reset_clock
+from vqe_jax.video.libav import Packet, reset_clock
 
 __all__ = ["Clock", "start_time"]
 
@@ -64,7 +64,7 @@ class Clock:
         """Whether all streams must be seen for the clock to be right."""
         return self._jumpy
 
-    def correct(self, packet: av.Packet) -> None:
+    def correct(self, packet: Packet) -> None:
         """Shifts a packet's times in place.
 
         Args:
@@ -99,7 +99,7 @@ class Clock:
         return change if back or far else Fraction(0)
 
     @staticmethod
-    def _shift(packet: av.Packet, ticks: int) -> None:
+    def _shift(packet: Packet, ticks: int) -> None:
         if not ticks:
             return
         if packet.pts is not None:

@@ -22,7 +22,7 @@ from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.ledger import Ledger
-from vqe_jax.video.libav import BestEffort, open_input, video_stream
+from vqe_jax.video.libav import BestEffort, Packet, open_input, video_stream
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
 from vqe_jax.video.slices import missing_pictures
@@ -181,7 +181,7 @@ class ContainerReader(Reader):
                 yield picture
         self._finish(ledger, bare=container.format.name in _BITSTREAMS, warn=warn)
 
-    def _decoded(self, packet: av.Packet, ledger: Ledger) -> list[av.VideoFrame]:
+    def _decoded(self, packet: Packet, ledger: Ledger) -> list[av.VideoFrame]:
         """The pictures that a packet completes; recordings may begin before a key frame."""
         if not packet.size and (packet.pts, packet.dts) != (None, None):
             return []  # "as before", which AVI and Theora say with an empty packet

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import av
 
+from vqe_jax.video.libav import Packet
+
 __all__ = ["AudioConverter", "Converter", "SubtitleConverter", "stated_layout"]
 
 # What players assume of so many channels whose places are not stated.
@@ -65,7 +67,7 @@ class AudioConverter:
             self.target.format.name, layout, rate, self.target.codec_context.frame_size or None
         )
 
-    def packets(self, packet: av.Packet | None) -> list[av.Packet]:
+    def packets(self, packet: Packet | None) -> list[Packet]:
         """The packets that are complete after another one of the source; all, after None.
 
         Args:
@@ -74,13 +76,13 @@ class AudioConverter:
         if packet is not None and not packet.size:
             return []
         context = self._source.codec_context
-        encoded: list[av.Packet] = []
+        encoded: list[Packet] = []
         try:
             frames = context.decode(packet)
         except av.FFmpegError:  # a click, as players have it
             frames = []
             self.lost += packet is not None
-        for frame in cast(list[av.AudioFrame], frames):
+        for frame in frames:
             self._keep_time(frame)
             encoded += self._encoded(self._resampler.resample(frame))
         if packet is None:
@@ -88,7 +90,7 @@ class AudioConverter:
             encoded += self.target.encode(None)
         return encoded
 
-    def _encoded(self, pieces: list[av.AudioFrame]) -> list[av.Packet]:
+    def _encoded(self, pieces: list[av.AudioFrame]) -> list[Packet]:
         packets = []
         for piece in pieces:
             piece.pts, piece.time_base = self._spoken, Fraction(1, self.target.rate)
@@ -139,7 +141,7 @@ class SubtitleConverter:
         context.time_base = self.target.time_base = _MILLISECONDS
         context.open(strict=False)
 
-    def packets(self, packet: av.Packet | None) -> list[av.Packet]:
+    def packets(self, packet: Packet | None) -> list[Packet]:
         """The line of text in a packet of the source; none for the gaps between lines.
 
         Args:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import av
 
+from vqe_jax.video.libav import Packet
+
 __all__ = ["Ledger"]
 
 # A picture of MPEG-4 that only says "as before" is a few bytes; its twin was in the packet before.
 _PLACEHOLDER = 8
 
 
-def _shows_nothing(codec: str, packet: av.Packet) -> bool:
+def _shows_nothing(codec: str, packet: Packet) -> bool:
     """Whether a whole packet brings no picture of its own."""
     if packet.is_discard:
         return True
@@ -60,7 +62,7 @@ class Ledger:
                 self.complaint = f"frame {self.shown}: {last[2].strip()}"
         return pictures
 
-    def send(self, packet: av.Packet) -> None:
+    def send(self, packet: Packet) -> None:
         """Notes a packet that goes to the decoder.
 
         Args:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 
 from vqe_jax.errors import UserError
 
-__all__ = ["BestEffort", "open_input", "open_output", "reset_clock", "video_stream"]
+__all__ = ["BestEffort", "Packet", "open_input", "open_output", "reset_clock", "video_stream"]
+
+if TYPE_CHECKING:
+    Packet = av.Packet[Any]  # of any kind of stream; at run time it takes no parameters
+else:
+    Packet = av.Packet
 
 _GENERATE_TIMES = 0x1  # AVFMT_FLAG_GENPTS
 _TIMES_JUMP = 0x200  # AVFMT_TS_DISCONT

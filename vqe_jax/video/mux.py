@@ -23,7 +23,7 @@ from vqe_jax.video.encoders import (
 )
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
-from vqe_jax.video.libav import open_output
+from vqe_jax.video.libav import Packet, open_output
 from vqe_jax.video.log import captured
 from vqe_jax.video.passthrough import Passthrough
 from vqe_jax.video.planes import to_av_frame
@@ -233,7 +233,7 @@ class ContainerWriter(Writer):
         picture.color_trc = info.color.transfer
         self._mux(self._stream.encode(picture))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
             if packet.dts is not None:
                 earliest = self._first - _FAR * self._tick

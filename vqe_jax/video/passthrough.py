@@ -14,7 +14,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.video.clock import Clock, start_time
 from vqe_jax.video.convert import Converter
 from vqe_jax.video.files import translated
-from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.libav import Packet, open_input, video_stream
 from vqe_jax.video.quicktime import Extras
 from vqe_jax.video.routes import (
     BARE,
@@ -101,8 +101,8 @@ class Passthrough:
         self._output = output
         self._kind = output.format.name
         self._until: Fraction | float = float("inf") if until is None else Fraction(until)
-        self._waiting: av.Packet | None = None
-        self._packets: Iterator[av.Packet] = iter(())
+        self._waiting: Packet | None = None
+        self._packets: Iterator[Packet] = iter(())
         self._input: av.container.InputContainer | None = None
         self._targets: dict[int, av.stream.Stream] = {}
         self._converters: dict[int, Converter] = {}
@@ -200,7 +200,7 @@ class Passthrough:
             names = ", ".join(sorted(lost))
             warnings.warn(f"tags that {self._kind} cannot hold are left out: {names}", stacklevel=2)
 
-    def _demux(self, original: av.VideoStream) -> Iterator[av.Packet]:
+    def _demux(self, original: av.VideoStream) -> Iterator[Packet]:
         """The packets to copy, on a clock that never jumps."""
         assert self._input is not None
         clock = Clock(self._input, original.index)
@@ -237,7 +237,7 @@ class Passthrough:
                 return
             self._put(packet)
 
-    def _put(self, packet: av.Packet) -> None:
+    def _put(self, packet: Packet) -> None:
         index = packet.stream.index
         ticks = round(self.shift / packet.time_base)
         cover = packet.stream.disposition & av.stream.Disposition.attached_pic
@@ -248,7 +248,7 @@ class Passthrough:
         for made in converter.packets(packet) if converter else [packet]:
             self._mux(made, index)
 
-    def _mux(self, packet: av.Packet, index: int) -> None:
+    def _mux(self, packet: Packet, index: int) -> None:
         """Hands a packet to the muxer, whose decoding times must grow."""
         target = self._targets[index]
         last = self._last.get(index)

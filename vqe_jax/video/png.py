@@ -15,6 +15,7 @@ from vqe_jax.video.base import Reader, Writer
 from vqe_jax.video.files import discard, readable_file, translated
 from vqe_jax.video.formats import ColorTags
 from vqe_jax.video.info import Frame, VideoInfo
+from vqe_jax.video.libav import Packet
 from vqe_jax.video.planes import from_av_frame
 
 __all__ = ["PngReader", "PngWriter", "encode_png", "read_png"]
@@ -40,7 +41,7 @@ def read_png(path: Path) -> Frame:
     readable_file(path, "a PNG picture")
     with translated(path, "read"):
         decoder = av.CodecContext.create("png", "r")
-        packet = av.Packet(path.read_bytes())
+        packet = Packet(path.read_bytes())
         pictures = decoder.decode(packet) + decoder.decode(None)
     if len(pictures) != 1:
         raise UserError(f"{path} holds no picture; expected a whole PNG file")

@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 import av
 
 from vqe_jax.video.convert import AudioConverter, Converter, SubtitleConverter, stated_layout
-from vqe_jax.video.libav import open_input
+from vqe_jax.video.libav import Packet, open_input
 
 __all__ = [
     "BARE",
@@ -100,8 +100,8 @@ class Route:
         return ""
 
 
-def _copy(packet: av.Packet, at: int) -> av.Packet:
-    twin = av.Packet(bytes(packet))
+def _copy(packet: Packet, at: int) -> Packet:
+    twin = Packet(bytes(packet))
     if packet.time_base:
         twin.time_base = packet.time_base
     twin.pts = packet.pts if packet.pts is not None else at
@@ -111,10 +111,10 @@ def _copy(packet: av.Packet, at: int) -> av.Packet:
     return twin
 
 
-def _samples(container: av.container.InputContainer) -> dict[int, list[av.Packet]]:
+def _samples(container: av.container.InputContainer) -> dict[int, list[Packet]]:
     """The first packets of each stream; of text and data only what comes early."""
     cover = av.stream.Disposition.attached_pic
-    found: dict[int, list[av.Packet]] = {
+    found: dict[int, list[Packet]] = {
         s.index: [] for s in container.streams if s.type != "attachment"
     }
     needed = {s.index for s in container.streams.audio} | {
@@ -129,16 +129,16 @@ def _samples(container: av.container.InputContainer) -> dict[int, list[av.Packet
     return found
 
 
-def _line(name: str) -> av.Packet:
+def _line(name: str) -> Packet:
     """A subtitle, for streams whose first one comes late."""
     text = b"\0\1x" if name == "mov_text" else b"0,0,Default,,0,0,0,,x"
-    packet = av.Packet(text)
+    packet = Packet(text)
     packet.pts, packet.dts, packet.time_base = 0, 0, Fraction(1, 1000)
     packet.duration = 1
     return packet
 
 
-Trial = Callable[[av.container.OutputContainer], list[tuple[av.stream.Stream, av.Packet]]]
+Trial = Callable[[av.container.OutputContainer], list[tuple[av.stream.Stream, Packet]]]
 
 
 def _read_back(kind: str, trial: Trial) -> av.stream.Stream | None:
@@ -170,11 +170,11 @@ def codec_name(stream: Any) -> str:
     return stream.codec_context.name if stream.codec_context else "unknown"
 
 
-def _copies(kind: str, stream: Any, samples: list[av.Packet], layout: str | None) -> bool:
+def _copies(kind: str, stream: Any, samples: list[Packet], layout: str | None) -> bool:
     """Whether a stream comes back from a container as it was."""
     packets = samples or ([_line(codec_name(stream))] if stream.type == "subtitle" else [])
 
-    def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, av.Packet]]:
+    def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, Packet]]:
         target = add_copy(output, stream, layout)
         return [(target, _copy(p, i)) for i, p in enumerate(packets)]
 
@@ -192,8 +192,8 @@ def _family(name: str) -> str:
     return "mpeg audio" if re.fullmatch(r"mp[123](float)?", name) else name
 
 
-def _converts(kind: str, stream: Any, samples: list[av.Packet], codec: str) -> bool:
-    def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, av.Packet]]:
+def _converts(kind: str, stream: Any, samples: list[Packet], codec: str) -> bool:
+    def trial(output: av.container.OutputContainer) -> list[tuple[av.stream.Stream, Packet]]:
         converter = add_converted(output, stream, codec)
         made = [p for s in samples for p in converter.packets(_copy(s, 0))]
         if stream.type == "audio":
@@ -257,7 +257,7 @@ def find_routes(source: Path, video: int, kind: str) -> tuple[Route, ...]:
         )
 
 
-def _route(kind: str, stream: Any, samples: list[av.Packet], chapters: bool) -> Route:
+def _route(kind: str, stream: Any, samples: list[Packet], chapters: bool) -> Route:
     index, name = stream.index, codec_name(stream)
     here = (index, stream.type, name)
     if kind in BARE:
@@ -281,7 +281,7 @@ def _route(kind: str, stream: Any, samples: list[av.Packet], chapters: bool) -> 
     return _other_coding(kind, stream, samples)
 
 
-def _cover(kind: str, stream: Any, samples: list[av.Packet]) -> Route:
+def _cover(kind: str, stream: Any, samples: list[Packet]) -> Route:
     here = (stream.index, "cover picture", codec_name(stream))
     if kind == _MATROSKA and samples and codec_name(stream) in _ENDINGS:
         return Route(*here, "attach")
@@ -292,7 +292,7 @@ def _cover(kind: str, stream: Any, samples: list[av.Packet]) -> Route:
     return Route(*here, "drop", why=f"{kind} holds no cover; .mkv and .mp4 do")
 
 
-def _other_coding(kind: str, stream: Any, samples: list[av.Packet]) -> Route:
+def _other_coding(kind: str, stream: Any, samples: list[Packet]) -> Route:
     index, name = stream.index, codec_name(stream)
     here = (index, stream.type, name)
     if stream.type == "audio" and stream.codec_context and samples:
@@ -336,7 +336,7 @@ def lost_tags(tags: dict[str, str], kind: str) -> dict[str, str]:
 
     def trial(
         output: av.container.OutputContainer, codec: str
-    ) -> list[tuple[av.stream.Stream, av.Packet]]:
+    ) -> list[tuple[av.stream.Stream, Packet]]:
         stream = cast(av.VideoStream, output.add_stream(codec, rate=25))
         stream.width = stream.height = 16
         stream.pix_fmt = "yuv420p"

@@ -35,7 +35,7 @@ class _ArraysOnly(pickle.Unpickler):
             # Under numpy's present name; the old one warns.
             from numpy._core import multiarray
 
-            return multiarray._reconstruct  # type: ignore[attr-defined]
+            return multiarray._reconstruct
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not an array")
