@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,16 +61,18 @@ def test_golden(shared):
     file.check(features[None, ..., ::2, ::2], "feat")
 
 
-def test_parameter_counts():
-    assert parameter_count("provqe") == 7_396_783
-    deep = {"features": 128, "blocks": 25, "reconstruction_blocks": 55}
-    assert parameter_count("provqe", **deep) == 58_834_031
-
-
-def test_official_names_and_shapes(shared):
-    table = table_of("provqe", features=128, blocks=25)
+def test_names_are_those_of_basicvsrpp_and_depth_adds_blocks(shared):
+    assert official_shapes(shared, "provqe_stage1") == official_shapes(
+        shared, "basicvsrpp_c128n25_hr_ntire_decompress"
+    )
+    table = table_of("provqe")
     found = {t.names[0]: t.shape for t in table.values()}
-    assert found == official_shapes(shared, "provqe_stage1")
+    assert found == official_shapes(shared, "basicvsrpp_c64n7_hr")
+    assert sum(math.prod(t.ours) for t in table.values()) == 7_396_783
+    one, deep = (
+        parameter_count("provqe", features=128, blocks=1, reconstruction_blocks=n) for n in (5, 55)
+    )
+    assert 44_075_631 + deep - one == 58_834_031
 
 
 def _chain(flows, last, first):
@@ -104,26 +108,21 @@ def test_the_second_frame_is_the_latest_key_before_the_last(keys):
         np.testing.assert_allclose(memory.flow, _chain(flows, i, k), rtol=0, atol=1e-5)
 
 
-def test_without_keys_and_with_keys_alone_it_is_basicvsrpp(small):
+def test_clips_of_a_batch_have_their_own_keys_and_none_or_all_is_basicvsrpp(small):
     network, variables = small
     clip = random_clip(t=5)
-    run = jax.jit(lambda peak: network.apply(variables, clip, side=Side(peak=peak)))
+    peaks = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], bool)
+    clips = jnp.concatenate([clip, clip, clip, random_clip(t=5, seed=2)])
+    run = jax.jit(lambda v, x, p: network.apply(v, x, side=Side(peak=p)))
+    whole = run(variables, clips, jnp.asarray(peaks))
     plain = models.build("basicvsrpp", **SMALL)
     expected = jax.jit(lambda v, x: plain.apply(v, x))(variables, clip)
-    for peaks in (jnp.zeros((1, 5), bool), jnp.ones((1, 5), bool)):
-        np.testing.assert_allclose(run(peaks), expected, rtol=0, atol=1e-6)
-    sparse = run(jnp.asarray([[True, False, False, False, True]]))
-    assert float(jnp.max(jnp.abs(sparse - expected))) > 1e-4
-
-
-def test_sweeps_equal_the_whole_clip_and_clips_of_a_batch_have_their_own_keys(small):
-    network, variables = small
-    clip = jnp.concatenate([random_clip(t=5), random_clip(t=5, seed=2)])
-    peaks = jnp.asarray([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0]], bool)
-    whole = jax.jit(lambda v, x, p: network.apply(v, x, side=Side(peak=p)))(variables, clip, peaks)
-    for one in range(2):
+    for found in whole[:2]:
+        np.testing.assert_allclose(found, expected[0], rtol=0, atol=2e-6)
+    assert float(jnp.max(jnp.abs(whole[2] - expected[0]))) > 1e-4
+    for one in (2, 3):
         told = SideStream(network, infos=[FrameInfo(peak=bool(p)) for p in peaks[one]])
-        swept = np.stack(list(exact(network, variables, told, iter(np.asarray(clip[one])))))
+        swept = np.stack(list(exact(network, variables, told, iter(np.asarray(clips[one])))))
         np.testing.assert_allclose(swept, whole[one], rtol=0, atol=2e-6)
 
 
