@@ -157,6 +157,7 @@ ROWS = [
         "qenet_nju_default_c128",
     ),
     Row("brnet", "brnet_random_33x46", {"features": 64}, 641_700, "brnet", windows=image),
+    Row("mfqe", "powerqe_mfqev2_nf16", {"features": 16}, 1_640_948, "powerqe_mfqev2"),
     Row(
         "rcan_a",
         "rcan_a_c16_2x2",

@@ -35,6 +35,7 @@ SMALL = {
         **{k: v for k, v in _EDVR.items() if k != "reconstruction_blocks"},
         **{"frames": 3, "levels": 2, "blocks": 1, "reduction": 2, "handed": "picture"},
     },
+    "mfqe": {"features": 4, "flow_widths": (4, 4), "reach": 2},
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
         "edvr": _EDVR,

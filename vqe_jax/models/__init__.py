@@ -51,6 +51,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "duve": "vqe_jax.models.duve:DUVE",
         "edvr": "vqe_jax.models.edvr:EDVR",
         "gogoing": "vqe_jax.models.gogoing:Gogoing",
+        "mfqe": "vqe_jax.models.mfqe:MFQE",
         "ovqe": "vqe_jax.models.ovqe:OVQE",
         "pen": "vqe_jax.models.pen:PEN",
         "pequenet": "vqe_jax.models.pequenet:PeQuENet",
