@@ -136,15 +136,23 @@ def small_frames(
     return small(model, fields, fast_stage(model, steps, init=init), data=demo(frames, color="rgb"))
 
 
-def powerqe(model: str, fields: Config, *, frames: int = 1, **changes: Any) -> Config:
+def powerqe(
+    model: str, fields: Config, *, frames: int = 1, video: bool = False, **changes: Any
+) -> Config:
     """What PowerQE trains every network with: RGB, Adam, a cosine, 500,000 steps.
 
-    Single frames by L1 in batches of 32 crops of 128; clips by a Charbonnier loss in batches of 16
-    crops of 256. ``changes`` are further fields of the stage.
+    Args:
+      model: the network's name.
+      fields: its fields.
+      frames: of a clip.
+      video: it takes several frames, as where ``frames`` says so: a Charbonnier loss, batches of 16
+        crops of 256; otherwise L1, batches of 32 crops of 128.
+      **changes: further fields of the stage.
     """
-    data: Config = {"crop": 128, "batch": 32} if frames == 1 else {"crop": 256, "batch": 16}
+    video = video or frames > 1
+    data: Config = {"crop": 256, "batch": 16} if video else {"crop": 128, "batch": 32}
     own = {
-        "losses": (("l1", 1.0),) if frames == 1 else (charbonnier(1e-12),),
+        "losses": (charbonnier(1e-12),) if video else (("l1", 1.0),),
         "schedule": cosine(1e-7),
         "optimizer": adam(0.9, 0.999),
     }

@@ -55,3 +55,9 @@ def test_mistakes_name_the_near_miss():
         losses.build("charbonnier", epsilon=1)
     with pytest.raises(UserError, match="reduction='avg'"):
         pool(A, reduction="avg")
+
+
+def test_motion_compensation_compares_every_reference_with_the_frame():
+    aligned = jnp.stack([A, B], axis=2)
+    expected = np.mean((np.asarray(A) - np.asarray(B)) ** 2) / 2
+    np.testing.assert_allclose(losses.build("motion_compensation")(aligned, A), expected, rtol=1e-5)

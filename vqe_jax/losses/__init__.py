@@ -69,6 +69,7 @@ LOSSES: Registry[Any] = Registry(
         "l2": Loss(pixel.l2, takes=("weight",)),
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),
+        "motion_compensation": Loss(pixel.motion_compensation),
         "offset_tv": Loss(offsets.offset_tv, target=None),
         "offset_deviation": Loss(offsets.offset_deviation, target=None),
         "lpips": Loss(

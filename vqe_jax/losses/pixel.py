@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 
-__all__ = ["charbonnier", "l1", "l2", "pool"]
+__all__ = ["charbonnier", "l1", "l2", "motion_compensation", "pool"]
 
 
 def pool(
@@ -84,3 +84,17 @@ def l2(
 ) -> Float[Array, ""]:
     """Squared difference; ``reduction`` and ``weight`` as in :func:`pool`."""
     return pool(jnp.square(prediction - target), reduction=reduction, weight=weight)
+
+
+def motion_compensation(
+    aligned: Float[Array, "b t k h w c"], target: Float[Array, "b t h w c"]
+) -> Float[Array, ""]:
+    """Squared difference of every aligned reference frame to the frame that it was aligned to.
+
+    MFQE trains its motion compensation with it, beside the loss of the picture.
+
+    Args:
+      aligned: reference frames, moved as the network has found.
+      target: raw clip.
+    """
+    return jnp.mean(jnp.square(aligned - target[:, :, None]))

@@ -36,8 +36,8 @@ class FlowLevel(nn.Module):
     widths: tuple[int, ...]  # output channels of the hidden convolutions
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 8"]) -> Flow:
-        """Takes ``ref``, the warped ``supp`` and the flow so far, as channels in this order."""
+    def __call__(self, x: Float[Array, "b h w i"]) -> Flow:
+        """Takes ``ref``, the warped ``supp`` and the flow so far, as channels."""
         for k, width in enumerate(self.widths):
             x = nn.relu(Conv(width, 7, name=f"conv{k}")(x))
         # Without published weights nothing moves at first: random flow points out of the frame,
