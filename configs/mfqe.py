@@ -10,9 +10,9 @@ test videos, 0.665 dB in Y on 16 of the JCT-VC sequences. It wants a GPU.
 
 Variants:
   spynet=PATH   official SPyNet weights, from which PowerQE starts
-  paper         the paper's training on luma at QP 37: crops of 64, batch 64; first the motion compensation
-                (the picture counts a hundredth), then the picture (the motion a hundredth), in
-                the paper's proportion of 20 to 60 epochs
+  paper         the paper's training on luma at QP 37: crops of 64, batch 64; first the motion
+                compensation (the picture counts a hundredth), then the picture (the motion a
+                hundredth), in the paper's proportion of 20 to 60 epochs
   baseline      the flow and the network of the baseline of NTIRE 2021 (MFQE 1.0's), trained so
   small, demo   8 channels and a narrow flow: minutes on two cores (data set `demo`)
 """
