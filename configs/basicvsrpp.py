@@ -108,10 +108,13 @@ def flow_start(path: str) -> dict[str, Any]:
     return {**slow, "parts": (("spynet", path),), "freeze_steps": held}
 
 
-def small(model: str, fields: dict[str, Any], *stages: dict[str, Any]) -> dict[str, Any]:
+def small(
+    model: str, fields: dict[str, Any], *stages: dict[str, Any], frames: int = 3
+) -> dict[str, Any]:
     """A narrow network on short clips of the demo data."""
     stages = stages or (common.fast_stage(model, 600, init=INIT, ema=0.99),)
-    return common.small(model, fields, *stages, data=common.demo(frames=3, batch=4, color="rgb"))
+    crops = common.demo(frames=frames, batch=4, color="rgb")
+    return common.small(model, fields, *stages, data=crops)
 
 
 def _perceptual() -> dict[str, Any]:

@@ -41,7 +41,9 @@ def get_config(
     if recipe == "small":
         fields = basicvsrpp.FIELDS["small"]
         stages = _rounds((1, 2, 3), (300, 200, 200), _small_round)
-        return basicvsrpp.small("provqe", fields | {"reconstruction_blocks": 3}, *stages)
+        fields = fields | {"reconstruction_blocks": 3}
+        # Fewer frames know no key but the frame before the last.
+        return basicvsrpp.small("provqe", fields, *stages, frames=5)
     changes = basicvsrpp.flow_start(spynet) | ({"start": start, "fresh": _NEW} if start else {})
     if recipe == "powerqe":
         return common.powerqe("provqe", basicvsrpp.FIELDS["powervqe"], frames=7, **changes)
