@@ -54,7 +54,15 @@ def test_halving_and_warmup():
     np.testing.assert_allclose(rates(rising, 0, 1, 3, 50), [0.25, 0.5, 1, 1])
 
 
+def test_each_step_down_may_have_its_own_factor():
+    steps = Schedule("step", fractions=(0.25, 0.5), factor=(0.5, 0.4))
+    stage = Stage("s", 100, learning_rate=1.0, schedule=steps)
+    np.testing.assert_allclose(rates(stage, 0, 26, 51, 99), [1, 0.5, 0.2, 0.2], rtol=1e-6)
+
+
 def test_schedule_mistakes():
+    with pytest.raises(UserError, match="2 fractions but 1 factors"):
+        build_schedule(Stage("s", 1, schedule=Schedule("step", factor=(0.5,))))
     with pytest.raises(UserError, match="did you mean 'cosine'"):
         build_schedule(Stage("s", 1, schedule=Schedule("cosin")))
     with pytest.raises(UserError, match="2 periods but 1 restart_scales"):

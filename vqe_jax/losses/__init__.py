@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from vqe_jax.errors import UserError
-from vqe_jax.losses import frequency, gradient, offsets, perceptual, pixel
+from vqe_jax.losses import correlation, frequency, gradient, offsets, perceptual, pixel
 from vqe_jax.registry import Registry, check_options
 
 __all__ = ["LOSSES", "Loss", "build", "get", "names", "register"]
@@ -67,6 +67,7 @@ LOSSES: Registry[Any] = Registry(
         "charbonnier": Loss(pixel.charbonnier, takes=("weight",)),
         "l1": Loss(pixel.l1, takes=("weight",)),
         "l2": Loss(pixel.l2, takes=("weight",)),
+        "pearson": Loss(correlation.pearson, takes=("weight",)),
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),
         "motion_compensation": Loss(pixel.motion_compensation),

@@ -100,7 +100,9 @@ class SelectiveFusion(nn.Module):
         ]
         return nn.relu(Conv(self.features, 1, name="merge")(jnp.concatenate(weighed, axis=-1)))
 
-    def _branch(self, i: int, stack: Float[Array, "n h w s"], hidden: Maps) -> Maps:
+    def _branch(
+        self, i: int, stack: Float[Array, "n h w s"], hidden: Float[Array, "n h w u"]
+    ) -> Maps:
         """The deformable convolution of one kernel, whose own reach its offsets are seen with."""
         size, maps, width = _KERNELS[i], stack.shape[-1], hidden.shape[-1]
         taps = size**2

@@ -81,7 +81,8 @@ def build_schedule(stage: Stage) -> Callable[[Int[Array, ""]], Float[Array, ""]]
     """Learning rate by step of the stage.
 
     Raises:
-      UserError: an unknown schedule, or periods and scales of different number.
+      UserError: an unknown schedule; periods and scales, or fractions and factors, of different
+        number.
     """
     schedule = stage.schedule
     curve = _curve(schedule, stage.learning_rate, schedule.length or stage.steps)
@@ -102,8 +103,7 @@ def _curve(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
     if schedule.name == "constant":
         return optax.constant_schedule(peak)
     if schedule.name == "step":
-        drops = {round(f * length): schedule.factor for f in schedule.fractions}
-        return optax.piecewise_constant_schedule(peak, drops)
+        return _steps(schedule, peak, length)
     if schedule.name != "cosine":
         known = ("constant", "cosine", "step")
         raise UserError(f"schedule {schedule.name!r} does not exist"
@@ -118,6 +118,16 @@ def _curve(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
     ]
     starts = [sum(periods[: i + 1]) for i in range(len(periods) - 1)]
     return optax.join_schedules(pieces, starts)
+
+
+def _steps(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
+    fractions, factors = schedule.fractions, schedule.factor
+    if isinstance(factors, float):
+        factors = (factors,) * len(fractions)
+    if len(factors) != len(fractions):
+        raise UserError(f"schedule: {len(fractions)} fractions but {len(factors)} factors")
+    drops = {round(f * length): factor for f, factor in zip(fractions, factors, strict=True)}
+    return optax.piecewise_constant_schedule(peak, drops)
 
 
 def build_optimizer(stage: Stage) -> optax.GradientTransformationExtraArgs:

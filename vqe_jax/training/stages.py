@@ -46,7 +46,7 @@ class Schedule:
       periods: lengths of the cosine periods in steps; empty: one of the length of the stage.
       restart_scales: what the learning rate is multiplied by in each period; empty: ones.
       fractions: of the length, where "step" takes place.
-      factor: see "step".
+      factor: see "step"; one for all fractions, or one for each.
       length: steps that fractions and an empty ``periods`` refer to; None: those of the stage.
       offset: steps of the schedule that lie before the stage, where stages share one.
       warmup: steps over which the learning rate rises from zero.
@@ -57,7 +57,7 @@ class Schedule:
     periods: tuple[int, ...] = ()
     restart_scales: tuple[float, ...] = ()
     fractions: tuple[float, ...] = (0.6, 0.9)
-    factor: float = 0.5
+    factor: float | tuple[float, ...] = 0.5
     length: int | None = None
     offset: int = 0
     warmup: int = 0
