@@ -50,6 +50,6 @@ def get_config(
 
 def windows(model: str, qp: int, start: str, losses: tuple[Any, ...]) -> dict[str, Any]:
     """The authors' run: windows of seven frames from nothing, or for less long from a model."""
-    changes = {"start": start} if start else {}
+    changes: dict[str, Any] = {"start": start} if start else {}
     only = common.stage(model, _MORE_STEPS if start else _STEPS, losses=losses, **changes)
     return common.run(model, {}, only, data=common.mfqe_v2(qp, frames=7, crop=128, batch=32))
