@@ -153,6 +153,17 @@ def test_named_results_are_cropped_where_they_are_pictures():
     assert set(PeakDifference().context.needs) == {"peak"}
 
 
+def test_a_frame_network_is_a_window_network_of_one_frame():
+    network = models.build("dncnn", features=4, depth=1)
+    frames = _clip(c=3)[0]
+    variables = network.init(jax.random.key(0), frames, method="enhance")
+    alone = network.apply(variables, frames, method="enhance")
+    np.testing.assert_array_equal(
+        network.apply(variables, frames[:, None], method="enhance"), alone
+    )
+    np.testing.assert_allclose(network.apply(variables, frames[None])[0], alone, atol=1e-6)
+
+
 PEAKS = np.array([[1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]], bool)
 
 

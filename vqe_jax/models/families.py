@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -124,6 +126,16 @@ class WindowNetwork(Network):
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), result)
 
 
+def _on_single_frames(enhance: Callable[..., Any]) -> Callable[..., Any]:
+    """``enhance`` for windows of one frame too."""
+
+    @functools.wraps(enhance)
+    def either(self: Any, frames: Array, *args: Any, **options: Any) -> Any:
+        return enhance(self, frames[:, 0] if frames.ndim == 5 else frames, *args, **options)
+
+    return either
+
+
 def _neighbors(
     clip: Float[Array, "b t h w c"], count: int, size: int
 ) -> Float[Array, "b n k h w c"]:
@@ -132,9 +144,17 @@ def _neighbors(
 
 
 class FrameNetwork(WindowNetwork):
-    """Enhances each frame on its own; ``enhance`` takes ``[n, h, w, c]``."""
+    """Enhances each frame on its own; a subclass writes ``enhance`` for ``[n, h, w, c]``.
+
+    As a window network's, it may be called on windows, which hold one frame: ``[n, 1, h, w, c]``.
+    """
 
     radius = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "enhance" in vars(cls):
+            cls.enhance = _on_single_frames(cls.enhance)  # type: ignore[method-assign]
+        super().__init_subclass__(**options)
 
     def enhance(
         self, frames: Float[Array, "n h w c"], side: Side = Side(), *, train: bool = False
