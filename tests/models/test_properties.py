@@ -17,6 +17,7 @@ from vqe_jax.models.side import FrameInfo
 _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
 SMALL = {
     "arcnn": {"features": 8},
+    "block2rock": {"past": 1, "future": 1, "patch": 8, "stride": 5, "remat": False, **_EDVR},
     "brnet": {"features": 8, "blocks": 1},
     "cfstif": {
         "radius": 1,
@@ -58,7 +59,7 @@ SMALL = {
     },
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
-_SLOW = ("cfstif", "cvqenet", "duve", "edvr", "gogoing", "pen", "qenet", "stdr")
+_SLOW = ("block2rock", "cfstif", "cvqenet", "duve", "edvr", "gogoing", "pen", "qenet", "stdr")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 # Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.

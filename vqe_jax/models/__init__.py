@@ -42,6 +42,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "astf": "vqe_jax.models.astf:ASTF",
         "basicvsr": "vqe_jax.models.basicvsr:BasicVSR",
         "basicvsrpp": "vqe_jax.models.basicvsrpp:BasicVSRPlusPlus",
+        "block2rock": "vqe_jax.models.block2rock:Block2Rock",
         "brnet": "vqe_jax.models.brnet:BRNet",
         "cfstif": "vqe_jax.models.cfstif:CFSTIF",
         "cvqenet": "vqe_jax.models.cvqenet:CVQENet",

@@ -188,7 +188,7 @@ class TSAFusion(nn.Module):
 
 
 class EDVRTrunk(nn.Module):
-    """EDVR from the frames of a window to refined features of its middle one."""
+    """EDVR from the frames of a window to refined features of one of them."""
 
     features: int
     deform_groups: int = 8
@@ -196,23 +196,26 @@ class EDVRTrunk(nn.Module):
     reconstruction_blocks: int = 10  # residual blocks after the fusion
     tsa: bool = True  # fuse by attention; False: by a 1x1 convolution
     strided: bool = False  # work at a quarter of the size: sides are multiples of 16, not of 4
+    reference: int | None = None  # position in the window; None: the middle
     remat: bool = False  # recompute each part in the backward pass
 
     @nn.compact
     def __call__(
         self, windows: Float[Array, "n k h w c"]
     ) -> tuple[Float[Array, "n h2 w2 f"], Offsets]:
-        """Features of the middle frame, and the offsets of :class:`PCDAlignment`."""
+        """Features of the reference, and the offsets of :class:`PCDAlignment`."""
         wrap: Any = nn.remat if self.remat else (lambda module: module)
         x = self._entered(windows)
         lead = x.shape[:2]
         blocks = wrap(ResidualBlocks)(self.features, self.extraction_blocks, name="extraction")
         x = blocks(x.reshape(-1, *x.shape[2:]))
         pyramid = FeaturePyramid(self.features, name="pyramid")(x.reshape(*lead, *x.shape[1:]))
-        align = wrap(PCDAlignment)(self.features, self.deform_groups, name="alignment")
+        align = wrap(PCDAlignment)(
+            self.features, self.deform_groups, self.reference, name="alignment"
+        )
         aligned, offsets = align(pyramid)
         if self.tsa:
-            x = TSAFusion(self.features, name="fusion")(aligned)
+            x = TSAFusion(self.features, self.reference, name="fusion")(aligned)
         else:
             x = Conv(self.features, 1, name="fusion")(_stacked(aligned))
         rebuild = wrap(ResidualBlocks)(
