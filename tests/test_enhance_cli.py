@@ -102,6 +102,8 @@ def test_preview_split_tiles_and_raw_files(tmp_path, weights):
         (["--codec", "x266"], "'x266' is not in this FFmpeg"),
         (["--pixel-format", "nv12"], "'nv12' is not supported"),
         (["--tile", "many"], "expected a side in pixels"),
+        (["--tile-centers", "5"], "needs a number from 0 and the tiles' size"),
+        (["--tile", "512", "--tile-centers", "5"], "tiles of 512 pixels do not fit into frames"),
     ],
 )
 def test_mistakes_in_one_line(clip, weights, options, message):

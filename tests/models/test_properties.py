@@ -136,6 +136,14 @@ def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
         np.testing.assert_allclose(padded[:, :, : SIZE[1], : SIZE[2]], whole, atol=atol)
 
 
+def test_what_is_made_of_each_frame_once_is_what_windows_make():
+    network, variables = made("rcvn", 3)
+    clip = clip_of(3)
+    whole = jax.jit(network.apply)(variables, clip)
+    alone = network.apply(variables, clip[:, None], method="on_windows")
+    np.testing.assert_allclose(alone[:, 0], whole[:, 2], atol=5e-6)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_a_pixel_sees_no_farther_than_the_network_says(name):
     network, variables = made(name, 1)
