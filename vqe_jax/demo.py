@@ -68,16 +68,16 @@ def _train(folder: Path, variant: str) -> Path:
 
 def _evaluate(folder: Path, models: dict[str, str], console: Console) -> list[tuple[str, ...]]:
     from vqe_jax.data import open_pairs
-    from vqe_jax.evaluation.material import clips_from_pairs
+    from vqe_jax.evaluation.clips import clips_from_pairs
+    from vqe_jax.evaluation.models import open_models
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate
-    from vqe_jax.evaluation.subjects import open_subjects
     from vqe_jax.metrics import protocol
 
-    subjects = open_subjects([f"{label}={path}" for label, path in models.items()])
+    opened = open_models([f"{label}={path}" for label, path in models.items()])
     clips = clips_from_pairs(open_pairs(folder / "data", "demo", "val", "qp37"))
     report = evaluate(
-        subjects, clips, [protocol("psnr_y"), protocol("ssim_y")], console=console,
+        opened, clips, [protocol("psnr_y"), protocol("ssim_y")], console=console,
         command="python -m vqe_jax.demo",
     )  # fmt: skip
     write_report(report, folder / "report")

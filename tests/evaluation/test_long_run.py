@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.evaluation.subjects import Stub, clip, subject
+from tests.evaluation.tiny import Stub, clip, model
 from tests.inference.networks import StateNet, variables_of
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.long_run import LongRun, back_and_forth, long_run, long_run_table
@@ -27,7 +27,7 @@ def test_no_frame_is_far_from_the_one_before(count, length):
 
 
 def test_the_identity_is_flat():
-    run = long_run(clip(), subject(), PSNR, length=200)
+    run = long_run(clip(), model(), PSNR, length=200)
     assert run.is_flat
     # Frames are held as bytes, so rounding is all there is.
     assert np.abs(run.gains).max() < 1e-4
@@ -61,4 +61,4 @@ def test_what_is_not_a_number_is_not_flat():
 
 def test_a_short_long_run_is_refused():
     with pytest.raises(UserError, match="too short; at least 200"):
-        long_run(clip(), subject(), PSNR, length=100)
+        long_run(clip(), model(), PSNR, length=100)

@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from tests.evaluation.subjects import clip, subject
+from tests.evaluation.tiny import clip, model
 from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.evaluation.models import Choice, EvalModel
 from vqe_jax.evaluation.outputs import draw_all_steps, steps_of, with_outputs
-from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.weights import ModelFile
 
@@ -21,21 +21,21 @@ OUTPUTS = ("stage1", "enhance2", "enhance1", "fuse", "fuse_sharp")
 def astf():
     variables = initial_variables(models.build("astf", **SMALL), jax.random.key(0))
     file = ModelFile("astf", SMALL, jax.tree.map(np.array, variables), colour="rgb")
-    return Subject("astf", (file,), ("astf.safetensors",))
+    return EvalModel("astf", (Choice((file,), "astf.safetensors"),))
 
 
 def _rgb_clip():
     luma = clip(height=64, width=72, count=3)
     read = luma.reader
     return dataclasses.replace(
-        luma, reader=lambda side, colour: (np.repeat(f, 3, -1) for f in read(side, "luma"))
+        luma, reader=lambda side, color: (np.repeat(f, 3, -1) for f in read(side, "luma"))
     )
 
 
 def test_a_row_for_every_step(astf):
     rows = with_outputs([astf], ["all"])
     assert [r.label for r in rows] == list(OUTPUTS)
-    assert [r.files[0].kwargs["output"] for r in rows] == list(OUTPUTS)
+    assert [r.choices[0].files[0].kwargs["output"] for r in rows] == list(OUTPUTS)
     assert with_outputs([astf], []) == [astf]
     two = with_outputs([astf, dataclasses.replace(astf, label="b")], ["fuse"])
     assert [r.label for r in two] == ["astf:fuse", "b:fuse"]
@@ -45,11 +45,11 @@ def test_mistakes_are_said(astf):
     with pytest.raises(UserError, match="did you mean 'fuse'"):
         with_outputs([astf], ["fused"])
     with pytest.raises(UserError, match=r"same \(vig\) has one output only"):
-        with_outputs([subject("same")], ["all"])
+        with_outputs([model("same")], ["all"])
 
 
 def test_strip_shows_the_way_from_input_to_truth(astf, tmp_path):
-    pictures = steps_of(astf.files[0], _rgb_clip())
+    pictures = steps_of(astf.choices[0].files[0], _rgb_clip())
     assert list(pictures) == [
         "compressed", "stage1", "enhance2", "enhance1", "mask", "fuse", "fuse_sharp", "raw",
     ]  # fmt: skip

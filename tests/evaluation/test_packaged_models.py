@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vqe_jax.evaluation.clips import clip_from_files
 from vqe_jax.evaluation.long_run import long_run
-from vqe_jax.evaluation.material import clip_from_files
-from vqe_jax.evaluation.subjects import open_subjects
+from vqe_jax.evaluation.models import open_models
 from vqe_jax.inference import enhance_frames
 from vqe_jax.metrics import protocol
 from vqe_jax.weights import packaged_models
@@ -19,8 +19,8 @@ SIDE = 96
 
 
 @pytest.fixture(scope="module", params=packaged_models())
-def subject(request):
-    return open_subjects([request.param])[0]
+def model(request):
+    return open_models([request.param])[0]
 
 
 def _clip(shared, name, *, stream="x265hm_qp37", limit=None):
@@ -35,8 +35,8 @@ def _middle(clip):
     """The central square only, so that thousands of frames take seconds."""
     top, left = (clip.height - SIDE) // 2, (clip.width - SIDE) // 2
 
-    def read(side, colour):
-        for frame in clip.reader(side, colour):
+    def read(side, color):
+        for frame in clip.reader(side, color):
             yield frame[top : top + SIDE, left : left + SIDE]
 
     return dataclasses.replace(clip, height=SIDE, width=SIDE, reader=read)
@@ -44,24 +44,24 @@ def _middle(clip):
 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("stream", ["x265hm_qp37", "hm1625_ldp_gop4_qp37"])
-def test_it_gains_on_every_unseen_clip(shared, subject, name, stream):
+def test_it_gains_on_every_unseen_clip(shared, model, name, stream):
     clip = _clip(shared, name, stream=stream, limit=12)
-    enhanced = enhance_frames(subject.ready(37), clip.frames("compressed", "luma"))
+    enhanced = enhance_frames(model.ready(37)[0], clip.frames("compressed", "luma"))
     both = zip(enhanced, clip.frames("compressed", "luma"), clip.frames("raw", "luma"), strict=True)
     gains = [float(PSNR(out, raw)) - float(PSNR(before, raw)) for out, before, raw in both]
     assert np.mean(gains) > 0
 
 
 @pytest.mark.parametrize("name", ["carphone_176x144", "tennis_432x240"])
-def test_the_gain_lasts_for_2000_frames(shared, subject, name):
-    run = long_run(_middle(_clip(shared, name)), subject, PSNR, length=2000)
+def test_the_gain_lasts_for_2000_frames(shared, model, name):
+    run = long_run(_middle(_clip(shared, name)), model, PSNR, length=2000)
     assert run.is_flat, f"{name}: {run.first:.3f} dB at first, {run.last:.3f} dB at last"
     assert run.last > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLIPS)
-def test_the_gain_lasts_for_2000_whole_frames(shared, subject, name):
-    run = long_run(_clip(shared, name), subject, PSNR, length=2000)
+def test_the_gain_lasts_for_2000_whole_frames(shared, model, name):
+    run = long_run(_clip(shared, name), model, PSNR, length=2000)
     assert run.is_flat, f"{name}: {run.first:.3f} dB at first, {run.last:.3f} dB at last"
     assert run.last > 0

@@ -1,22 +1,25 @@
 """Reports on disk, the command line, and what it refuses."""
 
 import csv
+import dataclasses
 import importlib.util
 import json
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.evaluation.subjects import clip, model_file, subject
+from tests.evaluation.tiny import clip, model, model_file
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.evaluation import cli, plots
-from vqe_jax.evaluation.judges import DEFAULTS, ClipMetric, find_metrics
-from vqe_jax.evaluation.material import clip_from_files
+from vqe_jax.evaluation.clips import clip_from_files
+from vqe_jax.evaluation.metrics import DEFAULTS, ClipMetric, find_metrics
+from vqe_jax.evaluation.models import open_models
 from vqe_jax.evaluation.report import write_report
 from vqe_jax.evaluation.run import evaluate
-from vqe_jax.evaluation.subjects import open_subjects
+from vqe_jax.evaluation.tables import model_table
 from vqe_jax.metrics import protocol, quantise
 from vqe_jax.weights import save_model
 
@@ -24,7 +27,7 @@ from vqe_jax.weights import save_model
 @pytest.fixture(scope="module")
 def report():
     clips = [clip("cat", qp=qp, kbps=k) for qp, k in ((37, 50.0), (32, 90.0))]
-    models = [subject(), subject("rand", zero_output=False)]
+    models = [model(), model("rand", zero_output=False)]
     return evaluate(models, clips, [protocol("psnr_y")], command="python evaluate.py x")
 
 
@@ -39,7 +42,7 @@ def test_a_report_holds_every_frame_and_every_name(report, tmp_path):
     data = json.loads(written["report.json"].read_text())
     assert data["command"] == "python evaluate.py x"
     assert data["protocols"] == {"psnr_y": protocol("psnr_y").description}
-    assert data["models"][0]["parameters"] == subject().parameters > 1000
+    assert data["models"][0]["parameters"] == model().parameters > 1000
     gain = data["clips"][0]["gain"]["psnr_y"]
     assert gain["same"] == 0.0
     assert gain["rand"] == pytest.approx(report.results[1].gain("psnr_y", "rand").mean())
@@ -149,7 +152,7 @@ def test_one_label_holds_a_file_for_each_qp(tmp_path):
         save_model(tmp_path / f"qp{qp}.safetensors", model_file(qp=qp))
     (tmp_path / "run").mkdir()
     save_model(tmp_path / "run" / "best.safetensors", model_file())
-    family, alone = open_subjects(
+    family, alone = open_models(
         [f"vig={tmp_path}/qp22.safetensors", f"vig={tmp_path}/qp37.safetensors",
          str(tmp_path / "run")]
     )  # fmt: skip
@@ -161,8 +164,8 @@ def test_one_label_holds_a_file_for_each_qp(tmp_path):
     ("section", "asked"),
     [
         ({"config_name": ["qp32", "qp37"], "split": "check"}, ("check", ["qp32", "qp37"])),
-        ({"every": 5}, ("val", "qp37")),  # what training takes where nothing is said
-        (None, ("test", "qp37")),
+        ({"every": 5}, ("val", ["qp37"])),  # what training takes where nothing is said
+        (None, ("test", ["qp37"])),
     ],
 )
 def test_a_run_is_evaluated_on_what_it_was_validated_on(tmp_path, monkeypatch, section, asked):
@@ -173,12 +176,12 @@ def test_a_run_is_evaluated_on_what_it_was_validated_on(tmp_path, monkeypatch, s
     monkeypatch.setattr("vqe_jax.data.open_pairs", lambda *found: seen.append(found) or ())
     with pytest.raises(UserError, match="the split holds no clips"):
         cli.main([str(tmp_path), "--out", str(tmp_path / "out")])
-    assert seen == [("here", "demo", *asked)]
+    assert seen == [("here", "demo", asked[0], name) for name in asked[1]]
 
 
 def test_a_run_without_a_model_says_so(tmp_path):
-    with pytest.raises(UserError, match=r"neither best\.safetensors nor last\.safetensors"):
-        open_subjects([str(tmp_path)])
+    with pytest.raises(UserError, match=r"without a best\.safetensors or last\.safetensors"):
+        open_models([str(tmp_path)])
 
 
 def test_metrics_are_found_by_name():
@@ -191,13 +194,13 @@ def test_metrics_are_found_by_name():
         find_metrics(["lpips_alx"], "rgb")
 
 
-def test_short_names_are_those_of_the_models_colour():
+def test_short_names_are_those_of_the_models_color():
     meant = {
         "luma": ["psnr_y", "ssim_y", "ms_ssim_y"],
         "rgb": ["psnr_rgb_uint8", "ssim_rgb_gaussian", "ms_ssim_rgb"],
     }
-    for colour, names in meant.items():
-        found = find_metrics(["psnr,ssim", "ms_ssim"], colour)
+    for color, names in meant.items():
+        found = find_metrics(["psnr,ssim", "ms_ssim"], color)
         assert [m.name for m in found.frames] == names
     with pytest.raises(UserError, match="'psnr_y' is defined on unrounded luma and models are rgb"):
         find_metrics(["psnr_y"], "rgb")
@@ -289,7 +292,7 @@ def test_metrics_of_whole_clips_see_8_bit_frames_and_have_a_table():
         return float(np.mean([np.ptp(x - y) for x, y in zip(result, truth, strict=True)]))
 
     metric = ClipMetric("spread", None, "range of the error", spread)
-    made = evaluate([subject()], [clip()], [protocol("psnr_y")], clip_metrics=[metric])
+    made = evaluate([model()], [clip()], [protocol("psnr_y")], clip_metrics=[metric])
     coded, truth = (np.stack(list(clip().frames(s, "luma"))) for s in ("compressed", "raw"))
     expected = spread(np.asarray(quantise(jnp.asarray(coded))), truth)
     totals = made.results[0].totals["spread"]
@@ -309,3 +312,41 @@ def test_a_bitstream_tells_its_qp(shared):
     assert pair.frame_qps[:5] == (36, 45, 44, 45, 38)
     assert pair.kbps == pytest.approx(24.5 * 1024 * 8 / 1000 * pair.fps / 70, rel=0.01)
     assert len(list(pair.frames("compressed", "rgb"))) == 3
+
+
+def test_models_are_averaged_as_the_command_line_says(tmp_path):
+    for qp in (22, 37):
+        save_model(tmp_path / f"qp{qp}.safetensors", model_file(qp=qp))
+    save_model(tmp_path / "rand.safetensors", model_file(zero_output=False))
+    a, b, rand = (f"{tmp_path}/{name}.safetensors" for name in ("qp22", "qp37", "rand"))
+    both, alone = open_models([f"two={a}+{b}@x4", b], "x8")
+    assert both.ensemble_text == "2 models, mirrors x4: 8 passes"
+    assert both.parameters == 2 * alone.parameters
+    assert (alone.label, alone.ensemble_text) == ("qp37 x8", "mirrors and turns x8")
+    assert [m.ensemble_text for m in open_models([f"{a}+{b}+{a}@x12", f"{a}+{b}@x12"])] == [
+        "3 models, mirrors x4: 12 passes", "2 models, mirrors and turns x6: 12 passes",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="x12 averages three models"):
+        open_models([a], "x12")
+    with pytest.raises(UserError, match="'x7' does not exist"):
+        open_models([f"{a}@x7"])
+    with pytest.raises(UserError, match="v: its files for several QPs are not averaged alike"):
+        open_models([f"v={a}", f"v={b}@x8"])
+    with pytest.raises(UserError, match="average their results instead"):
+        open_models([f"mean:{a},{rand}"])
+    with pytest.raises(UserError, match="'half' is no weight"):
+        open_models([f"mean:{a}:half,{b}"])
+
+
+def test_a_mean_of_checkpoints_weighs_them(tmp_path):
+    first = model_file(zero_output=False)
+    second = dataclasses.replace(first, variables=jax.tree.map(lambda x: x + 1, first.variables))
+    for name, file in (("a", first), ("b", second)):
+        save_model(tmp_path / f"{name}.safetensors", file)
+    a, b = (f"{tmp_path}/{name}.safetensors" for name in "ab")
+    (mean,) = open_models([f"m=mean:{a}:3,{b}:1"])
+    made = mean.choices[0].files[0]
+    for x, y in zip(*map(jax.tree.leaves, (made.variables, first.variables)), strict=True):
+        np.testing.assert_allclose(x, y + 0.25, rtol=1e-6)
+    assert mean.ensemble_text == "mean of 2 checkpoints with weights 0.75, 0.25"
+    assert "averaged" in model_table([], [mean]).header

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.evaluation.subjects import clip, subject
+from tests.evaluation.tiny import clip, model
 from vqe_jax.evaluation.classes import class_of
 from vqe_jax.evaluation.comparisons import comparison_tables
-from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import ClipResult
+from vqe_jax.evaluation.metrics import ClipMetric
 from vqe_jax.evaluation.tables import all_tables, fluctuation_table, gain_table, rate_table
 from vqe_jax.metrics import Protocol, bd_rate, protocol
 
@@ -23,8 +23,8 @@ def result(name, before, gain, *, ssim=0.9, ssim_gain=0.01, width=24, **options)
             "m": np.full(len(before), ssim + ssim_gain, np.float32),
         },
     }
-    material = clip(name, count=len(before), width=width, **options)
-    return ClipResult(material, values, {"m": 10.0}, {"m": ()}, {})
+    made = clip(name, count=len(before), width=width, **options)
+    return ClipResult(made, values, {"m": 10.0}, {"m": ()}, {})
 
 
 def test_gains_are_printed_as_the_papers_print_them():
@@ -34,7 +34,7 @@ def test_gains_are_printed_as_the_papers_print_them():
         result("BQSquare_416x240_600", [32.0], 0.5, width=416, ssim_gain=0.02),
         result("Kimono1_1920x1080_24", [34.0], 0.3, width=1920),
     ]
-    tables = all_tables(results, [subject("m")], [PSNR, SSIM])
+    tables = all_tables(results, [model("m")], [PSNR, SSIM])
     gain = next(t for t in tables if t.title == "Gain, QP 37")
     assert gain.header[:2] == ("class", "sequence")
     assert [row[:2] for row in gain.rows] == [
@@ -83,7 +83,7 @@ def test_curves_without_common_ground_do_not_spoil_the_report():
 
 def test_each_qp_has_its_tables():
     results = [result("cat", [30.0], 0.5, qp=37), result("cat", [33.0], 0.4, qp=32)]
-    titles = [t.title for t in all_tables(results, [subject("m")], [PSNR])]
+    titles = [t.title for t in all_tables(results, [model("m")], [PSNR])]
     assert titles == ["Gain, QP 32", "Fluctuation, QP 32", "Gain, QP 37", "Fluctuation, QP 37",
                       "Models"]  # fmt: skip
 

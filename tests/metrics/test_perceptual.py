@@ -1,4 +1,4 @@
-"""LPIPS and DISTS as protocols: rounding, colours, and what they need."""
+"""LPIPS and DISTS as protocols: rounding, colors, and what they need."""
 
 import numpy as np
 import pytest

@@ -105,7 +105,7 @@ def test_learned_distances_judge_by_published_weights(monkeypatch, tmp_path):
 
     monkeypatch.setattr(validation, "load_perceptual", lambda name: asked.append(name) or Found)
     judge = find_judge("lpips_alex_y", Tiny())
-    assert (judge.name, judge.colour, judge.higher_is_better) == ("lpips_alex_y", "luma", False)
+    assert (judge.name, judge.color, judge.higher_is_better) == ("lpips_alex_y", "luma", False)
     assert find_judge("dists", Tiny(channels=3)).quantity == "dists"
     assert asked == ["lpips_alex", "dists"]
 

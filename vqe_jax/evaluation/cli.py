@@ -28,6 +28,8 @@ _ABOUT = """Evaluates models on a data set or on a pair of files and writes a re
       --config-name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
   python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
       lpips_alex flicker_smooth                                   every step of ASTF
+  python evaluate.py vue=a.safetensors+b.safetensors@x8 \\
+      shannon=mean:1.safetensors,2.safetensors                    results or weights averaged
 """
 
 
@@ -39,7 +41,7 @@ def parser() -> Parser:
         nargs="*",
         metavar="MODEL",
         help="run folder, model file or packaged name, all packaged ones if none is given; "
-        "LABEL=MODEL names its column",
+        "LABEL=MODEL names its column, A+B averages results, mean:A,B averages weights, @x8 turns",
     )
     data = made.add_argument_group("what to evaluate on")
     data.add_argument("--data-dir", help="folder of all data sets (default: the run's, or data)")
@@ -53,7 +55,17 @@ def parser() -> Parser:
     data.add_argument("--qp", type=int, help="of --compressed, where its stream does not tell")
     data.add_argument("--frames", type=int, help="evaluate only so many frames of each clip")
     how = made.add_argument_group("how to enhance")
-    how.add_argument("--self-ensemble", action="store_true", help="average eight symmetries")
+    how.add_argument(
+        "--ensemble",
+        default="x1",
+        metavar="xN",
+        help="average over symmetries, of the models that name none by @xN: x2, x4 (mirrors), "
+        "x4_turns, x6 (mirrors and turns but their products), x8 (all), or x12 of two or three "
+        "models",
+    )
+    how.add_argument(
+        "--self-ensemble", action="store_const", const="x8", dest="ensemble", help="--ensemble x8"
+    )
     how.add_argument("--tile", type=int, help="work on tiles with sides of so many pixels")
     how.add_argument("--chunk", type=int, help="frames at once (see enhance_frames)")
     how.add_argument("--long-range", choices=("exact", "fast"), help="for bidirectional networks")
@@ -80,7 +92,7 @@ def parser() -> Parser:
         "--chroma",
         choices=("compressed", "raw"),
         default="compressed",
-        help="whose chroma a model of luma is judged with by metrics of RGB (raw: "
+        help="whose chroma a model of luma is joined with for metrics of RGB (raw: "
         "damage of luma alone, as in PeQuENet's tables)",
     )
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
@@ -106,32 +118,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     command = shlex.join(["python", "evaluate.py", *(sys.argv[1:] if argv is None else argv)])
     # Imported here: --help should not wait for JAX.
-    from vqe_jax.evaluation.judges import find_metrics
     from vqe_jax.evaluation.measure import Options
+    from vqe_jax.evaluation.metrics import find_metrics
+    from vqe_jax.evaluation.models import open_models
     from vqe_jax.evaluation.outputs import draw_all_steps, with_outputs
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate, print_table
-    from vqe_jax.evaluation.subjects import open_subjects
 
     console = Console(quiet=given.quiet)
-    opened = open_subjects(given.models)
-    subjects = with_outputs(opened, given.outputs)
-    metrics = find_metrics(given.metrics, subjects[0].colour)
+    opened = open_models(given.models, given.ensemble)
+    models = with_outputs(opened, given.outputs)
+    metrics = find_metrics(given.metrics, models[0].color)
     for name, why in metrics.missing.items():
         console.print(f"{name} is missing: {why}", highlight=False, soft_wrap=True, markup=False)
-    clips, name = _material(given)
+    clips, name = _clips(given)
     out = given.out or Path("reports") / name
     if given.long_run is not None:
-        protocol = _own_protocol(metrics.frames, subjects[0].colour)
-        return _long_run(given.long_run, subjects, clips, protocol, out, command, console)
+        protocol = _own_protocol(metrics.frames, models[0].color)
+        return _long_run(given.long_run, models, clips, protocol, out, command, console)
     report = evaluate(
-        subjects,
+        models,
         clips,
         metrics.frames,
         clip_metrics=metrics.clips,
         missing=metrics.missing,
         sources=metrics.sources,
-        options=Options(given.self_ensemble, _stream_options(given), given.chroma),
+        options=Options(_stream_options(given), given.chroma),
         command=command,
         console=console,
     )
@@ -148,23 +160,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _own_protocol(protocols: Sequence[Any], colour: str) -> Any:
+def _own_protocol(protocols: Sequence[Any], color: str) -> Any:
     for protocol in protocols:
-        if protocol.colour == colour:
+        if protocol.color == color:
             return protocol
     raise UserError(
-        f"--long-run needs a metric of {colour}, which the models work on; leave "
+        f"--long-run needs a metric of {color}, which the models work on; leave "
         "--metrics out or name one"
     )
 
 
 def _long_run(
-    length: int, subjects: Any, clips: Any, protocol: Any, out: Any, command: str, console: Console
+    length: int, models: Any, clips: Any, protocol: Any, out: Any, command: str, console: Console
 ) -> int:
     from vqe_jax.evaluation.report import write_long_run
     from vqe_jax.evaluation.run import evaluate_long, print_table
 
-    tables, runs = evaluate_long(subjects, clips, protocol, length=length, console=console)
+    tables, runs = evaluate_long(models, clips, protocol, length=length, console=console)
     written = write_long_run(runs, tables, out, command=command)
     for table in tables:
         print_table(table, console)
@@ -185,9 +197,9 @@ def _stream_options(given: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _material(given: argparse.Namespace) -> tuple[list[Any], str]:
+def _clips(given: argparse.Namespace) -> tuple[list[Any], str]:
     """The clips and a name for the report's folder."""
-    from vqe_jax.evaluation.material import clip_from_files
+    from vqe_jax.evaluation.clips import clip_from_files
 
     if given.frames is not None and given.frames < 1:
         raise UserError(f"--frames {given.frames} must be at least 1")
@@ -208,29 +220,14 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _from_data_set(given: argparse.Namespace) -> tuple[list[Any], str]:
-    from vqe_jax.data import open_pairs
-    from vqe_jax.errors import near_misses
-    from vqe_jax.evaluation.material import clips_from_pairs
-    from vqe_jax.evaluation.subjects import run_config
+    from vqe_jax.evaluation.models import member_names, run_config
+    from vqe_jax.evaluation.target import EvalTarget
 
-    config = next((c for c in map(run_config, given.models) if c), {})
-    run, data = config.get("eval") or {}, config.get("data", {})
-    dataset = given.dataset or run.get("dataset") or data.get("dataset")
-    if not dataset:
-        raise UserError(
-            "what to evaluate on? give --dataset NAME (and --data-dir), or --raw and --compressed"
-        )
-    is_own = given.dataset is None
-    split = given.split or (run.get("split", "val") if is_own and run else "test")
-    own_configs = run.get("config_name") or data.get("config_name") if is_own else None
-    names = given.config_name or own_configs
-    if not names:
-        raise UserError(f"which configuration of {dataset}? give --config-name, e.g. qp37")
-    folder = given.data_dir or run.get("data_dir") or data.get("data_dir") or "data"
-    pairs = open_pairs(folder, dataset, split, names)
-    known = [pair.name for pair in pairs]
-    for name in given.clips or ():
-        if name not in known:
-            raise UserError(f"{dataset} has no clip {name!r}{near_misses(name, known)}")
-    chosen = [p for p in pairs if not given.clips or p.name in given.clips]
-    return clips_from_pairs(chosen, limit=given.frames), dataset
+    config = next((c for c in map(run_config, member_names(given.models)) if c), {})
+    target = EvalTarget.from_run(config).with_flags(
+        dataset=given.dataset,
+        data_dir=given.data_dir,
+        config_names=given.config_name,
+        split=given.split,
+    )
+    return target.clips(given.clips or (), limit=given.frames), str(target.dataset)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
-from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
+from vqe_jax.evaluation.metrics import ClipMetric
 from vqe_jax.evaluation.tables import Column, Table, at_qp, level, mean_text, total, with_means
 from vqe_jax.metrics import Protocol
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.material import Clip
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.clips import EvalClip
+from vqe_jax.evaluation.measure import Options
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.tables import Table
-from vqe_jax.inference import Guard, enhance_frames
+from vqe_jax.inference import Guard
+from vqe_jax.inference.side_info import known_frames
 from vqe_jax.metrics import Protocol
 
 __all__ = ["ALLOWED_DRIFT", "LongRun", "back_and_forth", "long_run", "long_run_table"]
@@ -90,8 +92,8 @@ def back_and_forth(count: int, length: int) -> Iterator[int]:
 
 
 def long_run(
-    clip: Clip,
-    subject: Subject,
+    clip: EvalClip,
+    model: EvalModel,
     protocol: Protocol,
     *,
     length: int = 2000,
@@ -105,7 +107,7 @@ def long_run(
 
     Args:
       clip: what to play; its frames are held as 8-bit integers.
-      subject: the model.
+      model: the model.
       protocol: the metric, PSNR as a rule.
       length: frames to play.
       on_frame: called after every frame.
@@ -116,10 +118,12 @@ def long_run(
     """
     if length < 2 * _COMPARED:
         raise UserError(f"a long run of {length} frames is too short; at least {2 * _COMPARED}")
-    sides = {side: _held(clip, side, subject.colour) for side in ("compressed", "raw")}
+    sides = {side: _held(clip, side, model.color) for side in ("compressed", "raw")}
+
+    order = list(back_and_forth(clip.count, length))
 
     def play(side: str) -> Iterator[np.ndarray]:
-        for index in back_and_forth(clip.count, length):
+        for index in order:
             yield sides[side][index].astype(np.float32) / np.float32(255)
 
     before = [
@@ -128,12 +132,16 @@ def long_run(
     ]
     sizes: list[float] = []
     watching = Guard(passive=True, observe=lambda frame, size, change: sizes.append(size))
-    given = {"qp": clip.qp, "guard": watching, **options}
-    stream = enhance_frames(subject.ready(clip.qp), play("compressed"), **given)
+    told = known_frames(
+        model.ready(clip.qp)[0].network,
+        [clip.frame_qps[i] for i in order],
+        [clip.frame_types[i] for i in order],
+    )
+    stream = Options({"guard": watching, **options}).enhance(
+        model, clip, play("compressed"), infos=told
+    )
     gains = np.empty(length, np.float64)
-    for i, (index, frame) in enumerate(
-        zip(back_and_forth(clip.count, length), stream, strict=True)
-    ):
+    for i, (index, frame) in enumerate(zip(order, stream, strict=True)):
         gains[i] = float(protocol(frame, _unit(sides["raw"][index]))) - before[index]
         on_frame()
     return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)), np.array(sizes))
@@ -143,8 +151,8 @@ def _unit(codes: np.ndarray) -> np.ndarray:
     return codes.astype(np.float32) / np.float32(255)
 
 
-def _held(clip: Clip, side: str, colour: str) -> list[np.ndarray]:
-    return [np.round(f * 255).astype(np.uint8) for f in clip.frames(side, colour)]
+def _held(clip: EvalClip, side: str, color: str) -> list[np.ndarray]:
+    return [np.round(f * 255).astype(np.uint8) for f in clip.frames(side, color)]
 
 
 def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from vqe_jax.evaluation.judges import ClipMetric
-from vqe_jax.evaluation.material import Clip
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.errors import UserError
+from vqe_jax.evaluation.clips import EvalClip
+from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
-from vqe_jax.inference.resolve import Ready
 from vqe_jax.inference.side_info import known_frames
 from vqe_jax.metrics import Protocol
 
@@ -26,6 +26,8 @@ __all__ = ["COMPRESSED", "ClipResult", "Options", "measure"]
 
 # The name of the input in every table: the column that models are compared with.
 COMPRESSED = "compressed"
+
+Frames = Iterable[np.ndarray]
 
 _CROP = 128
 _TIMED_FRAMES = 16
@@ -36,23 +38,30 @@ class Options:
     """How clips are enhanced.
 
     Attributes:
-      self_ensemble: average over the eight flips and quarter turns.
       stream: keyword arguments of :func:`vqe_jax.inference.enhance_frames`.
       chroma: whose chroma luma is joined with for metrics of RGB: "compressed" or "raw".
     """
 
-    self_ensemble: bool = False
     stream: dict[str, Any] = dataclasses.field(default_factory=dict)
     chroma: str = "compressed"
 
-    def enhance(
-        self, ready: Ready, frames: Iterable[np.ndarray], qp: int | None, **more: Any
-    ) -> Any:
+    def enhance(self, model: EvalModel, clip: EvalClip, frames: Frames, **more: Any) -> Frames:
         """The stream of enhanced frames."""
-        given = {"qp": qp, **self.stream, **more}
-        if self.self_ensemble:
-            return enhance_frames_ensemble([ready], frames, **given)
-        return enhance_frames(ready, frames, **given)
+        networks = model.ready(clip.qp)
+        if len({n.network.context.references for n in networks}) > 1:
+            raise UserError(f"{model.label}: its members choose reference frames in unlike ways; "
+                            "evaluate them one by one")  # fmt: skip
+        told = [
+            known_frames(n.network, clip.frame_qps, clip.frame_types)
+            for n in networks if "infos" not in more
+        ]  # fmt: skip
+        infos = next((i for i in told if i is not None), None)
+        given = {"qp": clip.qp, "infos": infos, **self.stream, **more}
+        if len(networks) * len(model.symmetries) > 1:
+            return enhance_frames_ensemble(
+                networks, frames, symmetries=model.symmetries, **given
+            )  # fmt: skip
+        return enhance_frames(networks[0], frames, **given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +79,7 @@ class ClipResult:
       left_out: metric -> why this clip has no value for it.
     """
 
-    clip: Clip
+    clip: EvalClip
     values: dict[str, dict[str, np.ndarray]]
     speed: dict[str, float]
     events: dict[str, tuple[str, ...]]
@@ -85,26 +94,26 @@ class ClipResult:
 
 
 def measure(
-    clip: Clip,
-    subjects: Sequence[Subject],
+    clip: EvalClip,
+    models: Sequence[EvalModel],
     protocols: Sequence[Protocol],
     options: Options,
     on_frame: Callable[[], None] = lambda: None,
     *,
     clip_metrics: Sequence[ClipMetric] = (),
 ) -> ClipResult:
-    """Judges the compressed clip and what each model makes of it.
+    """Measures the compressed clip and what each model makes of it.
 
     Args:
       clip: what to enhance.
-      subjects: the models; all of one colour.
+      models: the models; all of one color.
       protocols: the metrics.
       options: how to enhance.
       on_frame: called after every frame of every column.
       clip_metrics: metrics of whole clips. Enhanced frames are kept for them in a temporary file,
         as 8-bit integers.
     """
-    colour = subjects[0].colour
+    color = models[0].color
     left_out = _unfit(clip, protocols, clip_metrics)
     protocols = [p for p in protocols if p.name not in left_out]
     clip_metrics = [m for m in clip_metrics if m.name not in left_out]
@@ -113,34 +122,34 @@ def measure(
     totals: dict[str, dict[str, float]] = {m.name: {} for m in clip_metrics}
     middle = clip.count // 2
     raw, compressed = (
-        next(itertools.islice(clip.frames(side, colour), middle, None))
+        next(itertools.islice(clip.frames(side, color), middle, None))
         for side in ("raw", COMPRESSED)
     )
     part = _telling_part(raw, compressed)
     crops = {"raw": raw[part], COMPRESSED: compressed[part]}
 
-    def judge(column: str, frames: Iterable[np.ndarray]) -> None:
+    def take(column: str, frames: Iterable[np.ndarray]) -> None:
         with contextlib.closing(_Spool(frames, kept=bool(clip_metrics))) as spool:
-            view = functools.partial(_view, clip, own=colour, chroma=options.chroma)
-            _judge(clip, view, spool, protocols, values, column, on_frame)
+            view = functools.partial(_view, clip, own=color, chroma=options.chroma)
+            _measure_frames(clip, view, spool, protocols, values, column, on_frame)
             for metric in clip_metrics:
-                wanted = metric.colour or colour
+                wanted = metric.color or color
                 seen, truth = view(spool.again(), wanted), clip.frames("raw", wanted)
                 totals[metric.name][column] = float(metric.metric(seen, truth))
 
-    judge(COMPRESSED, clip.frames(COMPRESSED, colour))
-    for subject in subjects:
+    take(COMPRESSED, clip.frames(COMPRESSED, color))
+    for model in models:
         noted: list[GuardEvent] = []
-        seen = _Tap(_enhanced(clip, subject, options, noted), middle)
-        judge(subject.label, seen)
-        speed[subject.label] = _speed(clip, subject, options)
-        events[subject.label] = tuple(map(str, noted))
-        crops[subject.label] = np.clip(seen.kept[part], 0, 1)
+        seen = _Tap(_enhanced(clip, model, options, noted), middle)
+        take(model.label, seen)
+        speed[model.label] = _speed(clip, model, options)
+        events[model.label] = tuple(map(str, noted))
+        crops[model.label] = np.clip(seen.kept[part], 0, 1)
     return ClipResult(clip, values, speed, events, crops, totals, left_out)
 
 
 def _unfit(
-    clip: Clip, protocols: Sequence[Protocol], clip_metrics: Sequence[ClipMetric]
+    clip: EvalClip, protocols: Sequence[Protocol], clip_metrics: Sequence[ClipMetric]
 ) -> dict[str, str]:
     """The metrics that a clip is too small or too short for, and why."""
     side = min(clip.width, clip.height)
@@ -158,23 +167,21 @@ def _unfit(
 
 
 def _view(
-    clip: Clip, frames: Iterable[np.ndarray], wanted: str, *, own: str, chroma: str
+    clip: EvalClip, frames: Iterable[np.ndarray], wanted: str, *, own: str, chroma: str
 ) -> Iterator[np.ndarray]:
-    """Frames in the colour that a metric wants."""
+    """Frames in the color that a metric wants."""
     return iter(frames) if wanted == own else clip.converted(frames, wanted, chroma=chroma)
 
 
 def _enhanced(
-    clip: Clip, subject: Subject, options: Options, noted: list[GuardEvent]
-) -> Iterator[np.ndarray]:
-    ready, colour = subject.ready(clip.qp), subject.colour
+    clip: EvalClip, model: EvalModel, options: Options, noted: list[GuardEvent]
+) -> Frames:
     more = {} if "guard" in options.stream else {"guard": Guard(report=noted.append)}
-    infos = known_frames(ready.network, clip.frame_qps, clip.frame_types)
-    return options.enhance(ready, clip.frames(COMPRESSED, colour), clip.qp, infos=infos, **more)
+    return options.enhance(model, clip, clip.frames(COMPRESSED, model.color), **more)
 
 
-def _judge(
-    clip: Clip,
+def _measure_frames(
+    clip: EvalClip,
     view: Callable[..., Iterator[np.ndarray]],
     frames: Iterable[np.ndarray],
     protocols: Sequence[Protocol],
@@ -182,33 +189,32 @@ def _judge(
     column: str,
     on_frame: Callable[[], None],
 ) -> None:
-    colours = sorted({p.colour for p in protocols})
-    copies = itertools.tee(frames, max(len(colours), 1))
+    colors = sorted({p.color for p in protocols})
+    copies = itertools.tee(frames, max(len(colors), 1))
     pairs = [
         zip(view(copy, c), clip.frames("raw", c), strict=True)
-        for copy, c in zip(copies, colours, strict=False)
+        for copy, c in zip(copies, colors, strict=False)
     ]
     rows = []
     for found in zip(*pairs, strict=True) if pairs else zip(copies[0]):
-        seen = dict(zip(colours, found, strict=False))
-        rows.append([float(p(*seen[p.colour])) for p in protocols])
+        seen = dict(zip(colors, found, strict=False))
+        rows.append([float(p(*seen[p.color])) for p in protocols])
         on_frame()
     for protocol, row in zip(protocols, zip(*rows, strict=True), strict=True):
         values[protocol.name][column] = np.array(row, np.float32)
 
 
-def _speed(clip: Clip, subject: Subject, options: Options) -> float:
+def _speed(clip: EvalClip, model: EvalModel, options: Options) -> float:
     """Frames per second of the network on frames in memory, with nothing else going on.
 
     The engine works ahead of its consumer, so the time of an evaluation says nothing. The first
     of two rounds compiles what is not compiled yet.
     """
-    frames = list(itertools.islice(clip.frames(COMPRESSED, subject.colour), _TIMED_FRAMES))
-    ready, seconds = subject.ready(clip.qp), math.inf
-    infos = known_frames(ready.network, clip.frame_qps, clip.frame_types)
+    frames = list(itertools.islice(clip.frames(COMPRESSED, model.color), _TIMED_FRAMES))
+    seconds = math.inf
     for _ in range(2):
         start = time.perf_counter()
-        for _ in options.enhance(ready, iter(frames), clip.qp, infos=infos, guard=None):
+        for _ in options.enhance(model, clip, iter(frames), guard=None):
             pass
         seconds = min(seconds, time.perf_counter() - start)
     return len(frames) / seconds

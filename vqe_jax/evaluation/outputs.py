@@ -19,12 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.evaluation import plots
-from vqe_jax.evaluation.material import Clip
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.clips import EvalClip
+from vqe_jax.evaluation.models import Choice, EvalModel
 from vqe_jax.files import replacing
+from vqe_jax.models import model_class
 from vqe_jax.weights import ModelFile
 
 __all__ = ["draw_all_steps", "draw_steps", "steps_of", "with_outputs"]
@@ -33,47 +33,50 @@ _SIDE = 192
 _AROUND = 2
 
 
-def with_outputs(subjects: Sequence[Subject], outputs: Sequence[str]) -> list[Subject]:
+def with_outputs(models: Sequence[EvalModel], outputs: Sequence[str]) -> list[EvalModel]:
     """Each model once for each of its outputs.
 
     Args:
-      subjects: the models.
-      outputs: values of their field ``output``, or ``["all"]``; none leaves the subjects as they
+      models: the models.
+      outputs: values of their field ``output``, or ``["all"]``; none leaves the models as they
         are.
 
     Returns:
-      Subjects labelled by the output, behind the model's label where there are several models.
+      Models labelled by the output, behind the model's label where there are several models.
 
     Raises:
       UserError: a model that has one output only, or not that one.
     """
     if not outputs:
-        return list(subjects)
+        return list(models)
     rows = []
-    for subject in subjects:
-        known = _choices(subject.files[0])
+    for model in models:
+        first = model.choices[0].files[0]
+        known = _choices(first)
         if not known:
-            raise UserError(f"--outputs: {subject.label} ({subject.files[0].model}) has one "
-                            "output only")  # fmt: skip
+            raise UserError(f"--outputs: {model.label} ({first.model}) has one output only")
         for output in known if list(outputs) == ["all"] else outputs:
             if output not in known:
-                raise UserError(f"--outputs: {subject.label} has no output {output!r}"
+                raise UserError(f"--outputs: {model.label} has no output {output!r}"
                                 f"{near_misses(output, known)}")  # fmt: skip
-            files = tuple(
-                dataclasses.replace(f, kwargs={**f.kwargs, "output": output}) for f in subject.files
-            )
-            label = output if len(subjects) == 1 else f"{subject.label}:{output}"
-            rows.append(Subject(label, files, subject.paths))
+            choices = tuple(_of_output(choice, output) for choice in model.choices)
+            label = output if len(models) == 1 else f"{model.label}:{output}"
+            rows.append(dataclasses.replace(model, label=label, choices=choices))
     return rows
+
+
+def _of_output(choice: Choice, output: str) -> Choice:
+    files = (dataclasses.replace(f, kwargs={**f.kwargs, "output": output}) for f in choice.files)
+    return Choice(tuple(files), choice.path)
 
 
 def _choices(file: ModelFile) -> tuple[str, ...]:
     """The results that a network's field ``output`` chooses among."""
-    hints = typing.get_type_hints(models.model_class(file.model))
+    hints = typing.get_type_hints(model_class(file.model))
     return typing.get_args(hints["output"]) if "output" in hints else ()
 
 
-def steps_of(file: ModelFile, clip: Clip) -> dict[str, Float[np.ndarray, "h w _"]]:
+def steps_of(file: ModelFile, clip: EvalClip) -> dict[str, Float[np.ndarray, "h w _"]]:
     """A part of the middle frame at every step of a network, with its input and the truth.
 
     Args:
@@ -106,7 +109,7 @@ def _centre(size: int) -> slice:
     return slice(start, start + min(size, _SIDE))
 
 
-def draw_steps(file: ModelFile, clip: Clip, path: str | os.PathLike[str]) -> bool:
+def draw_steps(file: ModelFile, clip: EvalClip, path: str | os.PathLike[str]) -> bool:
     """Draws :func:`steps_of` side by side.
 
     Args:
@@ -135,15 +138,15 @@ def draw_steps(file: ModelFile, clip: Clip, path: str | os.PathLike[str]) -> boo
 
 
 def draw_all_steps(
-    subjects: Sequence[Subject], clips: Sequence[Clip], folder: str | os.PathLike[str]
+    models: Sequence[EvalModel], clips: Sequence[EvalClip], folder: str | os.PathLike[str]
 ) -> None:
     """A strip for every model and clip, ``CLIP_MODEL_steps.png``.
 
     Args:
-      subjects: networks that have named outputs.
+      models: networks that have named outputs.
       clips: what to show them on.
       folder: where to.
     """
-    for subject, clip in itertools.product(subjects, clips):
-        name = re.sub(r"[^\w.-]+", "_", f"{clip.name}_{subject.label}_steps")
-        draw_steps(subject.at_qp(clip.qp), clip, Path(folder) / f"{name}.png")
+    for model, clip in itertools.product(models, clips):
+        name = re.sub(r"[^\w.-]+", "_", f"{clip.name}_{model.label}_steps")
+        draw_steps(model.at_qp(clip.qp).files[0], clip, Path(folder) / f"{name}.png")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.tables import sorted_results
 from vqe_jax.metrics import Protocol
 
@@ -33,7 +33,7 @@ def available() -> bool:
 
 def draw(
     results: Sequence[ClipResult],
-    subjects: Sequence[Subject],
+    models: Sequence[EvalModel],
     protocols: Sequence[Protocol],
     save: Save,
 ) -> list[tuple[str, str]]:
@@ -41,7 +41,7 @@ def draw(
 
     Args:
       results: one a clip.
-      subjects: the models.
+      models: the models.
       protocols: the first one measured in dB is drawn.
       save: takes a file's name and a function that writes it.
 
@@ -57,7 +57,7 @@ def draw(
         made.append((name, title))
 
     protocol = next((p for p in protocols if p.quantity == "psnr"), protocols[0])
-    labels = [s.label for s in subjects]
+    labels = [s.label for s in models]
     results = [r for r in results if protocol.name in r.values]
     for r in sorted_results(results)[:_MOST]:
         known = "" if r.clip.qp is None else f"_qp{r.clip.qp}"

@@ -19,10 +19,10 @@ import numpy as np
 import vqe_jax
 from vqe_jax.evaluation import plots
 from vqe_jax.evaluation.comparisons import comparison_tables
-from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
 from vqe_jax.files import replacing
 from vqe_jax.metrics import Protocol
@@ -36,7 +36,7 @@ class Report:
 
     Attributes:
       results: one a clip.
-      subjects: the models.
+      models: the models.
       protocols: the metrics.
       command: how to have it again.
       date: when it was made.
@@ -46,7 +46,7 @@ class Report:
     """
 
     results: Sequence[ClipResult]
-    subjects: Sequence[Subject]
+    models: Sequence[EvalModel]
     protocols: Sequence[Protocol]
     command: str
     date: str
@@ -57,8 +57,8 @@ class Report:
     @property
     def tables(self) -> list[Table]:
         """All that the results allow."""
-        labels = [s.label for s in self.subjects]
-        tables = all_tables(self.results, self.subjects, self.protocols, self.clip_metrics)
+        labels = [s.label for s in self.models]
+        tables = all_tables(self.results, self.models, self.protocols, self.clip_metrics)
         ordered = sorted_results(self.results)
         for qp, group in itertools.groupby(ordered, key=lambda r: r.clip.qp):
             tables += comparison_tables(
@@ -78,7 +78,7 @@ class Report:
         lines = [*self.notes, *(f"{name} is missing: {why}" for name, why in self.missing.items())]
         for r in self.results:
             lines += [f"{m} is not measured on {_name(r)}: {why}" for m, why in r.left_out.items()]
-        for s in self.subjects:
+        for s in self.models:
             for p in self.protocols:
                 measured = [r for r in self.results if p.name in r.values]
                 gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in measured}
@@ -127,7 +127,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
     save("frames.csv", lambda part: _write_csv(report, part))
     text = json.dumps(_as_json(report), indent=1, allow_nan=False)
     save("report.json", lambda part: _write(part, text))
-    pictures = plots.draw(report.results, report.subjects, report.protocols, save)
+    pictures = plots.draw(report.results, report.models, report.protocols, save)
     save("report.md", lambda part: _write(part, _markdown(report, pictures)))
     return save.written
 
@@ -198,7 +198,7 @@ def _finite(value: float) -> float | None:
 
 
 def _as_json(report: Report) -> dict[str, Any]:
-    labels = [s.label for s in report.subjects]
+    labels = [s.label for s in report.models]
     clips = []
     for r in sorted_results(report.results):
         c = r.clip
@@ -224,7 +224,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "missing": dict(report.missing),
         "notes": list(report.notes),
         "pooling": "mean over the frames of each clip, then mean over the clips",
-        "models": [s.to_json() for s in report.subjects],
+        "models": [s.to_json() for s in report.models],
         "clips": clips,
         "tables": [
             {"title": t.title, "note": t.note, "header": t.header, "rows": t.rows}
@@ -234,7 +234,7 @@ def _as_json(report: Report) -> dict[str, Any]:
 
 
 def _write_csv(report: Report, path: Path) -> None:
-    columns = [COMPRESSED, *(s.label for s in report.subjects)]
+    columns = [COMPRESSED, *(s.label for s in report.models)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = ["clip", "qp", "frame", "type", "frame_qp"]

@@ -12,12 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.judges import ClipMetric
+from vqe_jax.evaluation.clips import EvalClip
 from vqe_jax.evaluation.long_run import LongRun, long_run, long_run_table
-from vqe_jax.evaluation.material import Clip
 from vqe_jax.evaluation.measure import Options, measure
+from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.report import Report
-from vqe_jax.evaluation.subjects import Subject
 from vqe_jax.evaluation.tables import Table
 from vqe_jax.metrics import Protocol
 
@@ -57,8 +57,8 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
 
 
 def evaluate(
-    subjects: Sequence[Subject],
-    clips: Sequence[Clip],
+    models: Sequence[EvalModel],
+    clips: Sequence[EvalClip],
     protocols: Sequence[Protocol],
     *,
     clip_metrics: Sequence[ClipMetric] = (),
@@ -68,10 +68,10 @@ def evaluate(
     command: str = "",
     console: Console | None = None,
 ) -> Report:
-    """Enhances every clip with every model and judges all frames.
+    """Enhances every clip with every model and measures all frames.
 
     Args:
-      subjects: the models.
+      models: the models.
       clips: what to evaluate on.
       protocols: the metrics of frames.
       clip_metrics: the metrics of whole clips.
@@ -89,31 +89,31 @@ def evaluate(
     """
     if not clips:
         raise UserError("nothing to evaluate on: the split holds no clips")
-    total = sum(clip.count for clip in clips) * (1 + len(subjects))
+    total = sum(clip.count for clip in clips) * (1 + len(models))
     results = []
     with progress_of(total, console or Console(quiet=True)) as begin:
         for clip in clips:
             advance = begin(clip.title)
             results.append(
                 measure(
-                    clip, subjects, protocols, options or Options(), advance,
+                    clip, models, protocols, options or Options(), advance,
                     clip_metrics=clip_metrics,
                 )
             )  # fmt: skip
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    notes = _notes(sources or {}, subjects[0].colour, [*protocols, *clip_metrics], options)
-    return Report(results, subjects, protocols, command, date, clip_metrics, missing or {}, notes)
+    notes = _notes(sources or {}, models[0].color, [*protocols, *clip_metrics], options)
+    return Report(results, models, protocols, command, date, clip_metrics, missing or {}, notes)
 
 
 def _notes(
     sources: Mapping[str, str],
-    colour: str,
+    color: str,
     metrics: Sequence[Protocol | ClipMetric],
     options: Options | None,
 ) -> list[str]:
     lines = [f"{name} is measured with {source}" for name, source in sources.items()]
-    other = [m.name for m in metrics if m.colour not in (colour, None)]
-    if other and colour == "luma":
+    other = [m.name for m in metrics if m.color not in (color, None)]
+    if other and color == "luma":
         chroma = (options or Options()).chroma
         lines.append(
             f"{', '.join(other)}: enhanced luma with the chroma of the {chroma} clip, as RGB; the "
@@ -125,8 +125,8 @@ def _notes(
 
 
 def evaluate_long(
-    subjects: Sequence[Subject],
-    clips: Sequence[Clip],
+    models: Sequence[EvalModel],
+    clips: Sequence[EvalClip],
     protocol: Protocol,
     *,
     length: int,
@@ -135,7 +135,7 @@ def evaluate_long(
     """Plays every clip back and forth through every model.
 
     Args:
-      subjects: the models.
+      models: the models.
       clips: what to play.
       protocol: the metric.
       length: frames to play of each.
@@ -146,13 +146,13 @@ def evaluate_long(
     """
     if not clips:
         raise UserError("nothing to evaluate on: the split holds no clips")
-    runs: dict[str, list[LongRun]] = {s.label: [] for s in subjects}
-    total = len(subjects) * len(clips) * length
+    runs: dict[str, list[LongRun]] = {s.label: [] for s in models}
+    total = len(models) * len(clips) * length
     with progress_of(total, console or Console(quiet=True)) as begin:
-        for subject, clip in itertools.product(subjects, clips):
-            advance = begin(f"{subject.label} {clip.title}")
-            run = long_run(clip, subject, protocol, length=length, on_frame=advance)
-            runs[subject.label].append(run)
+        for model, clip in itertools.product(models, clips):
+            advance = begin(f"{model.label} {clip.title}")
+            run = long_run(clip, model, protocol, length=length, on_frame=advance)
+            runs[model.label].append(run)
     return [long_run_table(label, protocol, found) for label, found in runs.items()], runs
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.classes import table_order
-from vqe_jax.evaluation.judges import ClipMetric
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, standard_deviation
 
 __all__ = [
@@ -147,12 +147,12 @@ def sorted_results(results: Iterable[ClipResult]) -> list[ClipResult]:
 
 def all_tables(
     results: Sequence[ClipResult],
-    subjects: Sequence[Subject],
+    models: Sequence[EvalModel],
     protocols: Sequence[Protocol],
     clip_metrics: Sequence[ClipMetric] = (),
 ) -> list[Table]:
     """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates."""
-    labels = [s.label for s in subjects]
+    labels = [s.label for s in models]
     tables = []
     for qp, group in itertools.groupby(sorted_results(results), key=lambda r: r.clip.qp):
         clips = list(group)
@@ -160,7 +160,7 @@ def all_tables(
         tables += [fluctuation_table(clips, labels, p, qp) for p in protocols if _is_psnr(p)][:1]
         if clip_metrics:
             tables.append(clip_metric_table(clips, labels, clip_metrics, qp))
-    tables.append(model_table(results, subjects))
+    tables.append(model_table(results, models))
     rate = [rate_table(results, labels, p) for p in protocols if _is_psnr(p)][:1]
     return tables + [t for t in rate if t is not None]
 
@@ -287,19 +287,26 @@ def clip_metric_table(
     return with_means(f"Whole clips{at_qp(qp)}", note, results, columns)
 
 
-def model_table(results: Sequence[ClipResult], subjects: Sequence[Subject]) -> Table:
+def model_table(results: Sequence[ClipResult], models: Sequence[EvalModel]) -> Table:
     """Parameters and measured speed of each model (RFDA Table 2)."""
     sizes = sorted({(r.clip.height, r.clip.width) for r in results})
-    header = ("model", "parameters", "trained at QP", *(f"fps at {w}x{h}" for h, w in sizes))
+    header = (
+        "model",
+        "parameters",
+        "averaged",
+        "trained at QP",
+        *(f"fps at {w}x{h}" for h, w in sizes),
+    )
     rows = []
-    for s in subjects:
-        qps = sorted({qp for f in s.files for qp in f.qp})
+    for s in models:
+        qps = sorted({qp for choice in s.choices for qp in choice.qp})
         fps = [
             np.mean([r.speed[s.label] for r in results if (r.clip.height, r.clip.width) == size])
             for size in sizes
         ]
         cells = (f"{v:.3g}" for v in fps)
-        rows.append((s.label, f"{s.parameters:,}", " ".join(map(str, qps)) or "?", *cells))
+        said = s.ensemble_text or _NONE
+        rows.append((s.label, f"{s.parameters:,}", said, " ".join(map(str, qps)) or "?", *cells))
     note = "Frames per second of the enhancement alone: no decoding, no metrics, no compilation."
     return Table("Models", note, header, tuple(rows))
 

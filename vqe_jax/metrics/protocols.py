@@ -37,7 +37,7 @@ class Protocol:
     Attributes:
       name: how it is asked for.
       quantity: what is measured: ``"psnr"``, ``"ssim"``, ``"lpips"``, ...
-      colour: the channels it is defined on.
+      color: the channels it is defined on.
       rounding: ``"float"``, values as the network gives them, neither rounded nor clipped, or
         ``"uint8"``, clipped and rounded to 8 bits first.
       description: for reports: the rule and who uses it.
@@ -48,7 +48,7 @@ class Protocol:
 
     name: str
     quantity: str
-    colour: Literal["luma", "rgb"]
+    color: Literal["luma", "rgb"]
     rounding: Literal["float", "uint8"]
     description: str
     metric: Callable[..., Float[Array, "*b"] | Float[np.ndarray, "*b"]]
@@ -73,10 +73,10 @@ class Protocol:
                 f"{self.name}: frames of {tuple(result.shape)} cannot be judged against "
                 f"{tuple(reference.shape)}"
             )
-        channels = 1 if self.colour == "luma" else 3
+        channels = 1 if self.color == "luma" else 3
         if result.shape[-1] != channels:
             raise UserError(
-                f"{self.name} is defined on {self.colour} ({channels} channels), "
+                f"{self.name} is defined on {self.color} ({channels} channels), "
                 f"not on {result.shape[-1]} channels"
             )
         x, y = jnp.asarray(result, jnp.float32), jnp.asarray(reference, jnp.float32)

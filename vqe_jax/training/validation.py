@@ -127,7 +127,7 @@ def find_judge(name: str | None, network: Network) -> Protocol:
 
 def _colour_of(name: str) -> str:
     if name in PROTOCOLS:
-        return PROTOCOLS[name].colour
+        return PROTOCOLS[name].color
     return "luma" if name.endswith("_y") else "rgb"
 
 

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 
 from vqe_jax import models
-from vqe_jax.evaluation.material import Clip
-from vqe_jax.evaluation.subjects import Subject
+from vqe_jax.evaluation.clips import EvalClip
+from vqe_jax.evaluation.models import Choice, EvalModel
 from vqe_jax.inference.resolve import Ready
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.weights import ModelFile
@@ -23,20 +23,20 @@ def model_file(zero_output=True, qp=37):
     return ModelFile("vig", kwargs, jax.tree.map(np.array, variables), qp=(qp,), source="test")
 
 
-def subject(label="same", **options):
-    return Subject(label, (model_file(**options),), (f"{label}.safetensors",))
+def model(label="same", **options):
+    return EvalModel(label, (Choice((model_file(**options),), f"{label}.safetensors"),))
 
 
-class Stub(Subject):
-    """A subject that runs whatever network it is given."""
+class Stub(EvalModel):
+    """A model that runs whatever network it is given."""
 
     def of(network, variables):
-        made = Stub("stub", (model_file(),), ("stub",))
+        made = Stub("stub", (Choice((model_file(),), "stub"),))
         object.__setattr__(made, "_ready", Ready(network, variables))
         return made
 
     def ready(self, qp):
-        return self._ready
+        return (self._ready,)
 
 
 def clip(name="clip", count=6, height=20, width=24, noise=0.05, qp=37, seed=0, kbps=100.0):
@@ -46,8 +46,8 @@ def clip(name="clip", count=6, height=20, width=24, noise=0.05, qp=37, seed=0, k
     raw = np.stack([np.tile(wave[i : i + width], (height, 1)) for i in range(count)])[..., None]
     coded = raw + noise * rng.standard_normal(raw.shape).astype(np.float32)
     sides = {"raw": raw, "compressed": np.clip(coded, 0, 1)}
-    return Clip(
+    return EvalClip(
         name=name, qp=qp, width=width, height=height, count=count, fps=25.0, kbps=kbps,
         frame_types="I" + "P" * (count - 1), frame_qps=(qp,) * count,
-        reader=lambda side, colour: iter(sides[side]),
+        reader=lambda side, color: iter(sides[side]),
     )  # fmt: skip

@@ -21,14 +21,14 @@ from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptua
 
 __all__ = ["DEFAULTS", "SHORT", "ClipMetric", "Metrics", "find_metrics", "known_metrics"]
 
-# What is measured where nothing is said: the papers' pair for each colour.
+# What is measured where nothing is said: the papers' pair for each color.
 DEFAULTS = {
     "luma": ("psnr_y", "ssim_y"),
     "rgb": ("psnr_rgb_uint8", "ssim_rgb_gaussian"),
 }
 
 
-# Short names, as papers head their columns, and what they stand for on each colour.
+# Short names, as papers head their columns, and what they stand for on each color.
 SHORT = {
     "psnr": {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"},
     "ssim": {"luma": "ssim_y", "rgb": "ssim_rgb_gaussian"},
@@ -43,7 +43,7 @@ class ClipMetric:
 
     Attributes:
       name: how it is asked for.
-      colour: the channels it is defined on; None: either.
+      color: the channels it is defined on; None: either.
       description: for reports.
       metric: ``(frames, true frames) -> value``; both are read once, rounded to 8 bits.
       higher_is_better: False for distances.
@@ -51,7 +51,7 @@ class ClipMetric:
     """
 
     name: str
-    colour: str | None
+    color: str | None
     description: str
     metric: Callable[[Iterable[np.ndarray], Iterable[np.ndarray]], float]
     higher_is_better: bool = False
@@ -159,13 +159,13 @@ def known_metrics() -> list[str]:
     return sorted([*PROTOCOLS, *_MADE, *SHORT])
 
 
-def find_metrics(names: Sequence[str], colour: str) -> Metrics:
+def find_metrics(names: Sequence[str], color: str) -> Metrics:
     """The metrics of a report, those of frames and those of clips.
 
     Args:
       names: what was asked for, names or several joined by commas; empty for the defaults of the
-        colour, which are also taken where only metrics of clips are named.
-      colour: ``"luma"`` or ``"rgb"``, what the models work on. Metrics of the other colour see
+        color, which are also taken where only metrics of clips are named.
+      color: ``"luma"`` or ``"rgb"``, what the models work on. Metrics of the other color see
         frames that are converted, which are of 8 bits.
 
     Raises:
@@ -176,7 +176,7 @@ def find_metrics(names: Sequence[str], colour: str) -> Metrics:
     missing: dict[str, str] = {}
     sources: dict[str, str] = {}
     asked = [n for name in names for n in name.split(",") if n]
-    for name in dict.fromkeys(SHORT[n][colour] if n in SHORT else n for n in asked):
+    for name in dict.fromkeys(SHORT[n][color] if n in SHORT else n for n in asked):
         if name not in PROTOCOLS and name not in _MADE:
             raise UserError(f"metric {name!r} does not exist{near_misses(name, known_metrics())}")
         try:
@@ -184,14 +184,14 @@ def find_metrics(names: Sequence[str], colour: str) -> Metrics:
         except EnvironmentFailure as err:
             missing[name] = str(err)
             continue
-        if colour == "rgb" and isinstance(metric, Protocol) and metric.colour == "luma":
+        if color == "rgb" and isinstance(metric, Protocol) and metric.color == "luma":
             _check_rounded(metric)
         made.append(metric)
     if missing and not made:
         raise EnvironmentFailure("; ".join(f"{n}: {why}" for n, why in missing.items()))
     of_frames = tuple(m for m in made if isinstance(m, Protocol))
     of_clips = tuple(m for m in made if isinstance(m, ClipMetric))
-    defaults = tuple(PROTOCOLS[name] for name in DEFAULTS[colour])
+    defaults = tuple(PROTOCOLS[name] for name in DEFAULTS[color])
     return Metrics(of_frames or defaults, of_clips, missing, sources)
 
 

@@ -21,18 +21,18 @@ from vqe_jax.video import (
     frame_qps,
     from_rgb,
     luma,
-    mean_p_offset,
     mean_p_qp,
+    nominal_qp,
     open_reader,
     to_rgb,
     with_luma,
 )
 
-__all__ = ["Clip", "clip_from_files", "clips_from_pairs"]
+__all__ = ["EvalClip", "clip_from_files", "clips_from_pairs"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
+class EvalClip:
     """A compressed clip and the truth.
 
     Attributes:
@@ -45,9 +45,10 @@ class Clip:
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       frame_types: a letter a frame, ``"?"`` where unknown.
       frame_qps: QP of each frame; -1 where unknown.
-      reader: ``(side, colour) -> frames``; see :meth:`frames`.
-      originals: ``side -> decoded frames``, which lend what a conversion between colours needs
+      reader: ``(side, color) -> frames``; see :meth:`frames`.
+      originals: ``side -> decoded frames``, which lend what a conversion between colors needs
         beside the pictures; None where there are none. With their description.
+      origin: ``DATASET/CONFIG/SPLIT``; empty for files.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Clip:
     frame_qps: tuple[int, ...]
     reader: Callable[[str, str], Iterator[np.ndarray]]
     originals: Callable[[str], Iterator[tuple[Frame, VideoInfo]]] | None = None
+    origin: str = ""
 
     @property
     def group(self) -> str:
@@ -72,12 +74,12 @@ class Clip:
         """Its name in tables: without size and length, where it is a sequence of a class."""
         return plain_name(self.name) if self.group else self.name
 
-    def frames(self, side: str, colour: str) -> Iterator[np.ndarray]:
+    def frames(self, side: str, color: str) -> Iterator[np.ndarray]:
         """The frames that are evaluated, one at a time.
 
         Args:
           side: ``"compressed"`` or ``"raw"``.
-          colour: ``"luma"`` or ``"rgb"``.
+          color: ``"luma"`` or ``"rgb"``.
 
         Yields:
           float32 ``[h, w, c]`` in [0, 1].
@@ -86,7 +88,7 @@ class Clip:
           UserError: a file ends before the last of them.
         """
         done = 0
-        for frame in itertools.islice(self.reader(side, colour), self.count):
+        for frame in itertools.islice(self.reader(side, color), self.count):
             done += 1
             yield frame
         if done < self.count:
@@ -95,13 +97,13 @@ class Clip:
             )
 
     def converted(
-        self, frames: Iterable[np.ndarray], colour: str, *, chroma: str = "compressed"
+        self, frames: Iterable[np.ndarray], color: str, *, chroma: str = "compressed"
     ) -> Iterator[np.ndarray]:
-        """Versions of this clip's frames in the other colour.
+        """Versions of this clip's frames in the other color.
 
         Args:
           frames: ``[h, w, 1]`` or ``[h, w, 3]``, all of the clip in order.
-          colour: what to make of them: ``"rgb"`` of luma, ``"luma"`` of RGB.
+          color: what to make of them: ``"rgb"`` of luma, ``"luma"`` of RGB.
           chroma: whose chroma luma is joined with: that of the ``"compressed"`` clip, or of the
             ``"raw"`` one (PeQuENet's protocol, which sees the damage of luma alone).
 
@@ -114,29 +116,32 @@ class Clip:
         if self.originals is None:
             raise UserError(f"{self.name} has no chroma; choose metrics of luma (psnr_y, ssim_y)")
         for values, (frame, info) in zip(frames, self.originals(chroma), strict=False):
-            if colour == "rgb":
+            if color == "rgb":
                 yield to_rgb(with_luma(frame, values[..., 0]), info)
             else:
                 yield luma(from_rgb(values, info, like=frame), info)[..., None]
 
 
-def clips_from_pairs(pairs: Sequence[Pair], *, limit: int | None = None) -> list[Clip]:
+def clips_from_pairs(
+    pairs: Sequence[Pair], *, limit: int | None = None, origin: str = ""
+) -> list[EvalClip]:
     """The pairs of a data set.
 
     Args:
       pairs: of :func:`vqe_jax.data.open_pairs`.
       limit: evaluate only so many frames of each; None: all.
+      origin: ``DATASET/CONFIG/SPLIT``.
     """
-    return [_from_pair(pair, limit) for pair in pairs]
+    return [_from_pair(pair, limit, origin) for pair in pairs]
 
 
-def _from_pair(pair: Pair, limit: int | None) -> Clip:
+def _from_pair(pair: Pair, limit: int | None, origin: str) -> EvalClip:
     height, width = pair.size
 
     def originals(side: str) -> Iterator[tuple[Frame, VideoInfo]]:
         return ((frame, pair.info.video) for frame in pair.planes(side))
 
-    return Clip(
+    return EvalClip(
         name=pair.name,
         qp=pair.qp if pair.qp >= 0 else None,
         width=width,
@@ -148,6 +153,7 @@ def _from_pair(pair: Pair, limit: int | None) -> Clip:
         frame_qps=pair.frame_qps,
         reader=pair.frames,
         originals=originals,
+        origin=origin,
     )
 
 
@@ -158,7 +164,7 @@ def clip_from_files(
     qp: int | None = None,
     limit: int | None = None,
     **options: Any,
-) -> Clip:
+) -> EvalClip:
     """A pair of files, decoded as they are read.
 
     Args:
@@ -186,10 +192,10 @@ def clip_from_files(
             "expected a pair of one length"
         )
 
-    def read(side: str, colour: str) -> Iterator[np.ndarray]:
+    def read(side: str, color: str) -> Iterator[np.ndarray]:
         reader = readers[side]
         for frame in reader:
-            if colour == "luma":
+            if color == "luma":
                 yield luma(frame, reader.info)[..., None]
             else:
                 yield to_rgb(frame, reader.info)
@@ -197,10 +203,11 @@ def clip_from_files(
     info, total = readers["compressed"].info, counts["compressed"]
     fps = float(info.frame_rate or readers["raw"].info.frame_rate or 0)
     qps = _qps(Path(compressed))
+    mean = mean_p_qp(qps)
     is_file = Path(compressed).is_file()
-    return Clip(
+    return EvalClip(
         name=Path(raw).stem,
-        qp=_nominal_qp(qps) if qp is None else qp,
+        qp=nominal_qp(mean) if qp is None and mean is not None else qp,
         width=info.width,
         height=info.height,
         count=min(total, limit or total),
@@ -211,14 +218,6 @@ def clip_from_files(
         reader=read,
         originals=lambda side: ((frame, readers[side].info) for frame in readers[side]),
     )
-
-
-def _nominal_qp(qps: list[FrameQP]) -> int | None:
-    """The QP that the low-delay configuration was given, from those that its frames got."""
-    mean = mean_p_qp(qps)
-    if mean is None:
-        return None
-    return min(range(1, 52), key=lambda qp: abs(qp + mean_p_offset(qp) - mean))
 
 
 def _qps(path: Path) -> list[FrameQP]:
