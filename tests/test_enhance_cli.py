@@ -49,6 +49,15 @@ def test_a_file_is_enhanced(clip, weights, capsys):
     assert len(read_frames(target)) == 5
 
 
+def test_copies_are_counted_in_a_sentence(tmp_path, weights, capsys):
+    info = info_of()
+    first, second = drifting(info, 2)
+    source = write(tmp_path / "in_64x48_3.yuv", info, [first, first, second])
+    given = [str(source), str(tmp_path / "out.y4m"), "--model", weights, "--skip-duplicates"]
+    assert main(given) == 0
+    assert "1 of them are exact copies of the frame before" in capsys.readouterr().out
+
+
 def test_a_plan_writes_nothing(clip, weights, capsys):
     assert main([str(clip), str(clip.with_name("out.mkv")), "--model", weights, "--plan"]) == 0
     said = capsys.readouterr().out

@@ -129,6 +129,11 @@ def parser() -> Parser:
         "bitstream), measure (the pictures), or a number: every n-th frame",
     )
     model.add_argument("--no-scene-cuts", action="store_true", help="carry the state across cuts")
+    model.add_argument(
+        "--skip-duplicates",
+        action="store_true",
+        help="enhance exact copies of the frame before once; says how many there were",
+    )
     model.add_argument("--tile", type=_tile, metavar="PIXELS", help="work on tiles, to save memory")
     model.add_argument(
         "--tile-centers",
@@ -284,7 +289,12 @@ def _estimate(job: Job, rate: float) -> str:
 
 def _done(result: Enhanced) -> str:
     rate = result.frames / max(result.seconds, 1e-9)
-    return f"{result.path}: {result.frames} frames in {result.seconds:.1f} s ({rate:.2f} fps)"
+    text = f"{result.path}: {result.frames} frames in {result.seconds:.1f} s ({rate:.2f} fps)"
+    if result.copies is None:
+        return text
+    return (
+        f"{text}; {result.copies} of them are exact copies of the frame before and got its result"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -323,10 +333,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.plan:
             say(_estimate(job, trial(job, **options)))
             return 0
+        options |= {"split": args.split, "skip_duplicates": args.skip_duplicates}
         if args.quiet:
-            run(job, split=args.split, **options)
+            run(job, **options)
             return 0
         with _bar(console, job) as show:
-            result = run(job, split=args.split, progress=show, **options)
+            result = run(job, progress=show, **options)
         say(_done(result))
     return 0

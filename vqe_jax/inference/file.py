@@ -20,6 +20,7 @@ import jax
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.concerns import concerns
+from vqe_jax.inference.duplicates import Copies
 from vqe_jax.inference.job import Job, enhanced
 from vqe_jax.inference.resolve import Model, Ready, resolve
 from vqe_jax.inference.scenes import SceneCut
@@ -53,12 +54,15 @@ class Enhanced:
       frames: how many.
       seconds: that it took, compilation included.
       source_qp: mean QP of the source's P frames; None where it does not tell.
+      copies: frames that equal the one before to the bit and got its result; None where they were
+        not looked for.
     """
 
     path: Path
     frames: int
     seconds: float
     source_qp: float | None
+    copies: int | None = None
 
 
 def prepare(
@@ -154,6 +158,7 @@ def enhance_video(
     size: tuple[int, int] | None = None,
     pixel_format: PixelFormat | None = None,
     keep_damaged: bool = False,
+    skip_duplicates: bool = False,
     scene_cut: SceneCut | None = SceneCut(),  # noqa: B008 (frozen)
     progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
@@ -180,6 +185,8 @@ def enhance_video(
       size: (width, height) of a raw file whose name does not say it.
       pixel_format: of a raw file.
       keep_damaged: go on over damaged frames and a missing end.
+      skip_duplicates: exact copies of the frame before are enhanced once and get its result; the
+        network does not see them. What it says of single frames counts without them.
       scene_cut: where the network forgets what it saw; None for never.
       progress: called after each frame with (frames done, frames expected or None).
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames` (tiling, chunk, ...).
@@ -203,13 +210,15 @@ def enhance_video(
         preview=preview,
         force=force,
     )
-    return run(job, split=split, progress=progress, scene_cut=scene_cut, **options)
+    options |= {"scene_cut": scene_cut, "skip_duplicates": skip_duplicates}
+    return run(job, split=split, progress=progress, **options)
 
 
 def run(
     job: Job,
     *,
     split: bool = False,
+    skip_duplicates: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> Enhanced:
@@ -218,16 +227,19 @@ def run(
     Args:
       job: as prepared.
       split: see :func:`enhance_video`.
+      skip_duplicates: see there.
       progress: see there.
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
     """
     start = time.monotonic()
+    count = Copies() if skip_duplicates else None
     with _memory_in_words(), _open_again(job) as writer:
-        for frame in enhanced(job, split, options):
+        for frame in enhanced(job, split, options, count):
             writer.write(frame)
             if progress:
                 progress(writer.written, job.frames)
-    return Enhanced(job.dst, writer.written, time.monotonic() - start, job.source_qp)
+    seconds, copies = time.monotonic() - start, count.copies if count else None
+    return Enhanced(job.dst, writer.written, seconds, job.source_qp, copies)
 
 
 def trial(job: Job, **options: Any) -> float:

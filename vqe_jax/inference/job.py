@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.inference.duplicates import Copies, each_once
 from vqe_jax.inference.resolve import Ready
 from vqe_jax.inference.source_frames import unending
 from vqe_jax.inference.stream import enhance_frames
@@ -70,13 +72,16 @@ def _source(job: Job) -> Iterator[Frame]:
         yield frame
 
 
-def enhanced(job: Job, split: bool, options: dict[str, Any]) -> Iterator[Frame]:
+def enhanced(
+    job: Job, split: bool, options: dict[str, Any], count: Copies | None = None
+) -> Iterator[Frame]:
     """The frames to write, in order.
 
     Args:
       job: as prepared.
       split: leave the left half as it was, with a line between.
       options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
+      count: enhance exact copies of the frame before once, and count them; None: enhance all.
     """
     info = job.reader.info
     pixels = _luma_pixels if job.colour == "luma" else to_rgb
@@ -85,7 +90,8 @@ def enhanced(job: Job, split: bool, options: dict[str, Any]) -> Iterator[Frame]:
         dataclasses.replace(job.target, pixel_format=info.pixel_format, color=info.color),
         job.target,
     )
-    for frame, values in _pairs(job, pixels, options):
+    run = functools.partial(_run, job, options, count)
+    for frame, values in _pairs(job, pixels, run):
         if split and scale == 1:
             values = _split(pixels(frame, info), values)
         if job.colour == "luma":
@@ -101,7 +107,9 @@ def _luma_pixels(frame: Frame, info: VideoInfo) -> np.ndarray:
 
 
 def _pairs(
-    job: Job, pixels: Callable[[Frame, VideoInfo], np.ndarray], options: dict[str, Any]
+    job: Job,
+    pixels: Callable[[Frame, VideoInfo], np.ndarray],
+    run: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
 ) -> Iterator[tuple[Frame, np.ndarray]]:
     """Each frame with its enhanced values.
 
@@ -111,7 +119,7 @@ def _pairs(
     info = job.reader.info
     if job.ready.network.context.recurrence == "both":
         values = (pixels(frame, info) for frame in _source(job))
-        yield from zip(_source(job), _run(job, values, options), strict=True)
+        yield from zip(_source(job), run(values), strict=True)
         return
     waiting: collections.deque[Frame] = collections.deque()
 
@@ -120,12 +128,20 @@ def _pairs(
             waiting.append(frame)
             yield pixels(frame, info)
 
-    for enhanced in _run(job, feed(), options):
+    for enhanced in run(feed()):
         yield waiting.popleft(), enhanced
 
 
-def _run(job: Job, frames: Iterable[np.ndarray], options: dict[str, Any]) -> Iterator[np.ndarray]:
-    return enhance_frames(job.ready, frames, qp=job.qp, infos=unending(job.infos), **options)
+def _run(
+    job: Job, options: dict[str, Any], count: Copies | None, frames: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
+    enhance: Callable[..., Iterator[np.ndarray]] = functools.partial(
+        enhance_frames, job.ready, qp=job.qp, **options
+    )
+    infos = unending(job.infos)
+    if count is None:
+        return enhance(frames, infos=infos)
+    return each_once(enhance, frames, infos=infos, count=count)
 
 
 def _split(before: np.ndarray, after: np.ndarray) -> np.ndarray:
