@@ -142,3 +142,14 @@ def test_bfloat16_stays_close(tiny):
 def test_fields_are_checked(fields, message):
     with pytest.raises(UserError, match=message):
         models.build("edvr", **fields)
+
+
+def test_features_made_once_a_frame_are_those_of_every_window():
+    """A clip extracts features once a frame; a window of one's own extracts its frames'."""
+    network = models.build("edvr", **TINY, strided=True)
+    variables, clip = random_variables(network), _clip(2, 16, 32)
+    whole = jax.jit(network.apply)(variables, clip)
+    windows = jnp.stack([clip[0, [0, 0, 1]], clip[0, [0, 1, 1]]])
+    found = jax.jit(lambda x: network.apply(variables, x, method="enhance"))(windows)
+    np.testing.assert_allclose(whole[0], found["picture"], atol=1e-5)
+    assert float(jnp.abs(whole - clip).max()) > 0.05

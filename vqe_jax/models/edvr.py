@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
@@ -21,11 +22,13 @@ from vqe_jax.nn.edvr import EDVRTrunk, Offsets, offset_extent
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.residual import Upsample
 from vqe_jax.ops.resample import resize_bilinear
+from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
-__all__ = ["EDVR", "check_frames", "sow_offsets"]
+__all__ = ["EDVR", "apart", "beside", "check_frames", "sow_offsets"]
 
 # Width of the last layers of the network that enlarges, whatever that of the others.
 _UPSAMPLED_FEATURES = 64
+_STRIDE = 4  # of both strided convolutions together
 
 
 class EDVR(WindowNetwork):
@@ -81,18 +84,39 @@ class EDVR(WindowNetwork):
         self.conv_hr = Conv(last)
         self.conv_last = Conv(self.channels)
 
-    def enhance(
-        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
+        """The frames, and the features of each beside them."""
+        shown = pixel_unshuffle(frames, _STRIDE) if self.strided else frames
+        return beside(shown, self.trunk.extract(frames.astype(self.dtype)))
+
+    def fuse(
+        self, made: Float[Array, "n k h w f"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The residual of the fused features, added to the middle frame."""
-        x, offsets = self.trunk(windows.astype(self.dtype))
+        frames, features = apart(made, self.features)
+        x, offsets = self.trunk.join(features.astype(self.dtype))
         sow_offsets(self, offsets)
         for upsample in self.upsample:
             x = leaky_relu(upsample(x))
-        frame = windows[:, self.frames // 2]
+        frame = frames[:, frames.shape[1] // 2]
+        frame = pixel_shuffle(frame, _STRIDE) if self.strided else frame
         x = self.conv_last(leaky_relu(self.conv_hr(x))).astype(frame.dtype)
         picture = x + resize_bilinear(frame, (x.shape[1], x.shape[2]))
         return {"picture": picture, "offsets": offsets}
+
+
+def beside(
+    frames: Float[Array, "*lead h w c"], features: Float[Array, "*lead h w f"]
+) -> Float[Array, "*lead h w g"]:
+    """Frames and their features as channels of one array, in float32."""
+    return jnp.concatenate([frames, features.astype(frames.dtype)], axis=-1)
+
+
+def apart(
+    made: Float[Array, "*lead h w g"], features: int
+) -> tuple[Float[Array, "*lead h w c"], Float[Array, "*lead h w f"]]:
+    """Undoes :func:`beside`."""
+    return made[..., :-features], made[..., -features:]
 
 
 def check_frames(network: Any) -> None:

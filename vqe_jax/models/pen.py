@@ -15,7 +15,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import sow_offsets
+from vqe_jax.models.edvr import apart, beside, sow_offsets
 from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.references import NearestPeaks
 from vqe_jax.models.side import Side
@@ -108,15 +108,20 @@ class PEN(WindowNetwork):
         )
         self.conv_last = Conv(self.channels)
 
-    def enhance(
-        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w f"]:
+        """The frames, and EDVR's features of each beside them."""
+        return beside(frames, self.trunk.extract(frames.astype(self.dtype)))
+
+    def fuse(
+        self, made: Float[Array, "n k h w f"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """Both residuals, joined as ``residual`` says."""
+        windows, features = apart(made, self.edvr.features)
         frame = windows[:, _FRAMES // 2]
         first = self.enhancement(self.fusion(frame_stack(windows))).astype(frame.dtype)
-        features, offsets = self.trunk(windows.astype(self.dtype))
+        joined, offsets = self.trunk.join(features.astype(self.dtype))
         sow_offsets(self, offsets)
-        second = self.conv_last(features).astype(frame.dtype)
+        second = self.conv_last(joined).astype(frame.dtype)
         if self.residual == "report":
             picture = frame + first + second
         else:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import check_frames, sow_offsets
+from vqe_jax.models.edvr import apart, beside, check_frames, sow_offsets
 from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import DeformPack, TSAFusion, double
@@ -92,24 +92,30 @@ class QENet(WindowNetwork):
         self.reconstruction = blocks(self.features, self.reconstruction_blocks, _SLOPE)
         self.conv_out = Conv(self.channels)
 
-    def enhance(
-        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w f"]:
+        """The frames, and the features of each beside them."""
+        flat = frames.reshape(-1, *frames.shape[-3:]).astype(self.dtype)
+        x = self.extraction(leaky_relu(self.conv_first(flat)))
+        return beside(frames, x.reshape(*frames.shape[:-1], self.features))
+
+    def fuse(
+        self, made: Float[Array, "n k h w f"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The residual of the fused features, added to the middle frame."""
-        n, k = windows.shape[:2]
-        frames = windows.reshape(-1, *windows.shape[2:]).astype(self.dtype)
-        x = self.extraction(leaky_relu(self.conv_first(frames)))
-        by_window = x.reshape(n, k, *x.shape[1:])
-        middle = by_window[:, k // 2 : k // 2 + 1]
-        reference = jnp.broadcast_to(middle, by_window.shape).reshape(x.shape)
+        frames, features = apart(made, self.features)
+        features = features.astype(self.dtype)
+        n, k = features.shape[:2]
+        middle = features[:, k // 2 : k // 2 + 1]
+        reference = jnp.broadcast_to(middle, features.shape).reshape(-1, *features.shape[2:])
+        x = features.reshape(reference.shape)
         offsets = {}
         for number in range(_PASSES):
             x, offset = self.alignment(x, reference)
             offset = offset.reshape(n, k, *offset.shape[1:]).astype(jnp.float32)
             offsets[f"pass{number + 1}"] = offset
         sow_offsets(self, offsets)
-        fused = self.fusion(x.reshape(by_window.shape))
+        fused = self.fusion(x.reshape(features.shape))
         fused = fused + self.reconstruction(fused)
-        frame = windows[:, k // 2]
+        frame = frames[:, k // 2]
         picture = frame + self.conv_out(fused).astype(frame.dtype)
         return {"picture": picture, "offsets": offsets}

@@ -199,35 +199,40 @@ class EDVRTrunk(nn.Module):
     reference: int | None = None  # position in the window; None: the middle
     remat: bool = False  # recompute each part in the backward pass
 
-    @nn.compact
+    def setup(self) -> None:
+        """What is done to each frame, then what joins them."""
+        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        if self.strided:
+            self.conv_down1 = Conv(self.features, stride=2, padding=1)
+            self.conv_down2 = Conv(self.features, stride=2, padding=1)
+        else:
+            self.conv_first = Conv(self.features)
+        self.extraction = wrap(ResidualBlocks)(self.features, self.extraction_blocks)
+        self.pyramid = FeaturePyramid(self.features)
+        self.alignment = wrap(PCDAlignment)(self.features, self.deform_groups, self.reference)
+        fuse: Any = TSAFusion(self.features, self.reference) if self.tsa else Conv(self.features, 1)
+        self.fusion = fuse
+        self.reconstruction = wrap(ResidualBlocks)(self.features, self.reconstruction_blocks)
+
     def __call__(
         self, windows: Float[Array, "n k h w c"]
     ) -> tuple[Float[Array, "n h2 w2 f"], Offsets]:
         """Features of the reference, and the offsets of :class:`PCDAlignment`."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
-        x = self._entered(windows)
-        lead = x.shape[:2]
-        blocks = wrap(ResidualBlocks)(self.features, self.extraction_blocks, name="extraction")
-        x = blocks(x.reshape(-1, *x.shape[2:]))
-        pyramid = FeaturePyramid(self.features, name="pyramid")(x.reshape(*lead, *x.shape[1:]))
-        align = wrap(PCDAlignment)(
-            self.features, self.deform_groups, self.reference, name="alignment"
-        )
-        aligned, offsets = align(pyramid)
-        if self.tsa:
-            x = TSAFusion(self.features, self.reference, name="fusion")(aligned)
-        else:
-            x = Conv(self.features, 1, name="fusion")(_stacked(aligned))
-        rebuild = wrap(ResidualBlocks)(
-            self.features, self.reconstruction_blocks, name="reconstruction"
-        )
-        return rebuild(x), offsets
+        return self.join(self.extract(windows))
 
-    def _entered(self, windows: Float[Array, "n k h w c"]) -> Float[Array, "n k h2 w2 f"]:
-        if not self.strided:
-            return leaky_relu(Conv(self.features, name="conv_first")(windows))
-        x = leaky_relu(Conv(self.features, stride=2, padding=1, name="conv_down1")(windows))
-        return leaky_relu(Conv(self.features, stride=2, padding=1, name="conv_down2")(x))
+    def extract(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
+        """Features of each frame by itself."""
+        x = frames.reshape(-1, *frames.shape[-3:])
+        for conv in [self.conv_down1, self.conv_down2] if self.strided else [self.conv_first]:
+            x = leaky_relu(conv(x))
+        x = self.extraction(x)
+        return x.reshape(*frames.shape[:-3], *x.shape[1:])
+
+    def join(self, features: Windows) -> tuple[Maps, Offsets]:
+        """Features of the reference out of those of all frames, and the offsets."""
+        aligned, offsets = self.alignment(self.pyramid(features))
+        x = self.fusion(aligned if self.tsa else _stacked(aligned))
+        return self.reconstruction(x), offsets
 
 
 def double(x: Float[Array, "*lead h w f"]) -> Float[Array, "*lead h2 w2 f"]:
