@@ -69,17 +69,16 @@ def _train(folder: Path, variant: str) -> Path:
 def _evaluate(folder: Path, models: dict[str, str], console: Console) -> list[tuple[str, ...]]:
     from vqe_jax.data import open_pairs
     from vqe_jax.evaluation.clips import clips_from_pairs
+    from vqe_jax.evaluation.metrics import find_metrics
     from vqe_jax.evaluation.models import open_models
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate
-    from vqe_jax.metrics import protocol
 
     opened = open_models([f"{label}={path}" for label, path in models.items()])
     clips = clips_from_pairs(open_pairs(folder / "data", "demo", "val", "qp37"))
     report = evaluate(
-        opened, clips, [protocol("psnr_y"), protocol("ssim_y")], console=console,
-        command="python -m vqe_jax.demo",
-    )  # fmt: skip
+        opened, clips, find_metrics([], "luma"), console=console, command="python -m vqe_jax.demo"
+    )
     write_report(report, folder / "report")
     rows: list[tuple[str, ...]] = []
     for label in models:

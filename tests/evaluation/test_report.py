@@ -15,7 +15,7 @@ from tests.evaluation.tiny import clip, model, model_file
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.evaluation import cli, plots
 from vqe_jax.evaluation.clips import clip_from_files
-from vqe_jax.evaluation.metrics import DEFAULTS, ClipMetric, find_metrics
+from vqe_jax.evaluation.metrics import DEFAULTS, ClipMetric, Metrics, find_metrics
 from vqe_jax.evaluation.models import open_models
 from vqe_jax.evaluation.report import write_report
 from vqe_jax.evaluation.run import evaluate
@@ -28,7 +28,7 @@ from vqe_jax.weights import save_model
 def report():
     clips = [clip("cat", qp=qp, kbps=k) for qp, k in ((37, 50.0), (32, 90.0))]
     models = [model(), model("rand", zero_output=False)]
-    return evaluate(models, clips, [protocol("psnr_y")], command="python evaluate.py x")
+    return evaluate(models, clips, Metrics((protocol("psnr_y"),)), command="python evaluate.py x")
 
 
 def test_a_report_holds_every_frame_and_every_name(report, tmp_path):
@@ -236,6 +236,17 @@ def test_what_is_missing_is_named_everywhere(bare_machine, files, capsys):
     assert table["rows"][1][2:] == ["missing"] * 4
 
 
+def test_a_report_has_the_tables_of_a_paper(bare_machine, files, capsys):
+    assert run(files, "--tables", "ntire2021", "powervqe", "--ensemble", "x2") == 0
+    shown, data = capsys.readouterr().out, json.loads((files / "out" / "report.json").read_text())
+    titles = [t["title"] for t in data["tables"]]
+    assert "NTIRE 2021, Table 4: time, platform, ensemble and data" in titles
+    assert "PowerVQE, PSNR of Y, 16 sequences of MFQE 2.0" in titles
+    assert "same x2 averages mirrors x2" in shown
+    assert {"fid", "kid", "vmaf", "lpips_alex"} == data["missing"].keys()
+    assert {"psnr_rgb_uint8", "psnr_y_uint8"} == data["clips"][0]["means"].keys()
+
+
 def test_nothing_but_missing_metrics_is_an_error(bare_machine, files):
     with pytest.raises(EnvironmentFailure, match=r"fid: .*fetch inception.*; kid: "):
         run(files, "--metrics", "fid,kid")
@@ -292,7 +303,7 @@ def test_metrics_of_whole_clips_see_8_bit_frames_and_have_a_table():
         return float(np.mean([np.ptp(x - y) for x, y in zip(result, truth, strict=True)]))
 
     metric = ClipMetric("spread", None, "range of the error", spread)
-    made = evaluate([model()], [clip()], [protocol("psnr_y")], clip_metrics=[metric])
+    made = evaluate([model()], [clip()], Metrics((protocol("psnr_y"),), (metric,)))
     coded, truth = (np.stack(list(clip().frames(s, "luma"))) for s in ("compressed", "raw"))
     expected = spread(np.asarray(quantise(jnp.asarray(coded))), truth)
     totals = made.results[0].totals["spread"]

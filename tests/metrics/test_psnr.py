@@ -82,3 +82,11 @@ def test_ragged_batches_have_the_mean_of_their_frames(sizes):
         total = total.merge(Mean.of(jnp.asarray(batch), mask=jnp.arange(4) < size))
         start += size
     assert float(total.value) == pytest.approx(values.mean(), rel=1e-5)
+
+
+def test_luma_of_rgb_is_bt601_in_8_bits():
+    """A gray step of 219 codes of RGB's 255 gives 188 of luma's 219; both ends are exact."""
+    truth = np.zeros((1, 2, 2, 3), np.float32)
+    result = truth + np.float32(10 / 255)  # 16 + 219 * 10 / 255 = 24.6, rounded to 25
+    found = protocol("psnr_y_of_rgb")(result, truth)
+    np.testing.assert_allclose(found, 20 * np.log10(255 / 9), atol=1e-3)

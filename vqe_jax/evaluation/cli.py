@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ _ABOUT = """Evaluates models on a data set or on a pair of files and writes a re
       --config-name track1 --metrics psnr,ssim,ms_ssim,lpips,dists,fid,kid,vmaf
   python evaluate.py runs/astf --outputs all --metrics psnr_rgb_uint8 ssim_rgb_gaussian \\
       lpips_alex flicker_smooth                                   every step of ASTF
+  python evaluate.py runs/basicvsr --dataset ldv --split test --config-name track1 \\
+      --tables ntire2021                     the report's Tables 1 to 4, published rows and ours
   python evaluate.py vue=a.safetensors+b.safetensors@x8 \\
       shannon=mean:1.safetensors,2.safetensors                    results or weights averaged
 """
@@ -89,6 +92,14 @@ def parser() -> Parser:
         "is named in the report",
     )
     out.add_argument(
+        "--tables",
+        nargs="+",
+        default=[],
+        metavar="PAPER",
+        help="tables of papers with their published rows: ntire2021 (the report's Tables 1 to 4), "
+        "powervqe; their metrics are measured too",
+    )
+    out.add_argument(
         "--chroma",
         choices=("compressed", "raw"),
         default="compressed",
@@ -122,13 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vqe_jax.evaluation.metrics import find_metrics
     from vqe_jax.evaluation.models import open_models
     from vqe_jax.evaluation.outputs import draw_all_steps, with_outputs
+    from vqe_jax.evaluation.papers import PAPERS
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate, print_table
 
     console = Console(quiet=given.quiet)
     opened = open_models(given.models, given.ensemble)
     models = with_outputs(opened, given.outputs)
-    metrics = find_metrics(given.metrics, models[0].color)
+    papers = [PAPERS.get(name).metrics[models[0].color] for name in given.tables]
+    metrics = find_metrics([*given.metrics, *itertools.chain(*papers)], models[0].color)
     for name, why in metrics.missing.items():
         console.print(f"{name} is missing: {why}", highlight=False, soft_wrap=True, markup=False)
     clips, name = _clips(given)
@@ -139,10 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = evaluate(
         models,
         clips,
-        metrics.frames,
-        clip_metrics=metrics.clips,
-        missing=metrics.missing,
-        sources=metrics.sources,
+        metrics,
+        papers=given.tables,
         options=Options(_stream_options(given), given.chroma),
         command=command,
         console=console,

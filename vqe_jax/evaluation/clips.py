@@ -13,7 +13,7 @@ import numpy as np
 
 from vqe_jax.data import Pair
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.classes import class_of, plain_name
+from vqe_jax.evaluation.classes import class_of, plain_name, table_order
 from vqe_jax.video import (
     Frame,
     FrameQP,
@@ -28,7 +28,45 @@ from vqe_jax.video import (
     with_luma,
 )
 
-__all__ = ["EvalClip", "clip_from_files", "clips_from_pairs"]
+__all__ = ["ClipFacts", "EvalClip", "clip_from_files", "clips_from_pairs"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipFacts:
+    """What a clip is, without its pictures; a key for what is measured on it.
+
+    Attributes:
+      name: for people.
+      qp: that it was coded at; None where unknown.
+      width: in pixels.
+      height: in pixels.
+      frames: that are evaluated.
+      kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
+      origin: ``DATASET/CONFIG/SPLIT``; empty for files.
+    """
+
+    name: str
+    qp: int | None
+    width: int
+    height: int
+    frames: int
+    kbps: float
+    origin: str = ""
+
+    @property
+    def group(self) -> str:
+        """Class of a JCT-VC sequence, or empty."""
+        return class_of(self.name, self.width)
+
+    @property
+    def title(self) -> str:
+        """Its name in tables: without size and length, where it is a sequence of a class."""
+        return plain_name(self.name) if self.group else self.name
+
+    @property
+    def order(self) -> tuple[int, tuple[str, int, str]]:
+        """Sorts by QP, then as the papers' tables do."""
+        return (-1 if self.qp is None else self.qp, table_order(self.name, self.width))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +103,21 @@ class EvalClip:
     origin: str = ""
 
     @property
+    def facts(self) -> ClipFacts:
+        """All but the pictures."""
+        return ClipFacts(
+            self.name, self.qp, self.width, self.height, self.count, self.kbps, self.origin
+        )
+
+    @property
     def group(self) -> str:
         """Class of a JCT-VC sequence, or empty."""
-        return class_of(self.name, self.width)
+        return self.facts.group
 
     @property
     def title(self) -> str:
-        """Its name in tables: without size and length, where it is a sequence of a class."""
-        return plain_name(self.name) if self.group else self.name
+        """Its name in tables."""
+        return self.facts.title
 
     def frames(self, side: str, color: str) -> Iterator[np.ndarray]:
         """The frames that are evaluated, one at a time.

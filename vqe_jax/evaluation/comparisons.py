@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.metrics import ClipMetric
-from vqe_jax.evaluation.tables import Column, Table, at_qp, level, mean_text, total, with_means
+from vqe_jax.evaluation.records import mean_text
+from vqe_jax.evaluation.tables import Column, Table, at_qp, level, total, with_means
 from vqe_jax.metrics import Protocol
 
 __all__ = ["average_table", "by_clip_table", "comparison_tables", "distance_table"]

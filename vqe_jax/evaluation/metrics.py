@@ -74,6 +74,11 @@ class Metrics:
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def all(self) -> tuple[Protocol | ClipMetric, ...]:
+        """Those of frames, then those of clips."""
+        return (*self.frames, *self.clips)
+
 
 def _perceptual(name: str, sources: dict[str, str]) -> Protocol:
     from vqe_jax.metrics.perceptual import weights_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -21,11 +22,11 @@ from vqe_jax.evaluation import plots
 from vqe_jax.evaluation.comparisons import comparison_tables
 from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.metrics import Metrics
 from vqe_jax.evaluation.models import EvalModel
+from vqe_jax.evaluation.papers import PAPERS, Evidence
 from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
 from vqe_jax.files import replacing
-from vqe_jax.metrics import Protocol
 
 __all__ = ["Report", "environment", "write_long_run", "write_report"]
 
@@ -36,50 +37,54 @@ class Report:
 
     Attributes:
       results: one a clip.
-      models: the models.
-      protocols: the metrics.
+      models: what was evaluated.
+      metrics: what was measured.
       command: how to have it again.
       date: when it was made.
-      clip_metrics: the metrics of whole clips.
-      missing: metrics that were asked for and cannot be measured here -> why.
+      papers: whose tables it has too.
       notes: more that a reader must know: where weights come from, whose chroma it is.
     """
 
     results: Sequence[ClipResult]
     models: Sequence[EvalModel]
-    protocols: Sequence[Protocol]
+    metrics: Metrics
     command: str
     date: str
-    clip_metrics: Sequence[ClipMetric] = ()
-    missing: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    papers: Sequence[str] = ()
     notes: Sequence[str] = ()
 
-    @property
+    @functools.cached_property
     def tables(self) -> list[Table]:
         """All that the results allow."""
         labels = [s.label for s in self.models]
-        tables = all_tables(self.results, self.models, self.protocols, self.clip_metrics)
+        metrics = self.metrics
+        tables = all_tables(self.results, self.models, metrics.frames, metrics.clips)
         ordered = sorted_results(self.results)
         for qp, group in itertools.groupby(ordered, key=lambda r: r.clip.qp):
             tables += comparison_tables(
-                list(group), labels, self.protocols, self.clip_metrics, self.missing, qp
+                list(group), labels, metrics.frames, metrics.clips, metrics.missing, qp
             )  # fmt: skip
+        evidence = Evidence(self.results, self.models, metrics.missing, environment())
+        for name in self.papers:
+            tables += PAPERS.get(name).tables(evidence)
         return tables
 
     @property
     def descriptions(self) -> dict[str, str]:
         """What each metric means, by name."""
-        of_frames = {p.name: p.description for p in self.protocols}
-        return of_frames | {m.name: m.description for m in self.clip_metrics}
+        return {m.name: m.description for m in self.metrics.all}
 
     @property
     def remarks(self) -> list[str]:
         """Notes, what is missing, of each model and metric mean and worst clip, and the guard."""
-        lines = [*self.notes, *(f"{name} is missing: {why}" for name, why in self.missing.items())]
+        lines = [
+            *self.notes,
+            *(f"{name} is missing: {why}" for name, why in self.metrics.missing.items()),
+        ]
         for r in self.results:
             lines += [f"{m} is not measured on {_name(r)}: {why}" for m, why in r.left_out.items()]
         for s in self.models:
-            for p in self.protocols:
+            for p in self.metrics.frames:
                 measured = [r for r in self.results if p.name in r.values]
                 gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in measured}
                 if not gains:
@@ -127,7 +132,7 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
     save("frames.csv", lambda part: _write_csv(report, part))
     text = json.dumps(_as_json(report), indent=1, allow_nan=False)
     save("report.json", lambda part: _write(part, text))
-    pictures = plots.draw(report.results, report.models, report.protocols, save)
+    pictures = plots.draw(report.results, report.models, report.metrics.frames, save)
     save("report.md", lambda part: _write(part, _markdown(report, pictures)))
     return save.written
 
@@ -210,7 +215,7 @@ def _as_json(report: Report) -> dict[str, Any]:
             "name": c.name, "class": c.group, "qp": c.qp, "width": c.width, "height": c.height,
             "frames": c.count, "kbps": c.kbps, "means": means,
             "gain": {p.name: {k: _finite(r.gain(p.name, k).mean()) for k in labels}
-                     for p in report.protocols if p.name in r.values},
+                     for p in report.metrics.frames if p.name in r.values},
             "totals": {name: {k: _finite(v) for k, v in columns.items()}
                        for name, columns in r.totals.items()},
             "left_out": r.left_out,
@@ -221,7 +226,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "date": report.date,
         "environment": environment(),
         "protocols": report.descriptions,
-        "missing": dict(report.missing),
+        "missing": dict(report.metrics.missing),
         "notes": list(report.notes),
         "pooling": "mean over the frames of each clip, then mean over the clips",
         "models": [s.to_json() for s in report.models],
@@ -238,10 +243,10 @@ def _write_csv(report: Report, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = ["clip", "qp", "frame", "type", "frame_qp"]
-    writer.writerow([*header, *(f"{c} {p.name}" for p in report.protocols for c in columns)])
+    writer.writerow([*header, *(f"{c} {p.name}" for p in report.metrics.frames for c in columns)])
     for r in sorted_results(report.results):
         c = r.clip
-        series = [r.values.get(p.name, {}).get(k) for p in report.protocols for k in columns]
+        series = [r.values.get(p.name, {}).get(k) for p in report.metrics.frames for k in columns]
         for i in range(c.count):
             qp = c.frame_qps[i] if i < len(c.frame_qps) and c.frame_qps[i] >= 0 else ""
             kind = c.frame_types[i] if i < len(c.frame_types) else "?"

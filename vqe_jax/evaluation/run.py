@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,7 +15,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.evaluation.clips import EvalClip
 from vqe_jax.evaluation.long_run import LongRun, long_run, long_run_table
 from vqe_jax.evaluation.measure import Options, measure
-from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.metrics import Metrics
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.report import Report
 from vqe_jax.evaluation.tables import Table
@@ -59,25 +59,21 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
 def evaluate(
     models: Sequence[EvalModel],
     clips: Sequence[EvalClip],
-    protocols: Sequence[Protocol],
+    metrics: Metrics,
     *,
-    clip_metrics: Sequence[ClipMetric] = (),
-    missing: Mapping[str, str] | None = None,
-    sources: Mapping[str, str] | None = None,
     options: Options | None = None,
+    papers: Sequence[str] = (),
     command: str = "",
     console: Console | None = None,
 ) -> Report:
     """Enhances every clip with every model and measures all frames.
 
     Args:
-      models: the models.
+      models: what to evaluate.
       clips: what to evaluate on.
-      protocols: the metrics of frames.
-      clip_metrics: the metrics of whole clips.
-      missing: what the report says cannot be measured, and why.
-      sources: where the weights of metrics come from, for the report.
+      metrics: what to measure.
       options: how to enhance.
+      papers: whose tables the report has, of :data:`vqe_jax.evaluation.papers.PAPERS`.
       command: what the report says about how it was made.
       console: where progress is drawn; None: nowhere.
 
@@ -89,35 +85,30 @@ def evaluate(
     """
     if not clips:
         raise UserError("nothing to evaluate on: the split holds no clips")
+    options = options or Options()
     total = sum(clip.count for clip in clips) * (1 + len(models))
     results = []
     with progress_of(total, console or Console(quiet=True)) as begin:
         for clip in clips:
             advance = begin(clip.title)
             results.append(
-                measure(
-                    clip, models, protocols, options or Options(), advance,
-                    clip_metrics=clip_metrics,
-                )
-            )  # fmt: skip
+                measure(clip, models, metrics.frames, options, advance, clip_metrics=metrics.clips)
+            )
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    notes = _notes(sources or {}, models[0].color, [*protocols, *clip_metrics], options)
-    return Report(results, models, protocols, command, date, clip_metrics, missing or {}, notes)
+    return Report(
+        results, models, metrics, command, date, papers, _notes(models, metrics, options)
+    )  # fmt: skip
 
 
-def _notes(
-    sources: Mapping[str, str],
-    color: str,
-    metrics: Sequence[Protocol | ClipMetric],
-    options: Options | None,
-) -> list[str]:
-    lines = [f"{name} is measured with {source}" for name, source in sources.items()]
-    other = [m.name for m in metrics if m.color not in (color, None)]
+def _notes(models: Sequence[EvalModel], metrics: Metrics, options: Options) -> list[str]:
+    lines = [f"{m.label} averages {text}" for m in models if (text := m.ensemble_text)]
+    lines += [f"{name} is measured with {source}" for name, source in metrics.sources.items()]
+    color = models[0].color
+    other = [m.name for m in metrics.all if m.color not in (color, None)]
     if other and color == "luma":
-        chroma = (options or Options()).chroma
         lines.append(
-            f"{', '.join(other)}: enhanced luma with the chroma of the {chroma} clip, as RGB; the "
-            "compressed column likewise"
+            f"{', '.join(other)}: enhanced luma with the chroma of the {options.chroma} clip, as "
+            "RGB; the compressed column likewise"
         )
     elif other:
         lines.append(f"{', '.join(other)}: luma of the enhanced RGB, of 8 bits")

@@ -15,6 +15,7 @@ from vqe_jax.evaluation.classes import table_order
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.metrics import ClipMetric
 from vqe_jax.evaluation.models import EvalModel
+from vqe_jax.evaluation.records import NONE, mean_text
 from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, standard_deviation
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "fluctuation_table",
     "gain_table",
     "level",
-    "mean_text",
     "model_table",
     "rate_table",
     "sorted_results",
@@ -38,24 +38,6 @@ __all__ = [
 
 # A clip's value; None where it has none (too small or too short for the metric).
 Value = Callable[[ClipResult], float | None]
-
-
-_NONE = "-"
-
-
-def mean_text(values: Sequence[float | None], form: str) -> str:
-    """The mean of the clips that have a value, printed; a dash where none has.
-
-    Args:
-      values: one a clip.
-      form: of ``str.format``.
-
-    Example:
-      >>> mean_text([1.0, None, 3.0], "{:.2f}"), mean_text([None], "{:.2f}")
-      ('2.00', '-')
-    """
-    known = [v for v in values if v is not None]
-    return form.format(float(np.mean(known))) if known else _NONE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,7 +287,7 @@ def model_table(results: Sequence[ClipResult], models: Sequence[EvalModel]) -> T
             for size in sizes
         ]
         cells = (f"{v:.3g}" for v in fps)
-        said = s.ensemble_text or _NONE
+        said = s.ensemble_text or NONE
         rows.append((s.label, f"{s.parameters:,}", said, " ".join(map(str, qps)) or "?", *cells))
     note = "Frames per second of the enhancement alone: no decoding, no metrics, no compilation."
     return Table("Models", note, header, tuple(rows))

@@ -85,6 +85,18 @@ class Protocol:
         return np.asarray(self.metric(x, y))
 
 
+def _luma_of_rgb(rgb: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 1"]:
+    """Y of BT.601 in its limited range, rounded to 8 bits (mmcv's ``bgr2ycbcr``)."""
+    weights = jnp.array([65.481, 128.553, 24.966], jnp.float32) / 255
+    return quantise((rgb * weights).sum(axis=-1, keepdims=True) + jnp.float32(16 / 255))
+
+
+def _psnr_of_luma(
+    result: Float[Array, "*b h w 3"], reference: Float[Array, "*b h w 3"]
+) -> Float[Array, "*b"]:
+    return psnr(_luma_of_rgb(result), _luma_of_rgb(reference))
+
+
 def _protocols() -> dict[str, Protocol]:
     uniform = functools.partial(ssim, window="uniform")
     gaussian = functools.partial(ssim, window="gaussian")
@@ -95,6 +107,9 @@ def _protocols() -> dict[str, Protocol]:
          "PSNR of Y, clipped and rounded to 8 bits, as of a written file", psnr),
         ("psnr_rgb_uint8", "psnr", "rgb", "uint8",
          "PSNR of RGB, clipped and rounded to 8 bits, one MSE over the channels (NTIRE)", psnr),
+        ("psnr_y_of_rgb", "psnr", "rgb", "uint8",
+         "PSNR of Y that is taken from 8-bit RGB by BT.601 and rounded again (PowerVQE)",
+         _psnr_of_luma),
         ("ssim_y", "ssim", "luma", "float",
          "SSIM of Y, 7x7 uniform window, sample covariance, float values neither rounded nor "
          "clipped (RFDA; scikit-image's defaults)", uniform),
