@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -88,7 +89,8 @@ class Protocol:
 def _luma_of_rgb(rgb: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 1"]:
     """Y of BT.601 in its limited range, rounded to 8 bits (mmcv's ``bgr2ycbcr``)."""
     weights = jnp.array([65.481, 128.553, 24.966], jnp.float32) / 255
-    return quantise((rgb * weights).sum(axis=-1, keepdims=True) + jnp.float32(16 / 255))
+    luma = jnp.einsum("...c,c->...", rgb, weights, precision=jax.lax.Precision.HIGHEST)
+    return quantise(luma[..., None] + jnp.float32(16 / 255))
 
 
 def _psnr_of_luma(
