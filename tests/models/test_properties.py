@@ -15,6 +15,20 @@ from vqe_jax.models.shapes import initial_variables, tree_paths
 from vqe_jax.models.side import FrameInfo
 
 _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
+_SMGF = {
+    "candidates": "peak",
+    "reach": 5,
+    "stdf_features": 4,
+    "stdf_depth": 1,
+    "fused_features": 6,
+    "features": 4,
+    "expanded": 6,
+    "blocks": 1,
+    "reduction": 2,
+    "gate_features": 4,
+    "gate_depth": 2,
+    "remat": False,
+}
 SMALL = {
     "arcnn": {"features": 8},
     "block2rock": {"past": 1, "future": 1, "patch": 8, "stride": 5, "remat": False, **_EDVR},
@@ -36,14 +50,34 @@ SMALL = {
         **{k: v for k, v in _EDVR.items() if k != "reconstruction_blocks"},
         **{"frames": 3, "levels": 2, "blocks": 1, "reduction": 2, "handed": "picture"},
     },
+<<<<<<< HEAD
     "mfqe": {"features": 4, "flow_widths": (4, 4), "reach": 2},
+=======
+    "noahtcv": {
+        "features": 4,
+        "front_blocks": 1,
+        "offset_features": 4,
+        "deform_groups": 1,
+        "levels": 1,
+        "unet_blocks": 1,
+        "back_blocks": 1,
+        "reach": 3,
+        "remat": False,
+    },
+>>>>>>> 565f4df (SMGF, pSMGF, NOAHTCV and the anonymous team's three stages of NTIRE 2021)
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
         "edvr": _EDVR,
         "reach": 3,
     },
     "qecnn": {"features": 8},
+    "psmgf": {**_SMGF, "rrdb_features": 4, "rrdb_growth": 2, "rrdb_blocks": 1, "gives": "residual"},
     "qenet": {"frames": 3, **_EDVR, "extraction_blocks": 2},
+    "smgf": {**_SMGF, "trunk": "whole"},
+    "tim": {
+        **{"features": 4, "levels": 1, "frames": 3, "edvr_features": 4, "deform_groups": 2},
+        **{"extraction_blocks": 1, "reconstruction_blocks": 1, "remat": False},
+    },
     "rcan_a": {"features": 4, "groups": 1, "blocks": 2},
     "rcvn": {"features": 8, "groups": 1, "blocks": 1},
     "stdr": {
@@ -59,7 +93,8 @@ SMALL = {
     },
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
-_SLOW = ("block2rock", "cfstif", "cvqenet", "duve", "edvr", "gogoing", "pen", "qenet", "stdr")
+_SLOW = ("block2rock", "cfstif", "cvqenet", "duve", "edvr", "gogoing", "noahtcv", "pen", "psmgf")
+_SLOW += ("qenet", "smgf", "stdr", "tim")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 # Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.

@@ -1,15 +1,25 @@
 """Systems that exist only as text: their sizes, and what the text says of each."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.models import Side
+from vqe_jax.models.references import CandidateChain
 from vqe_jax.models.shapes import parameter_count
 
 COUNTS = {
     "gogoing": ({}, 45_566_211),
     "gogoing, a picture handed on": ({"handed": "picture"}, 45_569_734),
     "gogoing, narrow U-Net": ({"widths": "same", "skips": "added"}, 5_142_227),
+    "smgf": ({}, 59_167_737),
+    "smgf, 128 channels between the blocks": ({"trunk": "whole"}, 62_206_201),
+    "noahtcv": ({}, 59_707_275),
+    "tim": ({}, 41_862_054),
+    "tim, with skips": ({"skips": "both"}, 42_636_198),
+    "psmgf": ({}, 92_495_680),
 }
 
 
@@ -26,3 +36,72 @@ def test_gogoing_hands_a_picture_on_only_where_it_is_asked_to():
         models.build("gogoing", handed="frame")
     with pytest.raises(UserError, match="reduction=128 leaves no channel of features=64"):
         models.build("gogoing", reduction=128)
+
+
+# Low delay: every fourth frame is better than its neighbors.
+QP = np.array([[37, 42, 40, 41, 38, 42, 40, 41, 38, 42, 40, 41, 38, 42, 40, 41, 38]])
+
+
+def _chain(side, t, **fields):
+    return CandidateChain(16, 16, **fields).indices(side, len(QP[0]))[0, t].tolist()
+
+
+def test_smgf_takes_the_neighbors_then_candidate_after_candidate():
+    side = Side(frame_qp=QP)
+    for t in range(len(QP[0])):
+        assert _chain(side, t) == _by_words(QP[0], t)
+
+
+def _by_words(qp, t):
+    """The report's three rules, one after the other, for one frame."""
+    last = len(qp) - 1
+    lower = lambda i: all(qp[i] < qp[j] for j in (i - 1, i + 1) if 0 <= j <= last)  # noqa: E731
+    sides = []
+    for step in (-1, 1):
+        chosen = [min(max(t + step, 0), last)]
+        i = chosen[0] + step
+        while 0 <= i <= last and len(chosen) < 4:
+            if lower(i) and abs(i - t) < 16:
+                chosen.append(i)
+            i += step
+        sides.append(chosen + [chosen[-1]] * (4 - len(chosen)))
+    return [*sides[0][::-1], t, *sides[1]]
+
+
+def test_smgf_takes_intra_and_predicted_frames_in_the_fixed_rate_track():
+    kinds = np.array([[0, 2, 2, 1, 2, 2, 1, 2, 2, 1, -1, 2, 1, 2, 2, 2, 2]])
+    told = Side(frame_type=kinds)
+    assert _chain(told, 7, candidates="type") == [
+        *(0, 0, 3, 6),
+        7,
+        *(8, 9, 12, 12),
+    ]
+    with pytest.raises(UserError, match="SMGF needs frame_type beside the frames"):
+        models.build("smgf", candidates="type").check_side(Side(frame_qp=QP))
+
+
+def test_a_reach_cut_short_chooses_as_the_whole_clip_does():
+    """What a stream sees of frame 9 is frames 3 to 15; frame 3 itself lacks a neighbor there."""
+    told, short = Side(frame_qp=QP), CandidateChain(6, 6)
+    whole = short.indices(told, 17)[0, 9]
+    assert whole.min() > 3
+    np.testing.assert_array_equal(short.indices(told.frames(3, 16), 13)[0, 6] + 3, whole)
+
+
+def test_tim_sharpens_edges_alone():
+    """Flat regions stay, a soft edge becomes steeper, by as much as the gain says."""
+    row = jnp.clip((jnp.arange(24.0) - 8) / 8, 0, 1)  # flat, a slope of eight pixels, flat
+    frame = jnp.broadcast_to(row[None, None, :, None], (1, 6, 24, 3))
+    half, whole = (models.build("tim", sharpness=s)._sharpened(frame) - frame for s in (0.5, 1.0))
+    np.testing.assert_allclose(2 * half, whole, atol=1e-6)
+    moved = np.asarray(whole[0, 3, :, 0])
+    assert np.abs(moved[:4]).max() < 1e-6 and np.abs(moved[-4:]).max() < 1e-6
+    assert moved[8] < -0.01 and moved[16] > 0.01  # darker foot, brighter top
+    # At half the edge scale the weight is a half: the slope is 1/8 a pixel, the scale 1/4.
+    weaker = models.build("tim", edge_scale=0.5)._sharpened(frame) - frame
+    np.testing.assert_allclose(2 * weaker[0, 3, 10], whole[0, 3, 10], atol=1e-6)
+
+
+def test_edvr_mends_frames_only_at_a_quarter_of_the_size():
+    with pytest.raises(UserError, match=r"predeblur=True .* needs strided=True"):
+        models.build("edvr", predeblur=True)

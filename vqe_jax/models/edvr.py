@@ -47,6 +47,7 @@ class EDVR(WindowNetwork):
     channels: int = 3
     upscale: Literal[1, 4] = 1  # 1: enhancement; 4: super-resolution
     strided: bool = False  # with upscale=1: work at a quarter of the size
+    predeblur: bool = False  # with strided: the published network for blurred video
     remat: bool = True  # recompute each part in the backward pass
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
@@ -54,6 +55,10 @@ class EDVR(WindowNetwork):
         check_frames(self)
         if self.strided and self.upscale != 1:
             raise UserError("EDVR: strided=True works at the size of its input; it needs upscale=1")
+        if self.predeblur and not self.strided:
+            raise UserError(
+                "EDVR: predeblur=True enters at a quarter of the size; it needs strided=True"
+            )
         super().__post_init__()
 
     @property
@@ -76,6 +81,7 @@ class EDVR(WindowNetwork):
             self.reconstruction_blocks,
             tsa=self.tsa,
             strided=self.strided,
+            predeblur=self.predeblur,
             remat=self.remat,
         )
         last = _UPSAMPLED_FEATURES if self.upscale == 4 else self.features

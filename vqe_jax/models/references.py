@@ -13,7 +13,7 @@ import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +21,15 @@ from jaxtyping import Array, Int
 
 from vqe_jax.models.side import Side
 
-__all__ = ["Best", "Distance", "NearestMultiples", "NearestPeaks", "Selection", "filled_peaks"]
+__all__ = [
+    "Best",
+    "CandidateChain",
+    "Distance",
+    "NearestMultiples",
+    "NearestPeaks",
+    "Selection",
+    "filled_peaks",
+]
 
 _FAR = 1 << 30
 _LARGE = np.float32(1e4)  # above any QP
@@ -319,3 +327,68 @@ class Best(Selection):
             missing = xp.take_along_axis(cost, order, axis=-1) >= _LARGE
             sides.append(xp.sort(xp.where(missing, own[..., None], order), axis=-1))
         return xp.concatenate([sides[0], own[..., None], sides[1]], axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class CandidateChain(Selection):
+    """The neighbor on each side, then candidate after candidate away from it, in the order of time.
+
+    Where no candidate is left, the frame chosen last is taken again; where there is no neighbor at
+    all (at the clip's ends) the current frame stands in. Candidates are looked for at less than
+    ``lookback`` and ``lookahead`` frames, since a frame needs its neighbors' QPs to be one.
+
+    Attributes:
+      each_side: frames before and after the current one, the neighbors included.
+      candidates: "qp": frames whose QP is lower than that of both neighbors (at a clip's end, of
+        the one there is); "type": I and P frames; "peak": the peaks of :class:`Side`.
+
+    Example:
+      >>> qp = np.array([[30, 37, 33, 37, 30, 37]])
+      >>> CandidateChain(8, 8, each_side=2).indices(Side(frame_qp=qp), 6)[0, 3].tolist()
+      [0, 2, 3, 4, 4]
+    """
+
+    each_side: int = 4
+    candidates: Literal["qp", "type", "peak"] = "qp"
+
+    @property
+    def count(self) -> int:
+        """Both sides and the frame."""
+        return 2 * self.each_side + 1
+
+    @property
+    def current(self) -> int:
+        """In the middle."""
+        return self.each_side
+
+    @property
+    def side(self) -> frozenset[str]:
+        """What candidates are recognized by."""
+        return frozenset({{"qp": "frame_qp", "type": "frame_type"}.get(self.candidates, "peak")})
+
+    def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "b t k"]:
+        """Earlier frames, the frame, later frames."""
+        found = self._found(side)
+        xp: Any = np if isinstance(found, np.ndarray) else jnp
+        now, other = xp.arange(length)[:, None], xp.arange(length)[None, :]
+        own = xp.broadcast_to(now[None, :, 0], (found.shape[0], length))
+        sides = []
+        for direction, reach in ((-1, self.lookback), (1, self.lookahead)):
+            distance = direction * (other - now)
+            neighbor = xp.clip(own + direction, 0, length - 1)
+            further = found[:, None] & ((distance > 1) & (distance < reach))[None]
+            chain = _nearest(xp, further, other, neighbor, self.each_side - 1, direction)
+            sides.append([neighbor, *chain])
+        return xp.stack([*reversed(sides[0]), own, *sides[1]], axis=-1)
+
+    def _found(self, side: Side) -> Any:
+        """Whether each frame is a candidate, ``[b, t]``."""
+        if self.candidates == "peak":
+            return side.peak
+        if self.candidates == "type":
+            return (side.frame_type >= 0) & (side.frame_type <= 1)
+        qp: Any = side.frame_qp
+        xp: Any = np if isinstance(qp, np.ndarray) else jnp
+        ends = xp.full((qp.shape[0], 1), _LARGE, xp.float32)
+        around = xp.concatenate([ends, qp.astype(xp.float32), ends], axis=1)
+        return (around[:, 1:-1] < around[:, :-2]) & (around[:, 1:-1] < around[:, 2:])

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.predeblur import PreDeblur
 from vqe_jax.nn.residual import ResidualBlocks
 from vqe_jax.ops.pool import average_pool, max_pool
 from vqe_jax.ops.resample import resize_bilinear
@@ -67,7 +68,9 @@ class DeformPack(nn.Module):
     deform_groups: int = 8  # consecutive channels share offsets
 
     @nn.compact
-    def __call__(self, x: Maps, guide: Maps) -> tuple[Maps, Float[Array, "n h w o"]]:
+    def __call__(
+        self, x: Float[Array, "n h w i"], guide: Float[Array, "n h w g"]
+    ) -> tuple[Maps, Float[Array, "n h w o"]]:
         """Convolves.
 
         Args:
@@ -197,12 +200,15 @@ class EDVRTrunk(nn.Module):
     tsa: bool = True  # fuse by attention; False: by a 1x1 convolution
     strided: bool = False  # work at a quarter of the size: sides are multiples of 16, not of 4
     reference: int | None = None  # position in the window; None: the middle
+    predeblur: bool = False  # with strided: enter by a pyramid that mends each frame
     remat: bool = False  # recompute each part in the backward pass
 
     def setup(self) -> None:
         """What is done to each frame, then what joins them."""
         wrap: Any = nn.remat if self.remat else (lambda module: module)
-        if self.strided:
+        if self.predeblur:
+            self.entry, self.entry_last = PreDeblur(self.features), Conv(self.features, 1)
+        elif self.strided:
             self.conv_down1 = Conv(self.features, stride=2, padding=1)
             self.conv_down2 = Conv(self.features, stride=2, padding=1)
         else:
@@ -223,10 +229,15 @@ class EDVRTrunk(nn.Module):
     def extract(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
         """Features of each frame by itself."""
         x = frames.reshape(-1, *frames.shape[-3:])
+        x = self.extraction(self._entered(x))
+        return x.reshape(*frames.shape[:-3], *x.shape[1:])
+
+    def _entered(self, x: Float[Array, "m h w c"]) -> Float[Array, "m h2 w2 f"]:
+        if self.predeblur:
+            return self.entry_last(self.entry(x))
         for conv in [self.conv_down1, self.conv_down2] if self.strided else [self.conv_first]:
             x = leaky_relu(conv(x))
-        x = self.extraction(x)
-        return x.reshape(*frames.shape[:-3], *x.shape[1:])
+        return x
 
     def join(self, features: Windows) -> tuple[Maps, Offsets]:
         """Features of the reference out of those of all frames, and the offsets."""

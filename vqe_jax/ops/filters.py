@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-__all__ = ["blur3", "unsharp"]
+__all__ = ["blur3", "edge_strength", "gaussian_blur", "unsharp"]
 
 # The binomial kernel: a Gaussian of three taps.
 _SIDE, _CENTRE = 0.25, 0.5
@@ -19,13 +20,43 @@ def blur3(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w c"]:
       >>> blur3(jnp.array([0.0, 0.0, 1.0]).reshape(1, 3, 1)).ravel().tolist()
       [0.0, 0.25, 0.75]
     """
-    for axis in (x.ndim - 3, x.ndim - 2):
+    return _separable(x, (_SIDE, _CENTRE, _SIDE), (_SIDE, _CENTRE, _SIDE))
+
+
+def gaussian_blur(x: Float[Array, "*lead h w c"], sigma: float) -> Float[Array, "*lead h w c"]:
+    """Blurs with a Gaussian of ``sigma`` pixels cut at three of them; the border is replicated."""
+    radius = max(round(3 * sigma), 1)
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel = tuple((taps / taps.sum()).tolist())
+    return _separable(x, kernel, kernel)
+
+
+def edge_strength(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w 1"]:
+    """Length of Sobel's gradient of the mean over the channels, per pixel; no gradient at zero.
+
+    Example:
+      >>> ramp = jnp.broadcast_to(jnp.arange(5.0)[:, None], (5, 5, 1))
+      >>> float(edge_strength(ramp)[2, 2, 0])
+      1.0
+    """
+    gray = jnp.mean(x, axis=-1, keepdims=True)
+    smooth, slope = (_SIDE, _CENTRE, _SIDE), (-0.5, 0.0, 0.5)
+    square = _separable(gray, smooth, slope) ** 2 + _separable(gray, slope, smooth) ** 2
+    flat = square == 0
+    return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, square)))
+
+
+def _separable(
+    x: Float[Array, "*lead h w c"], rows: tuple[float, ...], columns: tuple[float, ...]
+) -> Float[Array, "*lead h w c"]:
+    """Correlates along the rows' axis, then along the columns'; the border is replicated."""
+    for axis, taps in ((x.ndim - 3, rows), (x.ndim - 2, columns)):
         widths = [(0, 0)] * x.ndim
-        widths[axis] = (1, 1)
+        widths[axis] = (len(taps) // 2, len(taps) // 2)
         padded = jnp.pad(x, widths, mode="edge")
         n = x.shape[axis]
-        parts = [lax.slice_in_dim(padded, i, i + n, axis=axis) for i in range(3)]
-        x = _SIDE * (parts[0] + parts[2]) + _CENTRE * parts[1]
+        parts = [lax.slice_in_dim(padded, i, i + n, axis=axis) for i in range(len(taps))]
+        x = sum(w * part for w, part in zip(taps, parts, strict=True))  # type: ignore[assignment]
     return x
 
 

@@ -1,0 +1,82 @@
+"""pSMGF, first of track 2 of NTIRE 2021: a finished SMGF, then two ESRGANs merged by a mask.
+
+    python -m vqe_jax.weights fetch vgg19
+    python train.py --config configs/psmgf.py --workdir runs/psmgf --config.data.data_dir=DIR
+
+It starts from runs/smgf/last.safetensors (configs/smgf.py), which is held throughout; one
+generator learns on LDV, the other on other videos (data set `clips`), then their mask. L1 + FFT +
+RaGAN + perceptual loss. Published: MOS 71 of 100 and LPIPS 0.0429 (compressed video: 36 and
+0.0752), 9.45 s a frame. Theirs were ESRGANs trained on DIV2K before. Weights are not published:
+ESRGAN's (L1 0.01, RaGAN 0.005, perceptual 1), the spectrum's like L1's. It wants a large GPU.
+
+Variants:
+  small, demo  narrow, all on the demo data, SMGF first, LPIPS (AlexNet) as perceptual loss: minutes
+               on two cores (``python -m vqe_jax.weights fetch lpips_alex``)
+"""
+
+from typing import Any, Literal
+
+from vqe_jax.recipes import common, smgf
+from vqe_jax.recipes.common import variants
+
+_SMGF = "runs/smgf/last.safetensors"
+_PARTS = ("first", "second", "gate", "generator1", "generator2", "generator_gate")
+_TRAINED = {"first": "generator1", "second": "generator2", "fused": "generator_gate"}
+_STEPS = {"first": 200_000, "second": 200_000, "fused": 50_000}
+_SMALL = {"rrdb_features": 8, "rrdb_growth": 4, "rrdb_blocks": 1, "gives": "residual"}
+_FRESH = tuple(f"^{part}/" for part in _PARTS[3:])
+
+
+@variants
+def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
+    """The recipe; variants as above."""
+    if width == "small":
+        return _small()
+    perceptual = ("vgg_pyramid", 1.0)
+    terms = (("l1", 0.01), ("fft", 0.01, {"orthonormal": True}), perceptual)
+    options = {"loss": "ragan", "weight": 0.005, "feature_matching": 0.0}
+    stages = []
+    for output, part in _TRAINED.items():
+        kind = {"kind": "adversarial", "losses": terms, "options": options}
+        start = {"start": _SMGF, "fresh": _FRESH} if not stages else {"start": "previous"}
+        stages.append(common.stage(part, _STEPS[output], 1e-4, **kind, **_held(output), **start))
+    stages[1]["data"] = {"dataset": "clips", "config_name": "qp37"}
+    data = common.ldv("track2", frames=1, crop=128, batch=16)
+    judged = {"split": "test", "every": 5_000, "protocol": "lpips_alex"}
+    return common.run("psmgf", {}, *stages, data=data, eval=judged)
+
+
+def _held(output: str) -> dict[str, Any]:
+    """Keys of a stage that trains one part alone."""
+    others = (part for part in _PARTS if part != _TRAINED[output])
+    return {
+        "frozen": tuple(f"^{part}/" for part in others),
+        "model_kwargs": {"output": output},
+    }
+
+
+def _small() -> dict[str, Any]:
+    """SMGF's models in one stage, then both generators in one, with the masks as they come."""
+    options = {"loss": "ragan", "weight": 0.002, "feature_matching": 0.0, "sample_every": 0}
+    options |= {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
+    first = common.fast_stage(
+        "smgf",
+        500,
+        init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
+        losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
+        frozen=_FRESH,
+    )
+    second = common.stage(
+        "generators",
+        200,
+        1e-3,
+        kind="adversarial",
+        start="previous",
+        losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True}), ("lpips", 0.2)),
+        options=options,
+        frozen=("^first/", "^second/", "^gate/"),
+        schedule=common.cosine(1e-5),
+        ema=0.98,
+    )
+    data = common.demo(frames=1, crop=32, color="rgb")
+    return common.small("psmgf", {**smgf.SMALL, **_SMALL}, first, second, data=data)
