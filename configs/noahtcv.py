@@ -19,12 +19,11 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.training.inits import HIGH_PASS
 
 SMALL: dict[str, Any] = {"features": 8, "front_blocks": 1, "offset_features": 8, "levels": 2}
 SMALL |= {"deform_groups": 2, "unet_blocks": 1, "back_blocks": 1, "remat": False}
-# Neither offsets nor a residual at first; blocks near the identity.
-INIT = (*HIGH_PASS, ("offset/", "zeros"), ("/block", "keep"), ("^conv_last/kernel$", "zeros"))
+# Features of edges, no residual at first; the rest as the network draws it.
+INIT = (("^conv_first/kernel$", "high_pass"), ("^conv_last/kernel$", "zeros"))
 
 
 @variants
@@ -40,7 +39,7 @@ def get_config(
         "start": "runs/noahtcv/last.safetensors",
     }
     if width == "small":
-        few = common.fast_stage("noahtcv", 500, init=INIT)
+        few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT)
         data = common.demo(frames=1, crop=32, color="rgb")
         return common.small("noahtcv", SMALL, few, data=data)
     own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}

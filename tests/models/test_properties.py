@@ -50,9 +50,7 @@ SMALL = {
         **{k: v for k, v in _EDVR.items() if k != "reconstruction_blocks"},
         **{"frames": 3, "levels": 2, "blocks": 1, "reduction": 2, "handed": "picture"},
     },
-<<<<<<< HEAD
     "mfqe": {"features": 4, "flow_widths": (4, 4), "reach": 2},
-=======
     "noahtcv": {
         "features": 4,
         "front_blocks": 1,
@@ -64,7 +62,6 @@ SMALL = {
         "reach": 3,
         "remat": False,
     },
->>>>>>> 565f4df (SMGF, pSMGF, NOAHTCV and the anonymous team's three stages of NTIRE 2021)
     "pen": {
         "stdf": {"features": 4, "depth": 2, "fused": 6, "qe_features": 4, "qe_depth": 3},
         "edvr": _EDVR,
