@@ -35,7 +35,7 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     perceptual = ("vgg_pyramid", 1.0)
     terms = (("l1", 0.01), ("fft", 0.01, {"orthonormal": True}), perceptual)
     options = {"loss": "ragan", "weight": 0.005, "feature_matching": 0.0}
-    stages = []
+    stages: list[dict[str, Any]] = []
     for output, part in _TRAINED.items():
         kind = {"kind": "adversarial", "losses": terms, "options": options}
         start = {"start": _SMGF, "fresh": _FRESH} if not stages else {"start": "previous"}

@@ -58,7 +58,7 @@ def get_config(
 
 def _stages(steps: dict[str, int], *, few: bool = False) -> tuple[dict[str, Any], ...]:
     """One model, the other, and the mask; what is not trained is held."""
-    stages = []
+    stages: list[dict[str, Any]] = []
     for index, (name, count) in enumerate(steps.items()):
         own: dict[str, Any] = {
             "frozen": tuple(f"^{part}/" for part in _OTHERS[name]),
