@@ -71,6 +71,8 @@ LOSSES: Registry[Any] = Registry(
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),
         "motion_compensation": Loss(pixel.motion_compensation),
+        "low_pass": Loss(frequency.low_pass),
+        "sobel": Loss(gradient.sobel),
         "offset_tv": Loss(offsets.offset_tv, target=None),
         "offset_deviation": Loss(offsets.offset_deviation, target=None),
         "lpips": Loss(

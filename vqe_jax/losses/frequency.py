@@ -1,11 +1,16 @@
-"""A loss on the spectrum, which sees lost texture that a mean of pixels forgives."""
+"""Losses on frequencies: on the spectrum, which sees lost texture, and on what a blur leaves."""
 
 from __future__ import annotations
+
+import functools
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["fft"]
+from vqe_jax.losses.pixel import charbonnier
+from vqe_jax.ops.filters import gaussian_blur
+
+__all__ = ["fft", "low_pass"]
 
 
 def fft(
@@ -29,3 +34,24 @@ def fft(
     # The transform is linear: one of the difference instead of two.
     spectrum = jnp.fft.rfft2(prediction - target, axes=(2, 3), norm=norm)
     return jnp.mean(0.5 * (jnp.abs(spectrum.real) + jnp.abs(spectrum.imag)))
+
+
+def low_pass(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    size: int = 5,
+    sigma: float = 1.0,
+    eps: float = 1e-9,
+) -> Float[Array, ""]:
+    """Charbonnier loss of blurred frames (Shannon, NTIRE 2021): high frequencies are left free.
+
+    Args:
+      prediction: enhanced clip.
+      target: raw clip.
+      size: taps of the Gaussian on each axis, odd.
+      sigma: of the Gaussian, in pixels.
+      eps: as in :func:`vqe_jax.losses.pixel.charbonnier`.
+    """
+    blur = functools.partial(gaussian_blur, sigma=sigma, size=size, border="reflect")
+    return charbonnier(blur(prediction), blur(target), eps=eps)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
 from vqe_jax.models.edvr import sow_offsets
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import Levels, PCDAlignment, TSAFusion
 from vqe_jax.nn.gates import EfficientChannelGate
@@ -55,6 +55,7 @@ class CVQENet(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The modules of the report's Fig. 12-(a), from left to right."""
+        check_window(self, windows)
         gated = self.spatial_gate
         shallow = nn.relu(Conv(self.features, name="conv_first")(windows))
         flat = shallow.reshape(-1, *shallow.shape[2:])

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import RCAB
 from vqe_jax.nn.initializers import kaiming_normal
@@ -64,6 +64,7 @@ class DUVE(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The report's Fig. 13-(a)."""
+        check_window(self, windows)
         x = nn.relu(Conv(self.features, kernel_init=_INIT, name="conv_head")(_triplets(windows)))
         tail = Conv(self.features, kernel_init=_INIT, name="coarse_tail")
         x = tail(self._unet(self.blocks1, "coarse")(x))

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.references import Distance
 from vqe_jax.models.side import Side, gather_frames
 
-__all__ = ["FrameNetwork", "WindowNetwork"]
+__all__ = ["FrameNetwork", "WindowNetwork", "check_window"]
 
 Windows = Float[Array, "n k h w c"]
 
@@ -134,6 +135,21 @@ def _on_single_frames(enhance: Callable[..., Any]) -> Callable[..., Any]:
         return enhance(self, frames[:, 0] if frames.ndim == 5 else frames, *args, **options)
 
     return either
+
+
+def check_window(network: Network, windows: Float[Array, "n k h w c"]) -> None:
+    """Refuses windows of another number of frames than the network's; for ``enhance``.
+
+    Raises:
+      UserError: names both numbers.
+    """
+    context = network.context
+    count = (context.references or Distance(context.past, context.future)).count
+    if windows.shape[1] != count:
+        raise UserError(
+            f"{type(network).__name__} got windows of {windows.shape[1]} frames, expected {count}; "
+            "call it on whole clips to have their ends filled"
+        )
 
 
 def _neighbors(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.references import NearestMultiples
 from vqe_jax.models.side import Side
 from vqe_jax.nn.feature_aggregation import MIN_SIDE, NestedResiduals
@@ -98,6 +98,7 @@ class ShannonNet(WindowNetwork):
           side: not looked at.
           train: normalize by the statistics of the batch.
         """
+        check_window(self, windows)
         act = PReLU(name="activation")  # one slope for all blocks
         frame = windows[:, 1]
         aligned, offsets = self._aligned(windows, train)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-__all__ = ["blur3", "edge_strength", "gaussian_blur", "unsharp"]
+__all__ = ["blur3", "edge_strength", "gaussian_blur", "high_pass", "unsharp"]
 
 # The binomial kernel: a Gaussian of three taps.
 _SIDE, _CENTRE = 0.25, 0.5
@@ -23,12 +25,37 @@ def blur3(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w c"]:
     return _separable(x, (_SIDE, _CENTRE, _SIDE), (_SIDE, _CENTRE, _SIDE))
 
 
-def gaussian_blur(x: Float[Array, "*lead h w c"], sigma: float) -> Float[Array, "*lead h w c"]:
-    """Blurs with a Gaussian of ``sigma`` pixels cut at three of them; the border is replicated."""
-    radius = max(round(3 * sigma), 1)
+def gaussian_blur(
+    x: Float[Array, "*lead h w c"],
+    sigma: float,
+    *,
+    size: int | None = None,
+    border: Literal["edge", "reflect"] = "edge",
+) -> Float[Array, "*lead h w c"]:
+    """Blurs with a Gaussian.
+
+    Args:
+      x: frames.
+      sigma: of the Gaussian, in pixels.
+      size: taps on each axis, odd; None: cut at three sigma.
+      border: replicated, or reflected about its outermost pixels (Kornia's default).
+
+    Example:
+      >>> impulse = jnp.eye(5)[2].reshape(1, 5, 1) * jnp.ones((5, 1, 1))
+      >>> [round(v, 3) for v in gaussian_blur(impulse, 1.0, size=5)[2].ravel().tolist()]
+      [0.054, 0.244, 0.403, 0.244, 0.054]
+    """
+    radius = max(round(3 * sigma), 1) if size is None else size // 2
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel = tuple((taps / taps.sum()).tolist())
-    return _separable(x, kernel, kernel)
+    return _separable(x, kernel, kernel, border)
+
+
+def high_pass(
+    x: Float[Array, "*lead h w c"], sigma: float = 1.0, size: int = 5
+) -> Float[Array, "*lead h w c"]:
+    """What a Gaussian takes away, halved and around 0.5, so that it fits into [0, 1]."""
+    return 0.5 + 0.5 * (x - gaussian_blur(x, sigma, size=size, border="reflect"))
 
 
 def edge_strength(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w 1"]:
@@ -47,13 +74,16 @@ def edge_strength(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w 1"]
 
 
 def _separable(
-    x: Float[Array, "*lead h w c"], rows: tuple[float, ...], columns: tuple[float, ...]
+    x: Float[Array, "*lead h w c"],
+    rows: tuple[float, ...],
+    columns: tuple[float, ...],
+    border: Literal["edge", "reflect"] = "edge",
 ) -> Float[Array, "*lead h w c"]:
-    """Correlates along the rows' axis, then along the columns'; the border is replicated."""
+    """Correlates along the rows' axis, then along the columns'."""
     for axis, taps in ((x.ndim - 3, rows), (x.ndim - 2, columns)):
         widths = [(0, 0)] * x.ndim
         widths[axis] = (len(taps) // 2, len(taps) // 2)
-        padded = jnp.pad(x, widths, mode="edge")
+        padded = jnp.pad(x, widths, mode=border)
         n = x.shape[axis]
         parts = [lax.slice_in_dim(padded, i, i + n, axis=axis) for i in range(len(taps))]
         x = sum(w * part for w, part in zip(taps, parts, strict=True))  # type: ignore[assignment]

@@ -34,7 +34,10 @@ _LINEN = ("parent", "name")
 
 DISCRIMINATORS: Registry[type[nn.Module]] = Registry(
     "discriminator",
-    {"patchgan": "vqe_jax.nn.patchgan:PatchDiscriminator"},
+    {
+        "high_pass": "vqe_jax.nn.high_pass_discriminator:HighPassDiscriminator",
+        "patchgan": "vqe_jax.nn.patchgan:PatchDiscriminator",
+    },
     check=lambda x: isinstance(x, type) and issubclass(x, nn.Module),
     expected="a subclass of flax.linen.Module",
 )

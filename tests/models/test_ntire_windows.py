@@ -1,0 +1,71 @@
+"""CVQENet, DUVE and ShannonNet: what is asked from outside, and which frames are looked at."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vqe_jax import models
+from vqe_jax.errors import UserError
+from vqe_jax.inference.windows import surrounded
+from vqe_jax.models import Side
+from vqe_jax.models.references import NearestMultiples
+
+
+@pytest.mark.parametrize(("name", "frames"), [("cvqenet", 5), ("duve", 5), ("shannonnet", 3)])
+def test_a_window_of_another_length_is_refused(name, frames):
+    network = models.build(name)
+    windows = jnp.zeros((1, frames - 1, 16, 16, 3))
+    wanted = rf"got windows of {frames - 1} frames, expected {frames}"
+    with pytest.raises(UserError, match=wanted):
+        jax.eval_shape(lambda x: network.init(jax.random.key(0), x, method="enhance"), windows)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("cvqenet", {"back_blocks": 1}, "back_blocks=1 leaves a cell"),
+        ("duve", {"features": 8}, "reduction=16 leaves no channel of features=8"),
+        ("shannonnet", {"alignment_widths": (8, 8)}, "has 2 entries; expected 5"),
+        ("shannonnet", {"alignment_widths": (8, 8, 8, 8, 4)}, "at least 8 features"),
+    ],
+)
+def test_fields_that_leave_nothing_are_refused(name, fields, words):
+    with pytest.raises(UserError, match=words):
+        models.build(name, **fields)
+
+
+def test_the_nearer_of_the_two_multiples_comes_first_as_in_the_released_code():
+    rows = NearestMultiples(4, 4).indices(Side(), 24)
+    # Counted from one, as there: (t - 1) % 4 == 1 looks at t - 1 and t + 3, 3 at t + 1 and t - 3.
+    for t in (9, 13, 17):
+        assert rows[t].tolist() == [t - 1, t, t + 3]
+        assert rows[t + 2].tolist() == [t + 3, t + 2, t - 1]
+    assert rows[8].tolist() == [4, 8, 12]  # a multiple looks at those beside it
+    assert rows[23].tolist() == [20, 23, 23]  # there is none after the last
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7])
+def test_pieces_of_a_stream_choose_the_frames_of_the_whole(size):
+    rule, length = NearestMultiples(4, 4), 19
+    whole = rule.indices(Side(), length)
+    found, begin = [], 0
+    for piece in surrounded(range(length), size, rule.lookback, rule.lookahead):
+        rows = rule.starting_at(begin - piece.start).indices(Side(), len(piece.items))
+        found += [[piece.items[i] for i in row] for row in rows[piece.start : piece.stop]]
+        begin += piece.stop - piece.start
+    np.testing.assert_array_equal(found, whole)
+
+
+def test_duve_adds_no_frame_unless_asked():
+    """Constant frames differ from their result by the frame itself."""
+    fields = {"features": 4, "blocks1": 1, "blocks2": 1, "reduction": 2, "remat": False}
+    plain, added = (models.build("duve", **fields, residual=r) for r in (False, True))
+    windows = jnp.full((1, 5, 8, 8, 3), 0.25)
+    variables = jax.jit(lambda: plain.init(jax.random.key(0), windows, method="enhance"))()
+    difference = jax.jit(
+        lambda v: (
+            added.apply(v, windows, method="enhance") - plain.apply(v, windows, method="enhance")
+        )
+    )(variables)
+    np.testing.assert_allclose(difference, 0.25, atol=1e-6)
