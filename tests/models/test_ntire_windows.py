@@ -1,15 +1,20 @@
 """CVQENet, DUVE and ShannonNet: what is asked from outside, and which frames are looked at."""
 
+import re
+
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from vqe_jax import models
 from vqe_jax.errors import UserError
+from vqe_jax.inference import enhance_frames
 from vqe_jax.inference.windows import surrounded
 from vqe_jax.models import Side
 from vqe_jax.models.references import NearestMultiples
+from vqe_jax.models.shapes import initial_variables, tree_paths
 
 
 @pytest.mark.parametrize(("name", "frames"), [("cvqenet", 5), ("duve", 5), ("shannonnet", 3)])
@@ -55,6 +60,50 @@ def test_pieces_of_a_stream_choose_the_frames_of_the_whole(size):
         found += [[piece.items[i] for i in row] for row in rows[piece.start : piece.stop]]
         begin += piece.stop - piece.start
     np.testing.assert_array_equal(found, whole)
+
+
+class _Weighted(models.WindowNetwork):
+    """Tells its three frames apart."""
+
+    @property
+    def context(self):
+        return models.Context(past=4, future=4, references=NearestMultiples(4, 4))
+
+    def enhance(self, windows, side=Side(), *, train=False):
+        return windows[:, 0] + 10 * windows[:, 1] + 100 * windows[:, 2]
+
+
+@pytest.mark.parametrize("chunk", [2, 3])
+def test_streaming_chooses_the_frames_of_the_whole_clip(chunk):
+    clip = np.random.default_rng(0).random((14, 4, 4, 1), np.float32)
+    whole = _Weighted().apply({}, clip[None])[0]
+    streamed = np.stack(list(enhance_frames((_Weighted(), {}), clip, chunk=chunk)))
+    np.testing.assert_allclose(streamed, whole, rtol=1e-6)
+
+
+def test_shannonnet_reads_every_parameter_but_those_that_its_code_leaves_unread():
+    fields = {"features": 8, "unet_features": 4, "orsnet_features": 4, "reduction": 2}
+    network = models.build(
+        "shannonnet", **fields, alignment_widths=(8, 8, 8, 8, 8), groups=1, remat=False
+    )
+    variables = jax.eval_shape(lambda: initial_variables(network, jax.random.key(0)))
+    windows = jax.ShapeDtypeStruct((1, 3, 16, 16, 3), jnp.float32)
+    traced = jax.make_jaxpr(
+        lambda v, x: network.apply(v, x, method="enhance", train=True, mutable=["batch_stats"])[0]
+    )(variables, windows).jaxpr
+    needed = set(traced.outvars)
+    for equation in reversed(traced.eqns):
+        if needed & set(equation.outvars):
+            needed |= {x for x in equation.invars if isinstance(x, jax.extend.core.Var)}
+    paths = list(tree_paths(variables))
+    unread = [
+        path
+        for path, var in zip(paths, traced.invars, strict=False)
+        if var not in needed and path.startswith("params/")
+    ]
+    assert unread
+    assert all(re.match(r"params/(unread/|.*/last/short/)", path) for path in unread)
+    assert not [p for p in paths if "/unread/" in p and p not in unread]
 
 
 def test_duve_adds_no_frame_unless_asked():
