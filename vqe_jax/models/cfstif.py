@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
@@ -50,6 +50,7 @@ class CFSTIF(WindowNetwork):
         self, windows: Windows, side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
+        check_window(self, windows)
         wrap: Any = nn.remat if self.remat else (lambda module: module)
         fusion = wrap(CoarseToFineFusion)(
             self.features, self.volume_features, self.fused, name="fusion"

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.deform import DeformConv
@@ -66,6 +66,7 @@ class STDR(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
+        check_window(self, windows)
         wrap: Any = nn.remat if self.remat else (lambda module: module)
         fusion = wrap(SelectiveFusion)(self.unet_features, self.fused, self.depth, name="fusion")
         x = nn.relu(Conv(self.features, name="conv_in")(fusion(frame_stack(windows))))
