@@ -31,6 +31,7 @@ _SMGF = {
 }
 SMALL = {
     "arcnn": {"features": 8},
+    "bluedot": {"frames": 3, "lookback": 3, "lookahead": 2, "remat": False, **_EDVR},
     "block2rock": {"past": 1, "future": 1, "patch": 8, "stride": 5, "remat": False, **_EDVR},
     "brnet": {"features": 8, "blocks": 1},
     "cfstif": {
@@ -51,6 +52,7 @@ SMALL = {
         **{"frames": 3, "levels": 2, "blocks": 1, "reduction": 2, "handed": "picture"},
     },
     "mfqe": {"features": 4, "flow_widths": (4, 4), "reach": 2},
+    "mgbp3d": {"frames": 3, "widths": (4, 4, 4), "remat": False},
     "noahtcv": {
         "features": 4,
         "front_blocks": 1,
@@ -91,12 +93,13 @@ SMALL = {
 }
 # Their deformable convolutions take long to compile, and gray would say nothing more.
 _SLOW = ("block2rock", "cfstif", "cvqenet", "duve", "edvr", "gogoing", "noahtcv", "pen", "psmgf")
-_SLOW += ("qenet", "smgf", "stdr", "tim")
+_SLOW += ("bluedot", "qenet", "smgf", "stdr", "tim")
 # What released weights hold although nothing reads it.
 UNREAD = {"cvqenet": r"l3_conv\d/|unread_gate\d+/"}
 # Of the random weights: attention over pixels from 0 to 255 is all or nothing if they are large.
 SCALES = {"rcvn": 0.03}
 PEAKS = np.array([[True, False, False, True, False]])
+TYPES = np.where(PEAKS, 0, 1)  # intra frames are peaks
 SIZE = (5, 13, 18)  # frames, height, width
 
 
@@ -136,7 +139,7 @@ def test_the_gradient_reaches_every_parameter(name, channels):
         out, _ = network.apply(
             {"params": params, **rest},
             clip,
-            side=Side(peak=jnp.asarray(PEAKS)),
+            side=Side(peak=jnp.asarray(PEAKS), frame_type=jnp.asarray(TYPES)),
             train=True,
             mutable=["batch_stats"],
         )
@@ -151,13 +154,13 @@ def test_the_gradient_reaches_every_parameter(name, channels):
 def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
     network, variables = made(name, 3)
     clip = clip_of(3)
-    side = Side(peak=jnp.asarray(PEAKS))
+    side = Side(peak=jnp.asarray(PEAKS), frame_type=jnp.asarray(TYPES))
     whole = jax.jit(lambda v, x: network.apply(v, x, side=side))(variables, clip)
     assert whole.shape == clip.shape
     assert float(jnp.abs(whole - clip).max()) > 1e-3  # it does something
     # Rounding grows with the values, which random weights do not keep in [0, 1].
     atol = 1e-5 * max(1.0, float(jnp.abs(whole).max()))
-    infos = [FrameInfo(peak=bool(p)) for p in PEAKS[0]]
+    infos = [FrameInfo(peak=bool(p), type=int(k)) for p, k in zip(PEAKS[0], TYPES[0], strict=True)]
     streamed = enhance_frames((network, variables), np.asarray(clip[0]), infos=infos, chunk=2)
     np.testing.assert_allclose(np.stack(list(streamed)), whole[0], atol=atol)
     m = network.context.multiple

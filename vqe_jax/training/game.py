@@ -36,6 +36,7 @@ DISCRIMINATORS: Registry[type[nn.Module]] = Registry(
     "discriminator",
     {
         "high_pass": "vqe_jax.nn.high_pass_discriminator:HighPassDiscriminator",
+        "multiscale": "vqe_jax.nn.multiscale:MultiScaleDiscriminator",
         "patchgan": "vqe_jax.nn.patchgan:PatchDiscriminator",
     },
     check=lambda x: isinstance(x, type) and issubclass(x, nn.Module),
