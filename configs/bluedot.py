@@ -35,7 +35,9 @@ def get_config(
     """The recipe; variants as above."""
     if width == "small":
         few = [
-            common.fast_stage("compressed", 300, init=INIT),
+            common.fast_stage(
+                "compressed", 300, init=(*INIT, ("extractor/conv2/kernel$", "kaiming"))
+            ),
             _second(common.fast_stage("predicted", 200, 1e-3)),
         ]
         data = common.demo(1, crop=32, batch=4, color="rgb")
