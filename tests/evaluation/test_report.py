@@ -46,6 +46,12 @@ def test_a_report_holds_every_frame_and_every_name(report, tmp_path):
     gain = data["clips"][0]["gain"]["psnr_y"]
     assert gain["same"] == 0.0
     assert gain["rand"] == pytest.approx(report.results[1].gain("psnr_y", "rand").mean())
+    records = list(csv.DictReader(written["records.csv"].read_text().splitlines()))
+    (found,) = [
+        r for r in records if (r["qp"], r["label"], r["metric"]) == ("37", "rand", "psnr_y")
+    ]
+    mean = next(c for c in data["clips"] if c["qp"] == 37)["means"]["psnr_y"]["rand"]
+    assert float(found["value"]) == pytest.approx(mean, rel=1e-8)
     text = written["report.md"].read_text()
     for picture in ("cat_qp32_frames.png", "cat_qp37_crops.png", "cat_rate.png"):
         assert picture in text
@@ -60,12 +66,18 @@ def test_a_full_disk_leaves_no_half_written_file(report, tmp_path, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     with pytest.raises(OSError, match="No space"):
         write_report(report, tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["frames.csv", "report.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "frames.csv",
+        "records.csv",
+        "report.json",
+    ]
 
 
 def test_without_matplotlib_there_are_no_pictures(report, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "available", lambda: False)
-    assert set(write_report(report, tmp_path)) == {"frames.csv", "report.json", "report.md"}
+    assert set(write_report(report, tmp_path)) == {
+        "frames.csv", "records.csv", "report.json", "report.md",
+    }  # fmt: skip
 
 
 def test_the_worst_clip_is_named(report):
@@ -360,4 +372,4 @@ def test_a_mean_of_checkpoints_weighs_them(tmp_path):
     for x, y in zip(*map(jax.tree.leaves, (made.variables, first.variables)), strict=True):
         np.testing.assert_allclose(x, y + 0.25, rtol=1e-6)
     assert mean.ensemble_text == "mean of 2 checkpoints with weights 0.75, 0.25"
-    assert "averaged" in model_table([], [mean]).header
+    assert "averaged" in model_table({}, [mean]).header

@@ -7,7 +7,8 @@ from tests.evaluation.tiny import clip, model
 from vqe_jax.evaluation.classes import class_of
 from vqe_jax.evaluation.comparisons import comparison_tables
 from vqe_jax.evaluation.measure import ClipResult
-from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.metrics import ClipMetric, Metrics
+from vqe_jax.evaluation.records import clips_of, records_of, values_of
 from vqe_jax.evaluation.tables import all_tables, fluctuation_table, gain_table, rate_table
 from vqe_jax.metrics import Protocol, bd_rate, protocol
 
@@ -27,6 +28,12 @@ def result(name, before, gain, *, ssim=0.9, ssim_gain=0.01, width=24, **options)
     return ClipResult(made, values, {"m": 10.0}, {"m": ()}, {})
 
 
+def of(results):
+    """The values and the clips of results, as tables take them."""
+    values = values_of(records_of(results))
+    return values, clips_of(values)
+
+
 def test_gains_are_printed_as_the_papers_print_them():
     """Videos count alike, long or short; SSIM in hundredths; sequences by class."""
     results = [
@@ -34,7 +41,7 @@ def test_gains_are_printed_as_the_papers_print_them():
         result("BQSquare_416x240_600", [32.0], 0.5, width=416, ssim_gain=0.02),
         result("Kimono1_1920x1080_24", [34.0], 0.3, width=1920),
     ]
-    tables = all_tables(results, [model("m")], [PSNR, SSIM])
+    tables = all_tables(of(results)[0], [model("m")], Metrics((PSNR, SSIM)))
     gain = next(t for t in tables if t.title == "Gain, QP 37")
     assert gain.header[:2] == ("class", "sequence")
     assert [row[:2] for row in gain.rows] == [
@@ -49,14 +56,14 @@ def test_gains_are_printed_as_the_papers_print_them():
 
 
 def test_clips_without_classes_need_no_column_for_them():
-    table = gain_table([result("cat", [30.0, 31.0], 0.25)], ["m"], [PSNR], 37)
+    table = gain_table(*of([result("cat", [30.0, 31.0], 0.25)]), ["m"], [PSNR])
     assert table.header[0] == "sequence"
     assert table.rows[0] == ("cat", "30.50", "+0.250")
 
 
 def test_fluctuation_of_a_saw():
     saw = [31.0, 30.0, 33.0, 29.0, 32.0]
-    table = fluctuation_table([result("cat", saw, [0, 1, 0, 2, 0])], ["m"], PSNR, None)
+    table = fluctuation_table(*of([result("cat", saw, [0, 1, 0, 2, 0], qp=None)]), ["m"], PSNR)
     assert table.title == "Fluctuation"
     assert table.rows[0] == ("cat", f"3.00 / {np.std(saw):.2f}",
                              f"2.00 / {np.std([31, 31, 33, 31, 32]):.2f}")  # fmt: skip
@@ -67,8 +74,8 @@ def test_rates_need_four_points_and_agree_with_the_metric():
         return result("cat", [level], 0.5, qp=qp, kbps=kbps)
 
     curve = [at(37, 100.0, 30.0), at(32, 200.0, 33.0), at(27, 400.0, 36.0), at(22, 800.0, 39.0)]
-    assert rate_table(curve[:3], ["m"], PSNR) is None
-    table = rate_table(curve, ["m"], PSNR)
+    assert rate_table(of(curve[:3])[0], ["m"], PSNR) is None
+    table = rate_table(of(curve)[0], ["m"], PSNR)
     rates, psnrs = [100.0, 200.0, 400.0, 800.0], [30.0, 33.0, 36.0, 39.0]
     expected = bd_rate(rates, psnrs, rates, [p + 0.5 for p in psnrs])
     assert table.rows[0] == ("cat", f"{expected:+.2f} / +0.500")
@@ -78,12 +85,12 @@ def test_rates_need_four_points_and_agree_with_the_metric():
 def test_curves_without_common_ground_do_not_spoil_the_report():
     levels = zip((37, 32, 27, 22), (1.0, 2.0, 4.0, 8.0), (30, 31, 32, 33), strict=True)
     curve = [result("cat", [float(p)], 50.0, qp=qp, kbps=kbps) for qp, kbps, p in levels]
-    assert rate_table(curve, ["m"], PSNR).rows[0][1].startswith("+nan / +50.0")
+    assert rate_table(of(curve)[0], ["m"], PSNR).rows[0][1].startswith("+nan / +50.0")
 
 
 def test_each_qp_has_its_tables():
     results = [result("cat", [30.0], 0.5, qp=37), result("cat", [33.0], 0.4, qp=32)]
-    titles = [t.title for t in all_tables(results, [model("m")], [PSNR])]
+    titles = [t.title for t in all_tables(of(results)[0], [model("m")], Metrics((PSNR,)))]
     assert titles == ["Gain, QP 32", "Fluctuation, QP 32", "Gain, QP 37", "Fluctuation, QP 37",
                       "Models"]  # fmt: skip
 
@@ -117,9 +124,8 @@ def test_models_are_compared_in_the_forms_of_the_papers():
         compared("a", (30.0, 31.0, 29.0), (0.3, 0.25, 0.125), kid=(0.5, 0.25, 0.125)),
         compared("b", (32.0, 32.5, 31.0), (0.5, 0.35, 0.375)),
     ]
-    tables = comparison_tables(
-        results, ["m", "n"], [PSNR, LPIPS], [KID], {"fid": "no weights"}, 37
-    )  # fmt: skip
+    metrics = Metrics((PSNR, LPIPS), (KID,), {"fid": "no weights"})
+    tables = comparison_tables(*of(results), ["m", "n"], metrics)
     distances, by_clip, averages = tables
     assert distances.title == "lpips_alex, QP 37"
     assert distances.header == ("sequence", "compressed", "m", "n")
@@ -136,4 +142,4 @@ def test_models_are_compared_in_the_forms_of_the_papers():
 
 
 def test_one_metric_of_one_model_needs_no_comparison():
-    assert comparison_tables([result("cat", [30.0], 0.5)], ["m"], [PSNR], [], {}, 37) == []
+    assert comparison_tables(*of([result("cat", [30.0], 0.5)]), ["m"], Metrics((PSNR,))) == []

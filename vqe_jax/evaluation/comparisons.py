@@ -6,13 +6,13 @@ the NTIRE 2021 report a row for each method, with the PSNR of every clip or all 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.metrics import ClipMetric
-from vqe_jax.evaluation.records import mean_text
-from vqe_jax.evaluation.tables import Column, Table, at_qp, level, total, with_means
+from vqe_jax.evaluation.clips import ClipFacts
+from vqe_jax.evaluation.measure import COMPRESSED
+from vqe_jax.evaluation.metrics import ClipMetric, Metrics
+from vqe_jax.evaluation.records import Values
+from vqe_jax.evaluation.tables import Column, Entry, Table, at_qp, with_means
 from vqe_jax.metrics import Protocol
 
 __all__ = ["average_table", "by_clip_table", "comparison_tables", "distance_table"]
@@ -21,27 +21,21 @@ _FORMS = {"psnr": "{:.2f}", "vmaf": "{:.2f}", "fid": "{:.2f}"}
 
 
 def comparison_tables(
-    results: Sequence[ClipResult],
-    labels: Sequence[str],
-    protocols: Sequence[Protocol],
-    clip_metrics: Sequence[ClipMetric],
-    missing: Mapping[str, str],
-    qp: int | None,
+    values: Values, clips: Sequence[ClipFacts], labels: Sequence[str], metrics: Metrics
 ) -> list[Table]:
     """Those that say more than the table of gains: of several metrics or several models.
 
     Args:
-      results: of one QP, in the order to print.
+      values: what was measured.
+      clips: of one QP, in the order to print.
       labels: of the models.
-      protocols: metrics of frames, in the order to print.
-      clip_metrics: metrics of whole clips.
-      missing: metrics that were asked for and cannot be measured, and why.
-      qp: for the titles.
+      metrics: in the order to print, those that are missing last.
     """
-    tables = [distance_table(results, labels, p, qp) for p in protocols if not p.higher_is_better]
-    if len(labels) + len(protocols) + len(clip_metrics) + len(missing) > 2:
-        tables += [by_clip_table(results, labels, p, qp) for p in _fidelity(protocols)]
-        tables.append(average_table(results, labels, protocols, clip_metrics, missing, qp))
+    frames = metrics.frames
+    tables = [distance_table(values, clips, labels, p) for p in frames if not p.higher_is_better]
+    if len(labels) + len(metrics.all) + len(metrics.missing) > 2:
+        tables += [by_clip_table(values, clips, labels, p) for p in _fidelity(frames)]
+        tables.append(average_table(values, clips, labels, metrics))
     return tables
 
 
@@ -54,64 +48,50 @@ def _fidelity(protocols: Sequence[Protocol]) -> list[Protocol]:
     ]
 
 
-def _headed(name: str, higher_is_better: bool) -> str:
-    return f"{name} {'↑' if higher_is_better else '↓'}"
-
-
-def _form(name: str) -> str:
-    return _FORMS.get(name, "{:.4f}")
+def _form(metric: Protocol | ClipMetric) -> str:
+    kind = metric.quantity if isinstance(metric, Protocol) else metric.name
+    return _FORMS.get(kind, "{:.4f}")
 
 
 def distance_table(
-    results: Sequence[ClipResult], labels: Sequence[str], protocol: Protocol, qp: int | None
+    values: Values, clips: Sequence[ClipFacts], labels: Sequence[str], protocol: Protocol
 ) -> Table:
     """A distance of every clip, compressed and enhanced (PeQuENet, Table I)."""
     columns = [
-        Column(label, (functools.partial(level, protocol.name, label),), (_form(""),))
-        for label in (COMPRESSED, *labels)
+        Column(label, (Entry(label, protocol.name, "{:.4f}"),)) for label in (COMPRESSED, *labels)
     ]
     note = f"{protocol.description}. Means over all frames of a clip."
-    return with_means(f"{protocol.name}{at_qp(qp)}", note, results, columns)
+    return with_means(f"{protocol.name}{at_qp(clips)}", note, values, clips, columns)
 
 
 def by_clip_table(
-    results: Sequence[ClipResult], labels: Sequence[str], protocol: Protocol, qp: int | None
+    values: Values, clips: Sequence[ClipFacts], labels: Sequence[str], protocol: Protocol
 ) -> Table:
     """A row a model and a column a clip (NTIRE 2021 report, Tables 1 and 3)."""
-    form = _form(protocol.quantity)
     rows = []
     for label in (COMPRESSED, *labels):
-        values = [level(protocol.name, label, r) for r in results]
-        rows.append((label, *(mean_text([v], form) for v in values), mean_text(values, form)))
-    header = ("model", *(r.clip.title for r in results), "average")
+        entry = Entry(label, protocol.name, _form(protocol))
+        rows.append((label, *(entry.text(values, of) for of in (*([c] for c in clips), clips))))
+    header = ("model", *(c.title for c in clips), "average")
     note = f"{protocol.description}. Means over all frames of a clip."
-    title = f"{protocol.name} of each clip{at_qp(qp)}"
-    return Table(title, note, header, tuple(rows))
+    return Table(f"{protocol.name} of each clip{at_qp(clips)}", note, header, tuple(rows))
 
 
 def average_table(
-    results: Sequence[ClipResult],
-    labels: Sequence[str],
-    protocols: Sequence[Protocol],
-    clip_metrics: Sequence[ClipMetric],
-    missing: Mapping[str, str],
-    qp: int | None,
+    values: Values, clips: Sequence[ClipFacts], labels: Sequence[str], metrics: Metrics
 ) -> Table:
     """A row a model and a column a metric (NTIRE 2021 report, Table 2); none is left out."""
-    rows = []
-    for label in (COMPRESSED, *labels):
-        cells = [
-            mean_text([level(p.name, label, r) for r in results], _form(p.quantity))
-            for p in protocols
-        ]
-        cells += [
-            mean_text([total(m.name, label, r) for r in results], _form(m.name))
-            for m in clip_metrics
-        ]
-        rows.append((label, *cells, *("missing" for _ in missing)))
-    arrows = [_headed(p.name, p.higher_is_better) for p in protocols]
-    arrows += [_headed(m.name, m.higher_is_better) for m in clip_metrics]
-    note = f"Means of the clips' values, {len(results)} clips; ↑ larger is better, ↓ smaller."
+    missing = metrics.missing
+    rows = [
+        (
+            label,
+            *(Entry(label, m.name, _form(m)).text(values, clips) for m in metrics.all),
+            *("missing" for _ in missing),
+        )
+        for label in (COMPRESSED, *labels)
+    ]
+    arrows = [f"{m.name} {'↑' if m.higher_is_better else '↓'}" for m in metrics.all]
+    note = f"Means of the clips' values, {len(clips)} clips; ↑ larger is better, ↓ smaller."
     if missing:
         note += f" Missing: {', '.join(missing)}, which cannot be measured here; why is said above."
-    return Table(f"All metrics{at_qp(qp)}", note, ("model", *arrows, *missing), tuple(rows))
+    return Table(f"All metrics{at_qp(clips)}", note, ("model", *arrows, *missing), tuple(rows))

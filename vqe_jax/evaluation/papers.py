@@ -47,7 +47,7 @@ class Evidence:
     @functools.cached_property
     def clips(self) -> list[ClipFacts]:
         """The facts of the clips, in the order of tables."""
-        return clips_of(records_of(self.results))
+        return clips_of(self.values)
 
 
 @dataclasses.dataclass(frozen=True)

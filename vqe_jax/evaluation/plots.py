@@ -11,7 +11,6 @@ import numpy as np
 
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.models import EvalModel
-from vqe_jax.evaluation.tables import sorted_results
 from vqe_jax.metrics import Protocol
 
 __all__ = ["available", "draw"]
@@ -58,8 +57,9 @@ def draw(
 
     protocol = next((p for p in protocols if p.quantity == "psnr"), protocols[0])
     labels = [s.label for s in models]
+    results = sorted(results, key=lambda r: r.clip.facts.order)
     results = [r for r in results if protocol.name in r.values]
-    for r in sorted_results(results)[:_MOST]:
+    for r in results[:_MOST]:
         known = "" if r.clip.qp is None else f"_qp{r.clip.qp}"
         stem = re.sub(r"[^\w.-]+", "_", r.clip.name + known)
         keep(
@@ -124,7 +124,7 @@ def _crops(result: ClipResult, labels: Sequence[str]) -> Any:
 
 def _by_name(results: Sequence[ClipResult]) -> dict[str, list[ClipResult]]:
     groups: dict[str, list[ClipResult]] = {}
-    for r in sorted_results(results):
+    for r in results:
         if r.clip.kbps > 0:
             groups.setdefault(r.clip.name, []).append(r)
     return groups

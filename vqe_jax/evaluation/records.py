@@ -1,6 +1,6 @@
 """What was measured as records: one value of one metric, clip and model each.
 
-Tables, ``report.json`` and pictures group the same records; nothing is measured or averaged twice.
+The tables, ``records.csv`` and ``report.json`` are made of the same records, so they cannot differ.
 """
 
 from __future__ import annotations
@@ -12,11 +12,26 @@ import numpy as np
 
 from vqe_jax.evaluation.clips import ClipFacts
 from vqe_jax.evaluation.measure import ClipResult
+from vqe_jax.metrics import peak_valley_difference, standard_deviation
 
-__all__ = ["SECONDS", "Record", "Values", "clips_of", "mean_text", "records_of", "values_of"]
+__all__ = [
+    "NONE",
+    "PVD",
+    "SD",
+    "SECONDS",
+    "Record",
+    "Values",
+    "clips_of",
+    "mean_text",
+    "records_of",
+    "values_of",
+]
 
 # The metric under which the time of a frame stands among the records.
 SECONDS = "seconds a frame"
+# What follows a metric's name where it is its fluctuation over frames.
+PVD, SD = "PVD", "SD"
+_FLUCTUATION = {PVD: peak_valley_difference, SD: standard_deviation}
 
 NONE = "-"
 
@@ -50,6 +65,9 @@ def records_of(results: Iterable[ClipResult]) -> list[Record]:
         for metric, columns in r.values.items():
             for label, values in columns.items():
                 records.append(Record(facts, label, metric, float(values.mean(dtype=np.float64))))
+                for name, of in _FLUCTUATION.items():
+                    value = of(values.astype(np.float64))
+                    records.append(Record(facts, label, f"{metric} {name}", value))
         for metric, totals in r.totals.items():
             records += [Record(facts, label, metric, value) for label, value in totals.items()]
         records += [Record(facts, label, SECONDS, 1 / fps) for label, fps in r.speed.items()]
@@ -61,9 +79,9 @@ def values_of(records: Iterable[Record]) -> dict[tuple[ClipFacts, str, str], flo
     return {(r.clip, r.label, r.metric): r.value for r in records}
 
 
-def clips_of(records: Iterable[Record]) -> list[ClipFacts]:
-    """The clips of records, in their order."""
-    return list(dict.fromkeys(r.clip for r in records))
+def clips_of(values: Values) -> list[ClipFacts]:
+    """The clips that have values, in the order of their records."""
+    return list(dict.fromkeys(clip for clip, _, _ in values))
 
 
 def mean_text(values: Sequence[float | None], form: str) -> str:

@@ -6,11 +6,10 @@ import csv
 import dataclasses
 import functools
 import io
-import itertools
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,17 @@ import numpy as np
 
 import vqe_jax
 from vqe_jax.evaluation import plots
+from vqe_jax.evaluation.clips import ClipFacts
 from vqe_jax.evaluation.comparisons import comparison_tables
 from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.metrics import Metrics
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.papers import PAPERS, Evidence
-from vqe_jax.evaluation.tables import Table, all_tables, sorted_results
+from vqe_jax.evaluation.records import Record, Values, clips_of, records_of, values_of
+from vqe_jax.evaluation.tables import Entry, Table, all_tables, by_qp
 from vqe_jax.files import replacing
+from vqe_jax.metrics import Protocol
 
 __all__ = ["Report", "environment", "write_long_run", "write_report"]
 
@@ -54,16 +56,22 @@ class Report:
     notes: Sequence[str] = ()
 
     @functools.cached_property
+    def records(self) -> list[Record]:
+        """All values, by QP and in the order of the papers' tables."""
+        return records_of(self.results)
+
+    @functools.cached_property
+    def values(self) -> Values:
+        """The records by what they are of."""
+        return values_of(self.records)
+
+    @functools.cached_property
     def tables(self) -> list[Table]:
         """All that the results allow."""
-        labels = [s.label for s in self.models]
-        metrics = self.metrics
-        tables = all_tables(self.results, self.models, metrics.frames, metrics.clips)
-        ordered = sorted_results(self.results)
-        for qp, group in itertools.groupby(ordered, key=lambda r: r.clip.qp):
-            tables += comparison_tables(
-                list(group), labels, metrics.frames, metrics.clips, metrics.missing, qp
-            )  # fmt: skip
+        labels, metrics = [m.label for m in self.models], self.metrics
+        tables = all_tables(self.values, self.models, metrics)
+        for clips in by_qp(self.values):
+            tables += comparison_tables(self.values, clips, labels, metrics)
         evidence = Evidence(self.results, self.models, metrics.missing, environment())
         for name in self.papers:
             tables += PAPERS.get(name).tables(evidence)
@@ -82,26 +90,30 @@ class Report:
             *(f"{name} is missing: {why}" for name, why in self.metrics.missing.items()),
         ]
         for r in self.results:
-            lines += [f"{m} is not measured on {_name(r)}: {why}" for m, why in r.left_out.items()]
-        for s in self.models:
-            for p in self.metrics.frames:
-                measured = [r for r in self.results if p.name in r.values]
-                gains = {_name(r): float(r.gain(p.name, s.label).mean()) for r in measured}
-                if not gains:
-                    continue
-                worst = (min if p.higher_is_better else max)(gains, key=lambda n: gains[n])
-                lines.append(
-                    f"{s.label}: {p.name} {np.mean(list(gains.values())):+.4f} in the mean over "
-                    f"{len(gains)} clips, worst {gains[worst]:+.4f} ({worst})"
-                )
+            name = _name(r.clip.facts)
+            lines += [f"{m} is not measured on {name}: {why}" for m, why in r.left_out.items()]
+        for model in self.models:
+            lines += [line for p in self.metrics.frames if (line := self._gain_line(model, p))]
             for r in self.results:
-                lines += [f"{s.label} on {_name(r)}: {event}" for event in r.events[s.label]]
+                events = r.events[model.label]
+                lines += [f"{model.label} on {_name(r.clip.facts)}: {event}" for event in events]
         return lines
 
+    def _gain_line(self, model: EvalModel, protocol: Protocol) -> str:
+        entry = Entry(model.label, protocol.name, "", over=COMPRESSED)
+        found = {_name(c): entry.of(self.values, c) for c in clips_of(self.values)}
+        gains = {name: gain for name, gain in found.items() if gain is not None}
+        if not gains:
+            return ""
+        worst = (min if protocol.higher_is_better else max)(gains, key=lambda n: gains[n])
+        return (
+            f"{model.label}: {protocol.name} {np.mean(list(gains.values())):+.4f} in the mean over "
+            f"{len(gains)} clips, worst {gains[worst]:+.4f} ({worst})"
+        )
 
-def _name(result: ClipResult) -> str:
-    qp = result.clip.qp
-    return result.clip.name if qp is None else f"{result.clip.name}@qp{qp}"
+
+def _name(clip: ClipFacts) -> str:
+    return clip.name if clip.qp is None else f"{clip.name}@qp{clip.qp}"
 
 
 def environment() -> dict[str, str]:
@@ -117,7 +129,7 @@ def environment() -> dict[str, str]:
 
 
 def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Path]:
-    """Writes ``report.md``, ``report.json``, ``frames.csv`` and, with matplotlib, the plots.
+    """Writes ``report.md`` and ``.json``, ``records.csv``, ``frames.csv``; plots by matplotlib.
 
     Each file appears only when it is complete.
 
@@ -129,7 +141,8 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
       Path of each file by its name.
     """
     save = _Saver(Path(folder))
-    save("frames.csv", lambda part: _write_csv(report, part))
+    save("frames.csv", lambda part: _write_csv(_frame_rows(report), part))
+    save("records.csv", lambda part: _write_csv(_record_rows(report), part))
     text = json.dumps(_as_json(report), indent=1, allow_nan=False)
     save("report.json", lambda part: _write(part, text))
     pictures = plots.draw(report.results, report.models, report.metrics.frames, save)
@@ -203,24 +216,6 @@ def _finite(value: float) -> float | None:
 
 
 def _as_json(report: Report) -> dict[str, Any]:
-    labels = [s.label for s in report.models]
-    clips = []
-    for r in sorted_results(report.results):
-        c = r.clip
-        means = {
-            name: {k: _finite(v.mean(dtype=np.float64)) for k, v in columns.items()}
-            for name, columns in r.values.items()
-        }
-        clips.append({
-            "name": c.name, "class": c.group, "qp": c.qp, "width": c.width, "height": c.height,
-            "frames": c.count, "kbps": c.kbps, "means": means,
-            "gain": {p.name: {k: _finite(r.gain(p.name, k).mean()) for k in labels}
-                     for p in report.metrics.frames if p.name in r.values},
-            "totals": {name: {k: _finite(v) for k, v in columns.items()}
-                       for name, columns in r.totals.items()},
-            "left_out": r.left_out,
-            "fps": r.speed, "guard": {k: list(v) for k, v in r.events.items()},
-        })  # fmt: skip
     return {
         "command": report.command,
         "date": report.date,
@@ -229,8 +224,8 @@ def _as_json(report: Report) -> dict[str, Any]:
         "missing": dict(report.metrics.missing),
         "notes": list(report.notes),
         "pooling": "mean over the frames of each clip, then mean over the clips",
-        "models": [s.to_json() for s in report.models],
-        "clips": clips,
+        "models": [m.to_json() for m in report.models],
+        "clips": [_clip_json(report, r) for r in _ordered(report.results)],
         "tables": [
             {"title": t.title, "note": t.note, "header": t.header, "rows": t.rows}
             for t in report.tables
@@ -238,18 +233,61 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _write_csv(report: Report, path: Path) -> None:
-    columns = [COMPRESSED, *(s.label for s in report.models)]
+def _ordered(results: Sequence[ClipResult]) -> list[ClipResult]:
+    return sorted(results, key=lambda r: r.clip.facts.order)
+
+
+def _clip_json(report: Report, result: ClipResult) -> dict[str, Any]:
+    clip, labels = result.clip.facts, [m.label for m in report.models]
+
+    def by_metric(
+        metrics: Iterable[str], columns: Sequence[str], over: str | None = None
+    ) -> dict[str, dict[str, float | None]]:
+        entries = {m: [Entry(x, m, "", over) for x in columns] for m in metrics}
+        return {
+            m: {e.label: _finite(v) for e in row if (v := e.of(report.values, clip)) is not None}
+            for m, row in entries.items()
+        }
+
+    every = [COMPRESSED, *labels]
+    return {
+        "name": clip.name, "class": clip.group, "qp": clip.qp, "origin": clip.origin,
+        "width": clip.width, "height": clip.height, "frames": clip.frames, "kbps": clip.kbps,
+        "means": by_metric(result.values, every),
+        "gain": by_metric(result.values, labels, COMPRESSED),
+        "totals": by_metric(result.totals, every),
+        "left_out": result.left_out,
+        "fps": result.speed, "guard": {k: list(v) for k, v in result.events.items()},
+    }  # fmt: skip
+
+
+Rows = Iterable[Sequence[Any]]
+
+
+def _write_csv(rows: Rows, path: Path) -> None:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header = ["clip", "qp", "frame", "type", "frame_qp"]
-    writer.writerow([*header, *(f"{c} {p.name}" for p in report.metrics.frames for c in columns)])
-    for r in sorted_results(report.results):
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    _write(path, text.getvalue())
+
+
+def _record_rows(report: Report) -> Rows:
+    """One value a line: what spreadsheets and data frames pivot."""
+    yield ["clip", "class", "qp", "label", "metric", "value"]
+    for r in report.records:
+        qp = "" if r.clip.qp is None else r.clip.qp
+        yield [r.clip.name, r.clip.group, qp, r.label, r.metric, f"{r.value:.9g}"]
+
+
+def _frame_rows(report: Report) -> Rows:
+    """A line a frame, a column for every metric and model."""
+    columns = [(p.name, x) for p in report.metrics.frames for x in
+               (COMPRESSED, *(m.label for m in report.models))]  # fmt: skip
+    yield ["clip", "qp", "frame", "type", "frame_qp", *(f"{x} {name}" for name, x in columns)]
+    for r in _ordered(report.results):
         c = r.clip
-        series = [r.values.get(p.name, {}).get(k) for p in report.metrics.frames for k in columns]
+        series = [r.values.get(name, {}).get(x) for name, x in columns]
         for i in range(c.count):
             qp = c.frame_qps[i] if i < len(c.frame_qps) and c.frame_qps[i] >= 0 else ""
             kind = c.frame_types[i] if i < len(c.frame_types) else "?"
             numbers = ("" if s is None else f"{s[i]:.6g}" for s in series)
-            writer.writerow([c.name, "" if c.qp is None else c.qp, i, kind, qp, *numbers])
-    _write(path, text.getvalue())
+            yield [c.name, "" if c.qp is None else c.qp, i, kind, qp, *numbers]

@@ -1,43 +1,66 @@
-"""The tables of a report, as the papers print them."""
+"""The tables of a report, as the papers print them: records, grouped."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.classes import table_order
-from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
-from vqe_jax.evaluation.metrics import ClipMetric
+from vqe_jax.evaluation.clips import ClipFacts
+from vqe_jax.evaluation.measure import COMPRESSED
+from vqe_jax.evaluation.metrics import ClipMetric, Metrics
 from vqe_jax.evaluation.models import EvalModel
-from vqe_jax.evaluation.records import NONE, mean_text
-from vqe_jax.metrics import Protocol, bd_psnr, bd_rate, peak_valley_difference, standard_deviation
+from vqe_jax.evaluation.records import NONE, PVD, SD, SECONDS, Values, clips_of, mean_text
+from vqe_jax.metrics import Protocol, bd_psnr, bd_rate
 
 __all__ = [
     "Column",
+    "Entry",
     "Table",
-    "Value",
     "all_tables",
     "at_qp",
+    "by_qp",
     "clip_metric_table",
     "fluctuation_table",
     "gain_table",
-    "level",
     "model_table",
     "rate_table",
-    "sorted_results",
-    "total",
     "with_means",
 ]
 
 
-# A clip's value; None where it has none (too small or too short for the metric).
-Value = Callable[[ClipResult], float | None]
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A number of a cell.
+
+    Attributes:
+      label: of the model, or ``"compressed"``.
+      metric: its name.
+      form: how it is printed.
+      over: the label whose value is subtracted; None: none.
+      factor: what it is multiplied by.
+    """
+
+    label: str
+    metric: str
+    form: str
+    over: str | None = None
+    factor: float = 1.0
+
+    def of(self, values: Values, clip: ClipFacts) -> float | None:
+        """Its value on a clip; None where it was not measured."""
+        found = values.get((clip, self.label, self.metric))
+        base = 0.0 if self.over is None else values.get((clip, self.over, self.metric))
+        return None if found is None or base is None else self.factor * (found - base)
+
+    def text(self, values: Values, clips: Iterable[ClipFacts]) -> str:
+        """The mean over clips, printed."""
+        return mean_text([self.of(values, clip) for clip in clips], self.form)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,47 +69,15 @@ class Column:
 
     Attributes:
       header: its name.
-      values: of a clip.
-      forms: how each is printed.
+      entries: of a cell.
     """
 
     header: str
-    values: tuple[Value, ...]
-    forms: tuple[str, ...]
+    entries: tuple[Entry, ...]
 
-    def cell(self, rows: Sequence[Sequence[float | None]]) -> str:
-        """The means over some clips, each given as a row of values."""
-        columns = zip(self.forms, zip(*rows, strict=True), strict=True)
-        return " / ".join(mean_text(values, form) for form, values in columns)
-
-
-def level(protocol: str, label: str, result: ClipResult) -> float | None:
-    """A protocol's mean over a clip's frames; None where it is not measured."""
-    columns = result.values.get(protocol)
-    return None if columns is None else float(columns[label].mean(dtype=np.float64))
-
-
-def _gain(protocol: str, label: str, factor: float, result: ClipResult) -> float | None:
-    if protocol not in result.values:
-        return None
-    return factor * float(result.gain(protocol, label).mean())
-
-
-def _fluctuation(
-    protocol: str, label: str, of: Callable[[np.ndarray], float], result: ClipResult
-) -> float | None:
-    if protocol not in result.values:
-        return None
-    return of(result.values[protocol][label].astype(np.float64))
-
-
-def total(metric: str, label: str, result: ClipResult) -> float | None:
-    """A metric of a whole clip; None where it is not measured."""
-    return result.totals.get(metric, {}).get(label)
-
-
-def _entry(values: dict[int, list[float]], index: int, result: ClipResult) -> float:
-    return values[id(result)][index]
+    def cell(self, values: Values, clips: Sequence[ClipFacts]) -> str:
+        """The means over some clips."""
+        return " / ".join(entry.text(values, clips) for entry in self.entries)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,228 +109,204 @@ class Table:
         return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in texts), ""])
 
 
-def sorted_results(results: Iterable[ClipResult]) -> list[ClipResult]:
-    """By QP, then in the order of the papers' tables."""
-    return sorted(
-        results,
-        key=lambda r: (-1 if r.clip.qp is None else r.clip.qp,
-                       table_order(r.clip.name, r.clip.width)),
-    )  # fmt: skip
+def by_qp(values: Values) -> list[list[ClipFacts]]:
+    """The clips of each QP, in the order of the records."""
+    return [list(group) for _, group in itertools.groupby(clips_of(values), key=lambda c: c.qp)]
 
 
-def all_tables(
-    results: Sequence[ClipResult],
-    models: Sequence[EvalModel],
-    protocols: Sequence[Protocol],
-    clip_metrics: Sequence[ClipMetric] = (),
-) -> list[Table]:
-    """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates."""
-    labels = [s.label for s in models]
+def at_qp(clips: Sequence[ClipFacts]) -> str:
+    """How a title ends of a table of clips of one QP."""
+    return "" if clips[0].qp is None else f", QP {clips[0].qp}"
+
+
+def all_tables(values: Values, models: Sequence[EvalModel], metrics: Metrics) -> list[Table]:
+    """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates.
+
+    Args:
+      values: what was measured.
+      models: in the order to print.
+      metrics: in the order to print.
+    """
+    labels = [m.label for m in models]
+    psnrs = [p for p in metrics.frames if p.quantity == "psnr"][:1]
     tables = []
-    for qp, group in itertools.groupby(sorted_results(results), key=lambda r: r.clip.qp):
-        clips = list(group)
-        tables.append(gain_table(clips, labels, protocols, qp))
-        tables += [fluctuation_table(clips, labels, p, qp) for p in protocols if _is_psnr(p)][:1]
-        if clip_metrics:
-            tables.append(clip_metric_table(clips, labels, clip_metrics, qp))
-    tables.append(model_table(results, models))
-    rate = [rate_table(results, labels, p) for p in protocols if _is_psnr(p)][:1]
-    return tables + [t for t in rate if t is not None]
-
-
-def _is_psnr(protocol: Protocol) -> bool:
-    return protocol.quantity == "psnr"
-
-
-def _unit(protocol: Protocol) -> tuple[float, str]:
-    """Factor and name that the papers print a metric's gain in."""
-    return {"psnr": (1.0, "dB"), "ssim": (100.0, "x 1e-2"), "ms-ssim": (100.0, "x 1e-2")}.get(
-        protocol.quantity, (1.0, "")
-    )
-
-
-def at_qp(qp: int | None) -> str:
-    """How a title ends that names a QP."""
-    return "" if qp is None else f", QP {qp}"
+    for clips in by_qp(values):
+        tables.append(gain_table(values, clips, labels, metrics.frames))
+        tables += [fluctuation_table(values, clips, labels, p) for p in psnrs]
+        if metrics.clips:
+            tables.append(clip_metric_table(values, clips, labels, metrics.clips))
+    tables.append(model_table(values, models))
+    rates = [rate_table(values, labels, p) for p in psnrs]
+    return tables + [table for table in rates if table is not None]
 
 
 def with_means(
-    title: str, note: str, results: Sequence[ClipResult], columns: Sequence[Column]
+    title: str, note: str, values: Values, clips: Sequence[ClipFacts], columns: Sequence[Column]
 ) -> Table:
     """A row a clip, a mean a class, and the mean of all; means are those of the clips' values.
 
     Args:
       title: of the table.
       note: what its numbers are.
-      results: in the order to print.
+      values: what was measured.
+      clips: in the order to print.
       columns: what to print of each.
     """
-    rows: list[tuple[str, ...]] = []
-    strong = set()
-    numbers = [[[value(r) for value in c.values] for c in columns] for r in results]
-
-    def add(group: str, name: str, chosen: list[list[list[float | None]]]) -> None:
-        cells = zip(columns, zip(*chosen, strict=True), strict=True)
-        rows.append((group, name, *(column.cell(values) for column, values in cells)))
-
-    def add_mean(group: str, name: str, chosen: list[list[list[float | None]]]) -> None:
-        strong.add(len(rows))
-        add(group, name, chosen)
-
-    pairs = zip(results, numbers, strict=True)
-    for letter, group in itertools.groupby(pairs, key=lambda pair: pair[0].clip.group):
-        clips = list(group)
-        for r, row in clips:
-            add(letter, r.clip.title, [row])
-        if letter and len(clips) > 1:
-            add_mean(letter, "mean", [row for _, row in clips])
-    add_mean("", f"average of {len(results)}", numbers)
+    groups: list[tuple[str, str, Sequence[ClipFacts]]] = []
+    for letter, found in itertools.groupby(clips, key=lambda c: c.group):
+        members = list(found)
+        groups += [(letter, clip.title, [clip]) for clip in members]
+        if letter and len(members) > 1:
+            groups.append((letter, "mean", members))
+    groups.append(("", f"average of {len(clips)}", clips))
+    rows = [(letter, name, *(c.cell(values, of) for c in columns)) for letter, name, of in groups]
+    strong = frozenset(
+        i for i, (_, name, _) in enumerate(groups) if name == "mean" or i == len(groups) - 1
+    )
     header = ("class", "sequence", *(c.header for c in columns))
-    if not any(r.clip.group for r in results):
+    if not any(clip.group for clip in clips):
         header, rows = header[1:], [row[1:] for row in rows]
-    return Table(title, note, header, tuple(rows), frozenset(strong))
+    return Table(title, note, header, tuple(rows), strong)
+
+
+# Factor and name that the papers print a metric's gain in, and how.
+_UNITS = {
+    "psnr": (1.0, "dB", "{:+.3f}"),
+    "ssim": (100.0, "x 1e-2", "{:+.2f}"),
+    "ms-ssim": (100.0, "x 1e-2", "{:+.2f}"),
+}
 
 
 def gain_table(
-    results: Sequence[ClipResult],
+    values: Values,
+    clips: Sequence[ClipFacts],
     labels: Sequence[str],
     protocols: Sequence[Protocol],
-    qp: int | None,
 ) -> Table:
     """The compressed clips and what each model adds (RFDA Table 1, STDF Table 1).
 
     Args:
-      results: of one QP, in the order to print.
+      values: what was measured.
+      clips: of one QP, in the order to print.
       labels: of the models.
       protocols: in the order to print.
-      qp: for the title.
     """
-    levels = tuple(functools.partial(level, p.name, COMPRESSED) for p in protocols)
-    forms = tuple("{:.2f}" if p.quantity == "psnr" else "{:.4f}" for p in protocols)
-    names = " / ".join(p.name for p in protocols)
-    columns = [Column(f"{COMPRESSED} {names}", levels, forms)]
-    units = [_unit(p) for p in protocols]
-    signed = tuple("{:+.3f}" if p.quantity == "psnr" else "{:+.2f}" if unit else "{:+.4f}"
-                   for p, (_, unit) in zip(protocols, units, strict=True))  # fmt: skip
-    deltas = " / ".join(f"Δ{p.name} {unit}".strip()
-                        for p, (_, unit) in zip(protocols, units, strict=True))  # fmt: skip
+    levels = tuple(
+        Entry(COMPRESSED, p.name, "{:.2f}" if p.quantity == "psnr" else "{:.4f}") for p in protocols
+    )
+    columns = [Column(f"{COMPRESSED} " + " / ".join(p.name for p in protocols), levels)]
+    units = [_UNITS.get(p.quantity, (1.0, "", "{:+.4f}")) for p in protocols]
+    pairs = list(zip(protocols, units, strict=True))
+    deltas = " / ".join(f"Δ{p.name} {unit}".strip() for p, (_, unit, _) in pairs)
     for label in labels:
-        gains = tuple(functools.partial(_gain, p.name, label, factor)
-                      for p, (factor, _) in zip(protocols, units, strict=True))  # fmt: skip
-        columns.append(Column(f"{label} {deltas}", gains, signed))
+        gains = tuple(
+            Entry(label, p.name, form, over=COMPRESSED, factor=factor)
+            for p, (factor, _, form) in pairs
+        )
+        columns.append(Column(f"{label} {deltas}", gains))
     note = "Means over all frames of a clip; averages are means of the clips' means. " + " ".join(
         f"{p.name}: {p.description}." for p in protocols
     )
-    return with_means(f"Gain{at_qp(qp)}", note, results, columns)
+    return with_means(f"Gain{at_qp(clips)}", note, values, clips, columns)
 
 
 def fluctuation_table(
-    results: Sequence[ClipResult], labels: Sequence[str], protocol: Protocol, qp: int | None
+    values: Values, clips: Sequence[ClipFacts], labels: Sequence[str], protocol: Protocol
 ) -> Table:
     """Peak-valley difference and standard deviation over frames (RFDA Table 3)."""
-    columns = []
-    for label in (COMPRESSED, *labels):
-        values = tuple(functools.partial(_fluctuation, protocol.name, label, of)
-                       for of in (peak_valley_difference, standard_deviation))  # fmt: skip
-        columns.append(Column(f"{label} PVD / SD", values, ("{:.2f}", "{:.2f}")))
+    columns = [
+        Column(
+            f"{label} PVD / SD",
+            tuple(Entry(label, f"{protocol.name} {of}", "{:.2f}") for of in (PVD, SD)),
+        )
+        for label in (COMPRESSED, *labels)
+    ]
     note = (
         f"Peak-valley difference and standard deviation of {protocol.name} over the frames of a "
         "clip, in dB; smaller is steadier."
     )
-    return with_means(f"Fluctuation{at_qp(qp)}", note, results, columns)
+    return with_means(f"Fluctuation{at_qp(clips)}", note, values, clips, columns)
 
 
 def clip_metric_table(
-    results: Sequence[ClipResult],
+    values: Values,
+    clips: Sequence[ClipFacts],
     labels: Sequence[str],
     metrics: Sequence[ClipMetric],
-    qp: int | None,
 ) -> Table:
-    """Metrics that judge a clip as a whole; absolute values, as papers print them."""
+    """Metrics of a clip as a whole; absolute values, as papers print them."""
     names = " / ".join(m.name for m in metrics)
     columns = [
-        Column(
-            f"{label} {names}",
-            tuple(functools.partial(total, m.name, label) for m in metrics),
-            ("{:.4g}",) * len(metrics),
-        )
+        Column(f"{label} {names}", tuple(Entry(label, m.name, "{:.4g}") for m in metrics))
         for label in (COMPRESSED, *labels)
     ]
     note = " ".join(f"{m.name}: {m.description}." for m in metrics)
-    return with_means(f"Whole clips{at_qp(qp)}", note, results, columns)
+    return with_means(f"Whole clips{at_qp(clips)}", note, values, clips, columns)
 
 
-def model_table(results: Sequence[ClipResult], models: Sequence[EvalModel]) -> Table:
+def model_table(values: Values, models: Sequence[EvalModel]) -> Table:
     """Parameters and measured speed of each model (RFDA Table 2)."""
-    sizes = sorted({(r.clip.height, r.clip.width) for r in results})
-    header = (
-        "model",
-        "parameters",
-        "averaged",
-        "trained at QP",
-        *(f"fps at {w}x{h}" for h, w in sizes),
-    )
+    clips = clips_of(values)
+    sizes = sorted({(c.height, c.width) for c in clips})
+    header = ("model", "parameters", "averaged", "trained at QP",
+              *(f"fps at {w}x{h}" for h, w in sizes))  # fmt: skip
     rows = []
-    for s in models:
-        qps = sorted({qp for choice in s.choices for qp in choice.qp})
-        fps = [
-            np.mean([r.speed[s.label] for r in results if (r.clip.height, r.clip.width) == size])
+    for m in models:
+        qps = sorted({qp for choice in m.choices for qp in choice.qp})
+        times = {c: values.get((c, m.label, SECONDS), math.nan) for c in clips}
+        cells = [
+            f"{np.mean([1 / times[c] for c in clips if (c.height, c.width) == size]):.3g}"
             for size in sizes
         ]
-        cells = (f"{v:.3g}" for v in fps)
-        said = s.ensemble_text or NONE
-        rows.append((s.label, f"{s.parameters:,}", said, " ".join(map(str, qps)) or "?", *cells))
+        said = m.ensemble_text or NONE
+        rows.append((m.label, f"{m.parameters:,}", said, " ".join(map(str, qps)) or "?", *cells))
     note = "Frames per second of the enhancement alone: no decoding, no metrics, no compilation."
     return Table("Models", note, header, tuple(rows))
 
 
-def rate_table(
-    results: Sequence[ClipResult], labels: Sequence[str], protocol: Protocol
-) -> Table | None:
+def rate_table(values: Values, labels: Sequence[str], protocol: Protocol) -> Table | None:
     """BD-rate and BD-PSNR against the compressed clips; None with fewer than four QPs."""
-    by_clip: dict[tuple[str, int], list[ClipResult]] = {}
-    for r in results:
-        by_clip.setdefault((r.clip.name, r.clip.width), []).append(r)
-    full = [
-        sorted(clips, key=lambda r: r.clip.kbps)
+    by_clip: dict[tuple[str, int], list[ClipFacts]] = {}
+    for clip in clips_of(values):
+        by_clip.setdefault((clip.name, clip.width), []).append(clip)
+    curves = [
+        sorted(clips, key=lambda c: c.kbps)
         for _, clips in sorted(by_clip.items(), key=lambda item: table_order(*item[0]))
-        if len({r.clip.qp for r in clips}) >= 4 and all(r.clip.kbps > 0 for r in clips)
+        if len({c.qp for c in clips}) >= 4 and all(c.kbps > 0 for c in clips)
     ]
-    if not full:
+    if not curves:
         return None
-    deltas = {id(clips[0]): _deltas(clips, labels, protocol) for clips in full}
+    deltas: dict[tuple[ClipFacts, str, str], float] = {}
+    for curve, label in itertools.product(curves, labels):
+        for name, delta in _deltas(values, curve, label, protocol.name).items():
+            deltas[curve[0], label, name] = delta
     columns = [
         Column(
             f"{label} BD-rate % / BD-PSNR dB",
-            (
-                functools.partial(_entry, deltas, 2 * i),
-                functools.partial(_entry, deltas, 2 * i + 1),
-            ),
-            ("{:+.2f}", "{:+.3f}"),
+            (Entry(label, "BD-rate", "{:+.2f}"), Entry(label, "BD-PSNR", "{:+.3f}")),
         )
-        for i, label in enumerate(labels)
+        for label in labels
     ]
-    qps = sorted({r.clip.qp for r in full[0] if r.clip.qp is not None})
+    qps = sorted({c.qp for c in curves[0] if c.qp is not None})
     note = (
         f"Bjontegaard deltas of {protocol.name} against the compressed clip, cubic fit over "
         f"log10(rate), QPs {', '.join(map(str, qps))}; a negative rate is a saving."
     )
-    return with_means("Rate-distortion", note, [clips[0] for clips in full], columns)
+    return with_means("Rate-distortion", note, deltas, [curve[0] for curve in curves], columns)
 
 
-def _deltas(clips: list[ClipResult], labels: Sequence[str], protocol: Protocol) -> list[float]:
-    rates = [r.clip.kbps for r in clips]
-
-    def curve(column: str) -> list[float]:
-        found = (level(protocol.name, column, r) for r in clips)
-        return [value for value in found if value is not None]
-
-    anchor = curve(COMPRESSED)
-    found = []
-    for label in labels:
-        for delta in (bd_rate, bd_psnr):
-            try:
-                found.append(delta(rates, anchor, rates, curve(label)))
-            except UserError:  # curves that share no PSNR have no delta; the rest stands
-                found.append(math.nan)
+def _deltas(
+    values: Values, curve: Sequence[ClipFacts], label: str, metric: str
+) -> dict[str, float]:
+    rates = [c.kbps for c in curve]
+    anchor, tested = (
+        [v for c in curve if (v := values.get((c, column, metric))) is not None]
+        for column in (COMPRESSED, label)
+    )
+    found = {}
+    for name, delta in (("BD-rate", bd_rate), ("BD-PSNR", bd_psnr)):
+        try:
+            found[name] = delta(rates, anchor, rates, tested)
+        except UserError:  # curves that share no PSNR have no delta; the rest stands
+            found[name] = math.nan
     return found
