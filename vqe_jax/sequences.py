@@ -10,7 +10,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-__all__ = ["SEQUENCES", "Sequence", "find_sequence"]
+__all__ = ["SEQUENCES", "Sequence", "class_of", "find_sequence", "plain_name", "table_order"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +79,43 @@ def find_sequence(name: str | Path) -> Sequence | None:
         return None
     key = match["name"], int(match["width"]), int(match["height"])
     return next((s for s in SEQUENCES if (s.name, s.width, s.height) == key), None)
+
+
+def plain_name(name: str) -> str:
+    """A sequence's name without size, frame rate and length.
+
+    Example:
+      >>> plain_name("BasketballPass_416x240_500"), plain_name("Kimono1_1920x1080_24")
+      ('BasketballPass', 'Kimono1')
+    """
+    return re.sub(r"_\d+x\d+.*$", "", name)
+
+
+def class_of(name: str, width: int) -> str:
+    """The class of a sequence; empty for any other clip.
+
+    Args:
+      name: with or without size and length.
+      width: in pixels; tells the two RaceHorses apart.
+
+    Example:
+      >>> class_of("RaceHorses_832x480_300", 832), class_of("RaceHorses", 416), class_of("cat", 64)
+      ('C', 'D', '')
+    """
+    found = _place(name, width)
+    return "" if found is None else SEQUENCES[found].group
+
+
+def table_order(name: str, width: int) -> tuple[str, int, str]:
+    """Sorts sequences as the papers list them, other clips after them by name."""
+    found = _place(name, width)
+    return ("~", 0, name) if found is None else (SEQUENCES[found].group, found, name)
+
+
+def _place(name: str, width: int) -> int | None:
+    """Where a sequence stands in the table; narrow ones are not those of class C."""
+    plain = plain_name(name).rstrip("1").lower()
+    for i, sequence in enumerate(SEQUENCES):
+        if plain == sequence.name.lower() and not (sequence.group == "C" and width < 640):
+            return i
+    return None

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from tests.evaluation.tiny import clip, model
-from vqe_jax.evaluation.classes import class_of
 from vqe_jax.evaluation.comparisons import comparison_tables
 from vqe_jax.evaluation.measure import ClipResult
 from vqe_jax.evaluation.metrics import ClipMetric, Metrics
 from vqe_jax.evaluation.records import clips_of, records_of, values_of
 from vqe_jax.evaluation.tables import all_tables, fluctuation_table, gain_table, rate_table
 from vqe_jax.metrics import Protocol, bd_rate, protocol
+from vqe_jax.sequences import class_of
 
 PSNR, SSIM = protocol("psnr_y"), protocol("ssim_y")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vqe_jax.data import Pair
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.classes import class_of, plain_name, table_order
+from vqe_jax.sequences import class_of, plain_name, table_order
 from vqe_jax.video import (
     Frame,
     FrameQP,

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.classes import table_order
 from vqe_jax.evaluation.clips import ClipFacts
 from vqe_jax.evaluation.measure import COMPRESSED
 from vqe_jax.evaluation.metrics import ClipMetric, Metrics
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.records import NONE, PVD, SD, SECONDS, Values, clips_of, mean_text
 from vqe_jax.metrics import Protocol, bd_psnr, bd_rate
+from vqe_jax.sequences import table_order
 
 __all__ = [
     "Column",
