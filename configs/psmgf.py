@@ -61,7 +61,7 @@ def _small() -> dict[str, Any]:
     options |= {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
     first = common.fast_stage(
         "smgf",
-        500,
+        400,
         init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
         losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
         frozen=_FRESH,
@@ -78,5 +78,5 @@ def _small() -> dict[str, Any]:
         schedule=common.cosine(1e-5),
         ema=0.98,
     )
-    data = common.demo(frames=1, crop=32, color="rgb")
+    data = common.demo(frames=1, crop=32, batch=4, color="rgb")
     return common.small("psmgf", {**smgf.SMALL, **_SMALL}, first, second, data=data)

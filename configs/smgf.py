@@ -27,7 +27,7 @@ SMALL |= {"expanded": 32, "blocks": 2, "reduction": 4, "gate_features": 8, "gate
 SMALL |= {"remat": False}
 _OTHERS = {"first": ("second", "gate"), "second": ("first", "gate"), "gate": ("first", "second")}
 _STEPS = {"first": 300_000, "second": 300_000, "gate": 50_000}
-_FEW = {"first": 500, "second": 300, "gate": 100}
+_FEW = {"first": 300, "second": 200, "gate": 100}
 _TRACK1 = "runs/smgf/last.safetensors"
 # No offsets and no residual at first.
 INIT = (
@@ -46,7 +46,7 @@ def get_config(
     """The recipe; variants as above."""
     fields: dict[str, Any] = {} if track == "track1" else {"candidates": "type"}
     if width == "small":
-        data = common.demo(frames=1, crop=32, color="rgb")
+        data = common.demo(frames=1, crop=32, batch=4, color="rgb")
         return common.small("smgf", {**SMALL, **fields}, *_stages(_FEW, few=True), data=data)
     steps = _STEPS if track == "track1" else {k: n // 10 for k, n in _STEPS.items()}
     stages = _stages(steps)

@@ -23,7 +23,7 @@ from vqe_jax.training.inits import HIGH_PASS
 SMALL: dict[str, Any] = {"features": 8, "levels": 2, "frames": 3, "edvr_features": 8}
 SMALL |= {"deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1, "remat": False}
 # A sharper picture is further from the truth: the small one stops before.
-_ALIGNED = {"output": "aligned"}
+_TEXTURE, _ALIGNED = {"output": "texture"}, {"output": "aligned"}
 INIT = (
     *HIGH_PASS,
     ("/offset/", "zeros"),
@@ -37,7 +37,7 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         textures = common.fast_stage(
-            "texture", 300, 1e-3, init=INIT, model_kwargs={"output": "texture"}, frozen=("^edvr/",)
+            "texture", 300, 1e-3, init=INIT, model_kwargs=_TEXTURE, frozen=("^edvr/",)
         )
         aligned = common.fast_stage(
             "aligned", 300, 1e-3, start="previous", model_kwargs=_ALIGNED, frozen=("^texture/",)
@@ -52,7 +52,8 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
         losses=(common.charbonnier(1e-6, 0.01), ("vgg_pyramid", 0.005)),
         options={"loss": "ragan", "weight": 1.0, "feature_matching": 0.0},
         frozen=("^edvr/",),
-        model_kwargs={"output": "texture"},
+        model_kwargs=_TEXTURE,
+        data={"frames": 1},
     )
     # Training sees the second stage; validation and the model file the sharpened one.
     term = {"name": "charbonnier", "weight": 1.0, "options": {"eps": 1e-6}, "of": "aligned"}

@@ -1,5 +1,6 @@
 """Systems that exist only as text: their sizes, and what the text says of each."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,7 +9,11 @@ from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models import Side
 from vqe_jax.models.references import CandidateChain
-from vqe_jax.models.shapes import parameter_count
+from vqe_jax.models.shapes import parameter_count, variable_shapes
+from vqe_jax.nn.gated_fusion import GatedFusion
+from vqe_jax.nn.wdsr import AdaWDSRBlock
+from vqe_jax.training import recipes
+from vqe_jax.training.optimizer import build_schedule
 
 COUNTS = {
     "gogoing": ({}, 45_566_211),
@@ -78,6 +83,8 @@ def test_smgf_takes_intra_and_predicted_frames_in_the_fixed_rate_track():
     ]
     with pytest.raises(UserError, match="SMGF needs frame_type beside the frames"):
         models.build("smgf", candidates="type").check_side(Side(frame_qp=QP))
+    with pytest.raises(UserError, match="reach=4 holds no 4 references; expected at least 5"):
+        models.build("smgf", reach=4)
 
 
 def test_a_reach_cut_short_chooses_as_the_whole_clip_does():
@@ -105,3 +112,47 @@ def test_tim_sharpens_edges_alone():
 def test_edvr_mends_frames_only_at_a_quarter_of_the_size():
     with pytest.raises(UserError, match=r"predeblur=True .* needs strided=True"):
         models.build("edvr", predeblur=True)
+
+
+def test_every_stage_of_tim_has_all_parameters_and_the_first_needs_no_neighbors():
+    narrow = {"features": 4, "levels": 1, "frames": 3, "edvr_features": 4, "deform_groups": 2}
+    narrow |= {"extraction_blocks": 1, "reconstruction_blocks": 1, "remat": False}
+    counts = {o: parameter_count("tim", **narrow, output=o) for o in ("texture", "sharp")}
+    assert counts["texture"] == counts["sharp"]
+    assert models.build("tim", output="texture").context.past == 0
+    assert models.build("tim").context.past == 2
+
+
+def test_psmgf_holds_smgf_under_its_own_names():
+    narrow = {"blocks": 1, "features": 4, "expanded": 4, "reduction": 2, "fused_features": 4}
+    narrow |= {"stdf_features": 4, "stdf_depth": 1, "remat": False}
+    rrdb = {"rrdb_features": 4, "rrdb_growth": 2, "rrdb_blocks": 1}
+    before = variable_shapes("smgf", **narrow)
+    after = variable_shapes("psmgf", **narrow, **rrdb)
+    assert set(before) < set(after)
+    own = {path.split("/")[1] for path in set(after) - set(before)}
+    assert own == {"generator1", "generator2", "generator_gate"}
+
+
+def test_a_wide_block_weighs_its_paths_and_the_gate_begins_with_the_mean():
+    x = jax.random.normal(jax.random.key(0), (1, 4, 4, 8))
+    block = AdaWDSRBlock(expanded=16, reduction=4)
+    params = block.init(jax.random.key(1), x)["params"]
+    assert (params["alpha"].item(), params["beta"].item()) == (1.0, pytest.approx(0.2))
+    whole = block.apply({"params": params}, x)
+    alone = block.apply({"params": params | {"beta": jnp.zeros(1)}}, x)
+    np.testing.assert_array_equal(alone, x)
+    double = block.apply({"params": params | {"beta": 2 * params["beta"]}}, x)
+    np.testing.assert_allclose(double - x, 2 * (whole - x), atol=1e-6)
+    one, two, frame = (jnp.full((1, 4, 4, 3), v) for v in (0.2, 0.6, 0.9))
+    fused, mask = GatedFusion(4, 2).init_with_output(jax.random.key(2), one, two, frame)[0]
+    np.testing.assert_allclose(fused, 0.4, atol=1e-6)
+    assert mask.shape == (1, 4, 4, 1)
+
+
+def test_gogoing_restarts_at_its_first_rate():
+    (stage,) = recipes.load("gogoing").stages
+    rate = build_schedule(stage)
+    assert float(rate(jnp.int32(49_999))) == pytest.approx(1e-7, rel=0.1)
+    for restart in (0, 50_000, 150_000, 450_000):
+        assert float(rate(jnp.int32(restart))) == pytest.approx(4e-4)

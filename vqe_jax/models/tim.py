@@ -50,12 +50,13 @@ class TIM(WindowNetwork):
 
     @property
     def context(self) -> Context:
-        """EDVR's window."""
+        """EDVR's window; the first stage alone needs no neighbors."""
+        radius = 0 if self.output == "texture" else self.frames // 2
         return Context(
-            past=self.frames // 2,
-            future=self.frames // 2,
+            past=radius,
+            future=radius,
             multiple=max(16, 2**self.levels),
-            outputs=("texture", "aligned", "sharp"),
+            outputs=("texture",) if self.output == "texture" else ("texture", "aligned", "sharp"),
         )
 
     def setup(self) -> None:
@@ -77,25 +78,24 @@ class TIM(WindowNetwork):
             dtype=self.dtype,
         )
 
-    def enhance(
-        self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
-    ) -> Outputs:
-        """All stages up to the one that is asked for."""
-        if self.output == "texture" and not self.is_initializing():
-            textured = self._textured(windows[:, self.frames // 2])
-            return {"picture": textured, "texture": textured}
-        flat = self._textured(windows.reshape(-1, *windows.shape[2:]))
-        textures = flat.reshape(windows.shape)
-        aligned = self.edvr.enhance(textures, side, train=train)["picture"]
-        found = {
-            "texture": textures[:, self.frames // 2],
-            "aligned": aligned,
-            "sharp": self._sharpened(aligned),
-        }
-        return {**found, "picture": found[self.output]}
+    def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w c"]:
+        """Stage I."""
+        flat = frames.reshape(-1, *frames.shape[-3:])
+        textures = self.texture(flat.astype(self.dtype)).astype(frames.dtype)
+        return frames + textures.reshape(frames.shape)
 
-    def _textured(self, frames: Float[Array, "m h w c"]) -> Float[Array, "m h w c"]:
-        return frames + self.texture(frames.astype(self.dtype)).astype(frames.dtype)
+    def fuse(
+        self, made: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
+    ) -> Outputs:
+        """Stages II and III, where they are asked for."""
+        textured = made[:, made.shape[1] // 2]
+        if self.output == "texture":
+            if self.is_initializing():  # the other stages' parameters are there all the same
+                self.edvr.enhance(jnp.repeat(made, self.frames, axis=1), side, train=train)
+            return {"picture": textured, "texture": textured}
+        aligned = self.edvr.enhance(made, side, train=train)["picture"]
+        found = {"texture": textured, "aligned": aligned, "sharp": self._sharpened(aligned)}
+        return {**found, "picture": found[self.output]}
 
     def _sharpened(self, frames: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         """Unsharp masking where there are edges: stage III."""
