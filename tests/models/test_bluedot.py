@@ -1,5 +1,8 @@
 """BLUEDOT: which intra frame it takes, its textures, its second stage, its size."""
 
+import dataclasses
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +16,9 @@ from vqe_jax.models import Side
 from vqe_jax.models.intra_frames import IntraFrames
 from vqe_jax.models.shapes import parameter_count
 from vqe_jax.models.side import FrameInfo
+from vqe_jax.training import recipes
+from vqe_jax.training.optimizer import selected
+from vqe_jax.training.starts import start_variables
 
 TINY = {
     "features": 4,
@@ -73,7 +79,8 @@ def test_the_most_relevant_intra_frame_is_taken():
 
     def intra(**fields):
         chosen = network.clone(**fields)
-        return chosen.apply(variables, windows, method="enhance")["intra"][0]
+        run = jax.jit(lambda x: chosen.apply(variables, x, method="enhance")["intra"])
+        return run(windows)[0]
 
     np.testing.assert_array_equal(intra(), moved)
     np.testing.assert_array_equal(intra(relevance="nearest"), noise)
@@ -87,8 +94,9 @@ def test_the_second_stage_enhances_the_intra_frame_first(second):
     # The first network, on the chosen frame and its neighbors, with itself for a texture.
     one = models.build("bluedot", **TINY | {"candidates": 1})
     of_first = {"params": {"main": variables["params"]["first"]}}
+    alone = jax.jit(lambda x: one.apply(of_first, x, method="enhance")["picture"])
     predicted = [
-        one.apply(of_first, jnp.concatenate([near, near[:, 1:2]], 1), method="enhance")["picture"]
+        alone(jnp.concatenate([near, near[:, 1:2]], axis=1))
         for near in (windows[:, 3:6], windows[:, 6:9])
     ]
     distances = [float(jnp.abs(jnp.clip(p, 0, 1) - found["intra"]).max()) for p in predicted]
@@ -100,6 +108,22 @@ def test_the_second_stage_enhances_the_intra_frame_first(second):
     gradient = jax.jit(jax.grad(loss))(variables["params"])
     assert not any(g.any() for g in jax.tree.leaves(gradient["first"]))
     assert all(g.any() for g in jax.tree.leaves(gradient["main"]))
+
+
+def test_the_recipes_second_stage_holds_a_copy_of_the_first(second):
+    network, fresh = second
+    run = recipes.load("bluedot")
+    assert [s.model_kwargs for s in run.stages] == [{}, {"intra": "predicted"}]
+    given = {"params": {"main": jax.tree.map(lambda x: x + 1.0, fresh["params"]["main"])}}
+    stage = dataclasses.replace(run.stages[1], start="previous")  # as from its file
+    run = dataclasses.replace(run, stages=(run.stages[0], stage))
+    start = start_variables(
+        run, 1, network, workdir=Path("none"), previous=given, fresh=jax.tree.map(jnp.array, fresh)
+    )
+    for part in ("main", "first"):
+        jax.tree.map(np.testing.assert_array_equal, start["params"][part], given["params"]["main"])
+    held = selected(start["params"], stage.frozen, "frozen")
+    assert held and all(path.startswith("first/") for path in held)
 
 
 def test_streaming_the_second_stage_equals_the_whole_clip(second):
