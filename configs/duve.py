@@ -22,7 +22,12 @@ from vqe_jax.recipes.common import variants
 from vqe_jax.training.inits import HIGH_PASS
 
 _SMALL = {"features": 8, "blocks1": 1, "blocks2": 1, "reduction": 4, "residual": True}
-_INIT = (*HIGH_PASS, ("^conv_tail/kernel$", "zeros"))
+# Blocks near the identity and no residual at first.
+_INIT = (
+    *HIGH_PASS,
+    ("conv2/kernel$", "kaiming", {"scale": 0.1}),
+    ("^conv_tail/kernel$", "zeros"),
+)
 
 
 @variants
@@ -31,7 +36,7 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("duve", 300, init=_INIT)
+        few = common.fast_stage("duve", 300, 5e-4, init=_INIT)
         data = common.demo(5, crop=32, batch=4, color="rgb")
         return common.small("duve", {**_SMALL, "remat": False}, few, data=data)
     stage = common.stage(

@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.training.inits import HIGH_PASS
 
 _LEARNING_RATE = 3e-5
 _EPS = 1e-9
@@ -34,9 +33,10 @@ _SMALL: dict[str, Any] = {
     "groups": 1,
     "remat": False,
 }
-# No residual and no offsets at first.
+# No residual and no offsets at first; the first layers on frames do not see brightness. Further in,
+# the many sums want the default's small kernels.
 _INIT = (
-    *HIGH_PASS,
+    ("^shallow[12]/kernel$", "high_pass"),
     ("(^tail|/picture)/kernel$", "zeros"),
     ("^alignment/offset/kernel$", "zeros"),
 )
@@ -50,7 +50,12 @@ def get_config(
     kind = fidelity() if track == "track1" else perceptual()
     if width == "small":
         crop = common.demo(1, crop=64, batch=2, color="rgb")
-        few = {"init": _INIT, "ema": 0.99, "schedule": common.cosine(1e-5, warmup=20)}
+        few = {
+            "init": _INIT,
+            "optimizer": common.adam(0.9, 0.99, clip_norm=1.0),
+            "ema": 0.99,
+            "schedule": common.cosine(1e-5, warmup=20),
+        }
         rate = 1e-3
         if track == "track2":
             kind = perceptual(rate, net="alex", features=8)
