@@ -36,7 +36,7 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("duve", 300, 5e-4, init=_INIT)
+        few = common.fast_stage("duve", 1_000, 5e-4, init=_INIT, ema=0.99)
         data = common.demo(5, crop=32, batch=4, color="rgb")
         return common.small("duve", {**_SMALL, "remat": False}, few, data=data)
     stage = common.stage(

@@ -59,7 +59,7 @@ def get_config(
         rate = 1e-3
         if track == "track2":
             kind = perceptual(rate, net="alex", features=8)
-        stage = common.stage("shannonnet", 200, rate, **{**kind, **few})
+        stage = common.stage("shannonnet", 400, rate, **{**kind, **few})
         return common.small("shannonnet", _SMALL, stage, data=crop)
     stage = common.stage("shannonnet", 300_000, _LEARNING_RATE, ema=0.999, **kind)
     data = common.ldv("track1", frames=1, crop=192, batch=16)
