@@ -1,5 +1,7 @@
 """Systems that exist only as text: their sizes, and what the text says of each."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -156,3 +158,13 @@ def test_gogoing_restarts_at_its_first_rate():
     assert float(rate(jnp.int32(49_999))) == pytest.approx(1e-7, rel=0.1)
     for restart in (0, 50_000, 150_000, 450_000):
         assert float(rate(jnp.int32(restart))) == pytest.approx(4e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames"), [("smgf", 9), ("noahtcv", 3), ("gogoing", 7), ("tim", 5)]
+)
+def test_windows_of_another_length_are_refused(name, frames):
+    network, windows = models.build(name), jax.ShapeDtypeStruct((1, 4, 16, 16, 3), jnp.float32)
+    call = functools.partial(network.init, method="enhance")
+    with pytest.raises(UserError, match=f"windows of 4 frames, expected {frames}"):
+        jax.eval_shape(call, jax.random.key(0), windows)

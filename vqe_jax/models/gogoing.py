@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
 from vqe_jax.models.edvr import check_frames, sow_offsets
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ResidualGroup
 from vqe_jax.nn.edvr import EDVRTrunk
@@ -72,6 +72,7 @@ class Gogoing(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The report's Fig. 8-(a), from left to right."""
+        check_window(self, windows)
         frame = windows[:, self.frames // 2]
         trunk = EDVRTrunk(
             self.features,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.references import NearestPeaks
 from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
@@ -62,6 +62,7 @@ class NOAHTCV(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The report's Fig. 5, from left to right."""
+        check_window(self, windows)
         wrap: Any = nn.remat if self.remat else (lambda module: module)
         frame = windows[:, _FRAMES // 2]
         x = leaky_relu(Conv(self.features, name="conv_first")(windows.astype(self.dtype)))

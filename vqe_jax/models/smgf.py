@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.references import CandidateChain
 from vqe_jax.models.side import Side
 from vqe_jax.nn.frame_windows import frame_stack
@@ -86,6 +86,7 @@ class SMGF(WindowNetwork):
 
     def merged(self, windows: Float[Array, "n k h w c"]) -> Outputs:
         """Both models' frames, the mask, and Eq. 2."""
+        check_window(self, windows)
         frame = windows[:, windows.shape[1] // 2]
         one, two = self.first(windows), self.second(windows)
         fused, mask = self.gate(one, two, frame)
