@@ -39,7 +39,7 @@ def get_config(
         "start": "runs/noahtcv/last.safetensors",
     }
     if width == "small":
-        few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT)
+        few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT, ema=0.99)
         data = common.demo(frames=1, crop=32, color="rgb")
         return common.small("noahtcv", SMALL, few, data=data)
     own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}

@@ -62,6 +62,8 @@ def _small() -> dict[str, Any]:
     first = common.fast_stage(
         "smgf",
         400,
+        1e-3,
+        ema=0.99,
         init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
         losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
         frozen=_FRESH,

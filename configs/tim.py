@@ -37,10 +37,16 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         textures = common.fast_stage(
-            "texture", 300, 1e-3, init=INIT, model_kwargs=_TEXTURE, frozen=("^edvr/",)
+            "texture", 300, 1e-3, init=INIT, model_kwargs=_TEXTURE, frozen=("^edvr/",), ema=0.99
         )
         aligned = common.fast_stage(
-            "aligned", 300, 1e-3, start="previous", model_kwargs=_ALIGNED, frozen=("^texture/",)
+            "aligned",
+            300,
+            1e-3,
+            start="previous",
+            model_kwargs=_ALIGNED,
+            frozen=("^texture/",),
+            ema=0.99,
         )
         data = common.demo(frames=3, crop=32, color="rgb")
         return common.small("tim", {**SMALL, **_ALIGNED}, textures, aligned, data=data)
