@@ -137,7 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vqe_jax.evaluation.report import write_report
     from vqe_jax.evaluation.run import evaluate, print_table
 
-    console = Console(quiet=given.quiet)
+    # A file has no edge to fold numbers at.
+    console = Console(quiet=given.quiet, width=None if sys.stdout.isatty() else 400)
     opened = open_models(given.models, given.ensemble)
     models = with_outputs(opened, given.outputs)
     papers = [PAPERS.get(name).metrics[models[0].color] for name in given.tables]
@@ -162,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.outputs:
         draw_all_steps(opened, clips, out)
     for table in report.tables:
-        print_table(table, console)
+        print_table(table, console, with_note=table in report.paper_tables)
     for line in [*map(": ".join, report.descriptions.items()), *report.remarks]:
         console.print(line, highlight=False, soft_wrap=True)
     if not any(file.endswith(".png") for file in written):

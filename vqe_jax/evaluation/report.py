@@ -72,10 +72,13 @@ class Report:
         tables = all_tables(self.values, self.models, metrics)
         for clips in by_qp(self.values):
             tables += comparison_tables(self.values, clips, labels, metrics)
-        evidence = Evidence(self.results, self.models, metrics.missing, environment())
-        for name in self.papers:
-            tables += PAPERS.get(name).tables(evidence)
-        return tables
+        return tables + self.paper_tables
+
+    @functools.cached_property
+    def paper_tables(self) -> list[Table]:
+        """Those of papers, whose notes say what could not be measured."""
+        evidence = Evidence(self.results, self.models, self.metrics.missing, environment())
+        return [table for name in self.papers for table in PAPERS.get(name).tables(evidence)]
 
     @property
     def descriptions(self) -> dict[str, str]:

@@ -147,12 +147,13 @@ def evaluate_long(
     return [long_run_table(label, protocol, found) for label, found in runs.items()], runs
 
 
-def print_table(table: Table, console: Console) -> None:
+def print_table(table: Table, console: Console, *, with_note: bool = False) -> None:
     """Shows a table in the terminal.
 
     Args:
       table: of a report.
       console: where to.
+      with_note: its note below it, too.
     """
     shown = RichTable(title=table.title, title_justify="left")
     for name in table.header:
@@ -161,3 +162,5 @@ def print_table(table: Table, console: Console) -> None:
     for i, row in enumerate(table.rows):
         shown.add_row(*row, style="bold" if i in table.strong else None)
     console.print(shown)
+    if with_note:
+        console.print(table.note, highlight=False, soft_wrap=True, markup=False)
