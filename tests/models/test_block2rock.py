@@ -88,3 +88,9 @@ def test_blocks_must_overlap_or_touch():
     network = models.build("block2rock", **TINY | RRDB | {"stride": 9})
     with pytest.raises(UserError, match="blocks of 8 pixels every 9 do not cover"):
         network.apply(random_variables(models.build("block2rock", **TINY | RRDB)), _windows())
+
+
+def test_windows_of_another_length_are_refused():
+    network = models.build("block2rock", **TINY | RRDB)
+    with pytest.raises(UserError, match="got windows of 3 frames, expected 4"):
+        network.apply({}, _windows(3), method="enhance")

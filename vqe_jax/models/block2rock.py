@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.frame_windows import frame_stack
@@ -127,6 +127,7 @@ class Block2Rock(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """Matches, stacks, enhanced blocks, and the frames that they make."""
+        check_window(self, windows)
         height, width = windows.shape[2:4]
         corners = block_corners(height, width, self.patch, self.stride)
         stacks = lax.map(lambda frames: self.stacks(frames, corners), windows)

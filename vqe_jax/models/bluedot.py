@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
 from vqe_jax.models.edvr import check_frames, sow_offsets
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.intra_frames import IntraFrames
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk, Offsets
@@ -118,6 +118,7 @@ class Bluedot(WindowNetwork):
 
     def enhance(self, windows: Windows, side: Side = Side(), *, train: bool = False) -> Outputs:
         """The relevance, the intra frame, then EDVR with its textures."""
+        check_window(self, windows)
         near = windows[:, : self.frames]
         around = windows[:, self.frames :]
         around = around.reshape(len(windows), self.candidates, -1, *windows.shape[2:])
