@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.models import snapshots
 from vqe_jax import models
 from vqe_jax.inference import enhance_frames
 from vqe_jax.models import Side
@@ -120,6 +121,11 @@ def made(name, channels):
     return network, jax.tree_util.tree_map_with_path(draw, tree)
 
 
+def side_of():
+    """What the networks are told of the clip's frames."""
+    return Side(peak=jnp.asarray(PEAKS), frame_type=jnp.asarray(TYPES))
+
+
 def clip_of(channels, frames=SIZE[0], height=SIZE[1], width=SIZE[2]):
     rng = np.random.default_rng(1)
     return jnp.asarray(rng.random((1, frames, height, width, channels), np.float32))
@@ -139,7 +145,7 @@ def test_the_gradient_reaches_every_parameter(name, channels):
         out, _ = network.apply(
             {"params": params, **rest},
             clip,
-            side=Side(peak=jnp.asarray(PEAKS), frame_type=jnp.asarray(TYPES)),
+            side=side_of(),
             train=True,
             mutable=["batch_stats"],
         )
@@ -154,12 +160,13 @@ def test_the_gradient_reaches_every_parameter(name, channels):
 def test_streaming_equals_the_whole_clip_and_odd_sizes_are_padded(name):
     network, variables = made(name, 3)
     clip = clip_of(3)
-    side = Side(peak=jnp.asarray(PEAKS), frame_type=jnp.asarray(TYPES))
+    side = side_of()
     whole = jax.jit(lambda v, x: network.apply(v, x, side=side))(variables, clip)
     assert whole.shape == clip.shape
     assert float(jnp.abs(whole - clip).max()) > 1e-3  # it does something
     # Rounding grows with the values, which random weights do not keep in [0, 1].
     atol = 1e-5 * max(1.0, float(jnp.abs(whole).max()))
+    snapshots.check(name, whole, 10 * atol)  # another processor rounds differently
     infos = [FrameInfo(peak=bool(p), type=int(k)) for p, k in zip(PEAKS[0], TYPES[0], strict=True)]
     streamed = enhance_frames((network, variables), np.asarray(clip[0]), infos=infos, chunk=2)
     np.testing.assert_allclose(np.stack(list(streamed)), whole[0], atol=atol)
