@@ -81,11 +81,11 @@ def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any]
         **slow,
     )
     # Training sees EnhanceNet2; validation and the model file the fusion of all three.
-    two_of = tuple({**term, "of": "enhance2"} for term in map(_named, (fidelity, lpips)))
+    of_two = tuple((*term, "enhance2") for term in (fidelity, lpips))
     three = _stage(
         width,
         "enhance2",
-        losses=two_of,
+        losses=of_two,
         start="enhance1",
         model_kwargs={"output": "fuse"},
         **slow,
@@ -97,10 +97,6 @@ def _stage(width: str, trained: str, **changes: Any) -> dict[str, Any]:
     others = (part for part in _STEPS[width] if part != trained)
     own = {"frozen": tuple(f"^{part}/" for part in others), "model_kwargs": {"output": trained}}
     return basicvsr.stage(trained, _STEPS[width][trained], width, **{**own, **changes})
-
-
-def _named(term: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(("name", "weight", "options"), term, strict=False))
 
 
 def _from_disk(*stages: dict[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -81,7 +81,7 @@ def test_underscores_are_understood_as_hyphens():
     given = data().parse_args(["demo", "--data_dir", "a_b", "--val_clips=2", "--no_planes"])
     assert (given.data_dir, given.val_clips, given.planes) == ("a_b", 2, False)
     given = evaluation().parse_args(["my_model", "--config_name", "qp_a", "--self_ensemble"])
-    assert (given.models, given.config_name, given.self_ensemble) == (["my_model"], ["qp_a"], True)
+    assert (given.models, given.config_name, given.ensemble) == (["my_model"], ["qp_a"], "x8")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_astf_trains_one_network_a_stage_and_ends_with_the_fusion():
         trained = {k for k in held if max(jax.tree.leaves(held[k])) >= 0}
         assert trained == {stage.name}
     fidelity, likeness = run.stages[2].losses
-    assert (fidelity.weight, likeness) == (47.0, Term("lpips", 1.0, {"net": "vgg"}))
+    assert (fidelity.weight, likeness) == (47.0, Term("lpips", 1.0, {"net": "vgg"}, of="enhance2"))
     assert run.stages[2].model_kwargs["output"] == "fuse"
     assert load("astf:literal").stages[2].losses[0].weight == 3.0
 

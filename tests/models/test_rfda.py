@@ -201,8 +201,8 @@ def test_the_state_stays_bounded_over_2000_frames():
     ],
 )
 def test_unknown_settings(fields, message):
-    network = models.build("rfda", **TINY | fields)
     with pytest.raises(UserError, match=message):
+        network = models.build("rfda", **TINY | fields)
         jax.eval_shape(network.init, jax.random.key(0), _clip(2))
 
 

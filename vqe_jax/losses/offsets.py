@@ -49,8 +49,8 @@ def offset_deviation(offsets: Any, *, over: str = "channels") -> Float[Array, ""
       UserError: another value of ``over``.
 
     Example:
-      >>> shift = jnp.ones((4, 4, 9, 1)) * jnp.array([5.0, -3.0])  # all channels agree
-      >>> float(offset_deviation(shift.reshape(4, 4, 18)))
+      >>> shift = jnp.tile(jnp.array([5.0, -3.0]), (4, 4, 9))  # all channels agree
+      >>> float(offset_deviation(shift))
       0.0
     """
     if over not in _AXES:
