@@ -47,7 +47,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield part
         _sync(part)
-        os.replace(part, path)
+        part.replace(path)
         sync_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):

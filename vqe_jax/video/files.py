@@ -84,7 +84,7 @@ def publish(part: Path, path: Path) -> None:
     """
     if part.is_dir() and path.is_dir():
         shutil.rmtree(path)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def readable_file(path: Path, wanted: str) -> int:
