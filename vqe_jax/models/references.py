@@ -164,7 +164,24 @@ class NearestMultiples(Selection):
 
 
 @dataclasses.dataclass(frozen=True)
-class NearestPeaks(Selection):
+class _BothSides(Selection):
+    """As many frames before the current one as after it."""
+
+    each_side: int = 1
+
+    @property
+    def count(self) -> int:
+        """Both sides and the frame."""
+        return 2 * self.each_side + 1
+
+    @property
+    def current(self) -> int:
+        """In the middle."""
+        return self.each_side
+
+
+@dataclasses.dataclass(frozen=True)
+class NearestPeaks(_BothSides):
     """The nearest peak-quality frames before and after the current one, which is in the middle.
 
     Where there is no peak in reach on a side, the current frame stands in for it, as the released
@@ -182,19 +199,8 @@ class NearestPeaks(Selection):
       [[0, 0, 3], [0, 1, 3], [0, 2, 3], [0, 3, 3], [3, 4, 4]]
     """
 
-    each_side: int = 1
     ends: bool = False
     longest_gap: int | None = None
-
-    @property
-    def count(self) -> int:
-        """Peaks on both sides and the frame."""
-        return 2 * self.each_side + 1
-
-    @property
-    def current(self) -> int:
-        """Between the peaks."""
-        return self.each_side
 
     @property
     def side(self) -> frozenset[str]:
@@ -330,7 +336,7 @@ class Best(Selection):
 
 
 @dataclasses.dataclass(frozen=True)
-class CandidateChain(Selection):
+class CandidateChain(_BothSides):
     """The neighbor on each side, then candidate after candidate away from it, in the order of time.
 
     Where no candidate is left, the frame chosen last is taken again; where there is no neighbor at
@@ -350,16 +356,6 @@ class CandidateChain(Selection):
 
     each_side: int = 4
     candidates: Literal["qp", "type", "peak"] = "qp"
-
-    @property
-    def count(self) -> int:
-        """Both sides and the frame."""
-        return 2 * self.each_side + 1
-
-    @property
-    def current(self) -> int:
-        """In the middle."""
-        return self.each_side
 
     @property
     def side(self) -> frozenset[str]:
