@@ -69,7 +69,7 @@ def get_config(
 def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any], ...]:
     lpips = ("lpips", 1.0, {"net": "vgg" if width == "full" else "alex"})
     fidelity = common.charbonnier(1e-12, charbonnier)
-    slow = {"lr_scales": ((r"/spynet/", 0.125),)}
+    slow = {"rates": ((r"/spynet/", 0.125),)}
     begin = {"init": basicvsr.INIT} if width == "narrow" else {}
     one = _stage(width, "stage1", **begin, **basicvsr.flow_start(spynet, "stage1"))
     two = _stage(
@@ -95,7 +95,8 @@ def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any]
 
 def _stage(width: str, trained: str, **changes: Any) -> dict[str, Any]:
     others = (part for part in _STEPS[width] if part != trained)
-    own = {"frozen": tuple(f"^{part}/" for part in others), "model_kwargs": {"output": trained}}
+    changes["rates"] += common.frozen(*others)
+    own = {"model_kwargs": {"output": trained}}
     return basicvsr.stage(trained, _STEPS[width][trained], width, **{**own, **changes})
 
 

@@ -70,14 +70,9 @@ def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:
     """Keys of a stage for its flow networks, which start from official weights if given."""
     flows = [f"{tree}/spynet" for tree in subtrees] or ["spynet"]
-    slow = {"lr_scales": tuple((f"^{flow}/", _SPYNET_LR) for flow in flows)}
-    if not path:
-        return slow
-    return {
-        **slow,
-        "parts": tuple((flow, path) for flow in flows),
-        "freeze_steps": tuple((f"^{flow}/", _SPYNET_HELD) for flow in flows),
-    }
+    held = _SPYNET_HELD if path else 0
+    keys: dict[str, Any] = {"rates": tuple((f"^{flow}/", _SPYNET_LR, held) for flow in flows)}
+    return keys | ({"parts": tuple((flow, path) for flow in flows)} if path else {})
 
 
 def crops(width: str, **changes: Any) -> dict[str, Any]:

@@ -101,11 +101,8 @@ def stage(name: str, steps: int = 600_000, **changes: Any) -> dict[str, Any]:
 
 def flow_start(path: str) -> dict[str, Any]:
     """Keys of a stage for its flow network, which starts from official weights if given."""
-    slow = {"lr_scales": (("^spynet/", _SPYNET_LR),)}
-    if not path:
-        return slow
-    held = (("^spynet/", _SPYNET_HELD),)
-    return {**slow, "parts": (("spynet", path),), "freeze_steps": held}
+    keys = {"rates": (("^spynet/", _SPYNET_LR, _SPYNET_HELD if path else 0),)}
+    return keys | ({"parts": (("spynet", path),)} if path else {})
 
 
 def small(

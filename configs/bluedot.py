@@ -65,6 +65,6 @@ def _second(stage: dict[str, Any]) -> dict[str, Any]:
         "start": "compressed",
         "fresh": ("^first/",),
         "parts": (("first", "main"),),
-        "frozen": ("^first/",),
+        "rates": common.frozen("first"),
         "model_kwargs": {"intra": "predicted"},
     }

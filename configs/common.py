@@ -57,6 +57,11 @@ def charbonnier(eps: float = 1e-6, weight: float = 1.0, **options: Any) -> tuple
     return ("charbonnier", weight, {"eps": eps, **options})
 
 
+def frozen(*subtrees: str) -> tuple[tuple[str, float], ...]:
+    """The ``rates`` of a stage that leaves parts of the network as they are."""
+    return tuple((f"^{subtree}/", 0.0) for subtree in subtrees)
+
+
 def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
     """A stage; ``changes`` are further fields of :class:`vqe_jax.training.stages.Stage`."""
     return {"name": name, "steps": steps, "learning_rate": learning_rate, **changes}

@@ -50,7 +50,7 @@ def _held(output: str) -> dict[str, Any]:
     """Keys of a stage that trains one part alone."""
     others = (part for part in _PARTS if part != _TRAINED[output])
     return {
-        "frozen": tuple(f"^{part}/" for part in others),
+        "rates": common.frozen(*others),
         "model_kwargs": {"output": output},
     }
 
@@ -66,7 +66,7 @@ def _small() -> dict[str, Any]:
         ema=0.99,
         init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
         losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
-        frozen=_FRESH,
+        rates=common.frozen(*_PARTS[3:]),
     )
     second = common.stage(
         "generators",
@@ -76,7 +76,7 @@ def _small() -> dict[str, Any]:
         start="previous",
         losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True}), ("lpips", 0.2)),
         options=options,
-        frozen=("^first/", "^second/", "^gate/"),
+        rates=common.frozen("first", "second", "gate"),
         schedule=common.cosine(1e-5),
         ema=0.98,
     )

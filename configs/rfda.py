@@ -64,7 +64,7 @@ def _clips(steps: int, **changes: Any) -> dict[str, Any]:
 
 def _after_windows(steps: int, **changes: Any) -> dict[str, Any]:
     slower = (("^fusion/", 0.1), ("^enhancement/", 0.1))
-    own = {"start": "previous", "fresh": ("^recursion/",), "lr_scales": slower}
+    own = {"start": "previous", "fresh": ("^recursion/",), "rates": slower}
     return _clips(steps, **own, **changes)
 
 
@@ -91,7 +91,7 @@ def _narrow(qp: int) -> dict[str, Any]:
         start="runs/stdf/last.safetensors",
         init=_INIT,
         fresh=("^recursion/", "^enhancement/attention"),
-        frozen=("^fusion/", "^enhancement/(conv|in_conv|out_conv)"),
+        rates=(("^fusion/", 0), ("^enhancement/(conv|in_conv|out_conv)", 0)),
         schedule=common.cosine(1e-5, warmup=100),
         ema=0.995,
         data={"frames": 7, "crop": 48, "batch": 2},

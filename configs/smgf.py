@@ -61,7 +61,7 @@ def _stages(steps: dict[str, int], *, few: bool = False) -> tuple[dict[str, Any]
     stages: list[dict[str, Any]] = []
     for index, (name, count) in enumerate(steps.items()):
         own: dict[str, Any] = {
-            "frozen": tuple(f"^{part}/" for part in _OTHERS[name]),
+            "rates": common.frozen(*_OTHERS[name]),
             "model_kwargs": {"output": "fused" if name == "gate" else name},
         }
         own |= {"start": "previous"} if index else {}

@@ -37,7 +37,13 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         textures = common.fast_stage(
-            "texture", 300, 1e-3, init=INIT, model_kwargs=_TEXTURE, frozen=("^edvr/",), ema=0.99
+            "texture",
+            300,
+            1e-3,
+            init=INIT,
+            model_kwargs=_TEXTURE,
+            rates=common.frozen("edvr"),
+            ema=0.99,
         )
         aligned = common.fast_stage(
             "aligned",
@@ -45,7 +51,7 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
             1e-3,
             start="previous",
             model_kwargs=_ALIGNED,
-            frozen=("^texture/",),
+            rates=common.frozen("texture"),
             ema=0.99,
         )
         data = common.demo(frames=3, crop=32, color="rgb")
@@ -57,16 +63,16 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
         kind="adversarial",
         losses=(common.charbonnier(1e-6, 0.01), ("vgg_pyramid", 0.005)),
         options={"loss": "ragan", "weight": 1.0, "feature_matching": 0.0},
-        frozen=("^edvr/",),
+        rates=common.frozen("edvr"),
         model_kwargs=_TEXTURE,
         data={"frames": 1},
     )
     # Training sees the second stage; validation and the model file the sharpened one.
     term = {"name": "charbonnier", "weight": 1.0, "options": {"eps": 1e-6}, "of": "aligned"}
     own = {"losses": (term,), "start": "previous"}
-    held = ("^texture/", "^edvr/(?!trunk/entry)")
-    entry = common.stage("predeblur", 80_000, 1e-4, frozen=held, **own)
-    whole = common.stage("edvr", 155_000, 1e-5, frozen=("^texture/",), **own)
+    held = (("^texture/", 0), ("^edvr/(?!trunk/entry)", 0))
+    entry = common.stage("predeblur", 80_000, 1e-4, rates=held, **own)
+    whole = common.stage("edvr", 155_000, 1e-5, rates=common.frozen("texture"), **own)
     data = common.ldv("track2", frames=5, crop=256, batch=8)
     judged = {"split": "test", "every": 5_000, "protocol": "lpips_alex"}
     return common.run("tim", {}, textures, entry, whole, data=data, eval=judged)

@@ -5,9 +5,9 @@ import pytest
 
 from vqe_jax import losses, models
 from vqe_jax.models.shapes import initial_variables, parameter_count
-from vqe_jax.training.optimizer import build_schedule, freeze_steps
+from vqe_jax.training.optimizer import build_schedule, rates
 from vqe_jax.training.recipes import load
-from vqe_jax.training.stages import Term
+from vqe_jax.training.stages import Rate, Term
 
 
 def test_the_family_trains_alike():
@@ -24,8 +24,8 @@ def test_astf_trains_one_network_a_stage_and_ends_with_the_fusion():
     shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
     params = shapes["params"]
     for stage in run.stages:
-        held = freeze_steps(stage, params)
-        trained = {k for k in held if max(jax.tree.leaves(held[k])) >= 0}
+        own = rates(stage, params)
+        trained = {k for k in own if any(rate.factor for rate in jax.tree.leaves(own[k]))}
         assert trained == {stage.name}
     fidelity, likeness = run.stages[2].losses
     assert (fidelity.weight, likeness) == (47.0, Term("lpips", 1.0, {"net": "vgg"}, of="enhance2"))
@@ -46,8 +46,7 @@ def test_published_recipe_of_basicvsr():
     run = load("basicvsr:spynet=/x/flow.npz")
     stage = run.stages[0]
     assert stage.parts == (("spynet", "/x/flow.npz"),)
-    assert stage.freeze_steps == (("^spynet/", 5000),)
-    assert stage.lr_scales == (("^spynet/", 0.125),)
+    assert stage.rates == (Rate("^spynet/", 0.125, 5000),)
     assert parameter_count(run.model, **run.model_kwargs) == 5_995_887
     assert (run.data["frames"], run.data["crop"], run.data["batch"]) == (15, 64, 8)
 

@@ -11,6 +11,7 @@ from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import tree_paths
 from vqe_jax.training.recipes import load
+from vqe_jax.training.stages import Rate
 from vqe_jax.training.starts import build_network, start_variables
 from vqe_jax.weights import ModelFile, save_model
 
@@ -19,11 +20,8 @@ def test_the_tracks_of_the_report():
     run = load("basicvsrpp:track3,spynet=/x/flow.npz")
     (stage,) = run.stages
     assert run.model_kwargs == {"features": 128, "blocks": 25}
-    assert (stage.parts, stage.freeze_steps) == (
-        (("spynet", "/x/flow.npz"),),
-        (("^spynet/", 5000),),
-    )
-    assert stage.lr_scales == (("^spynet/", 0.25),)
+    assert stage.parts == (("spynet", "/x/flow.npz"),)
+    assert stage.rates == (Rate("^spynet/", 0.25, 5000),)
     assert (stage.losses[0].name, stage.losses[0].options) == ("charbonnier", {"eps": 1e-12})
     assert (run.data["frames"], run.data["crop"], run.data["config_name"]) == (30, 256, "track3")
     assert [s.kind for s in load("basicvsrpp:track2").stages] == ["plain", "adversarial"]
@@ -39,7 +37,7 @@ def test_powervqe_is_powerqes_recipe():
             (0.9, 0.999),
         )
         assert (run.data["frames"], run.data["crop"]) == (7, 256)
-        assert stage.lr_scales == (("^spynet/", 0.25),)
+        assert stage.rates == (Rate("^spynet/", 0.25),)
 
 
 def test_provqe_grows_to_the_winners_depth():
@@ -48,7 +46,7 @@ def test_provqe_grows_to_the_winners_depth():
     depths = [r.model_kwargs["reconstruction_blocks"] for r in rounds]
     assert depths == [5, 15, 25, 35, 45, 55]
     assert [s.start for s in run.stages] == ["scratch", *["previous"] * 6]
-    assert not any(s.frozen for s in run.stages)
+    assert not any(rate.factor == 0 for s in run.stages for rate in s.rates)
     assert (last.losses[0].name, last.model_kwargs) == ("l2", {})
     assert run.model_kwargs == {"features": 128, "blocks": 25, "reconstruction_blocks": 55}
     assert run.data["drop_duplicates"]

@@ -13,7 +13,7 @@ from vqe_jax import losses, models
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.training import corruption, kinds, recipes
 from vqe_jax.training.feed import data_config
-from vqe_jax.training.optimizer import build_schedule, freeze_steps, lr_factors
+from vqe_jax.training.optimizer import build_schedule, rates
 from vqe_jax.training.variants import words
 
 # Deep trunks take long to trace and say nothing more.
@@ -45,8 +45,7 @@ def test_every_variant_of_the_docstring_is_a_run(name):
         assert run.source and (run.eval is None or run.eval.every > 0)
         for stage in run.stages:
             params = _parameters(run, stage)
-            lr_factors(stage, params)  # patterns that match nothing are errors
-            freeze_steps(stage, params)
+            rates(stage, params)  # patterns that match nothing are errors
             build_schedule(stage)
             kinds.get(stage.kind)
             corruption.build(stage.corruption)

@@ -2,7 +2,7 @@ import jax
 import pytest
 
 from vqe_jax.models.shapes import initial_variables, parameter_count
-from vqe_jax.training.optimizer import lr_factors
+from vqe_jax.training.optimizer import rates
 from vqe_jax.training.recipes import load
 from vqe_jax.training.starts import build_network
 
@@ -31,6 +31,6 @@ def test_rfda_trains_its_recursion_ten_times_faster_than_the_rest():
     run = load("rfda:small")
     network = build_network(run, run.stages[1])
     params = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))["params"]
-    factors = lr_factors(run.stages[1], params)
-    found = {name: set(jax.tree.leaves(tree)) for name, tree in factors.items()}
+    own = rates(run.stages[1], params)
+    found = {name: {rate.factor for rate in jax.tree.leaves(tree)} for name, tree in own.items()}
     assert found == {"fusion": {0.1}, "enhancement": {0.1}, "recursion": {1.0}}

@@ -122,7 +122,7 @@ def test_the_recipes_second_stage_holds_a_copy_of_the_first(second):
     )
     for part in ("main", "first"):
         jax.tree.map(np.testing.assert_array_equal, start["params"][part], given["params"]["main"])
-    held = selected(start["params"], stage.frozen, "frozen")
+    held = selected(start["params"], [r.pattern for r in stage.rates], "rates")
     assert held and all(path.startswith("first/") for path in held)
 
 

@@ -7,12 +7,11 @@ from vqe_jax.errors import UserError
 from vqe_jax.training.optimizer import (
     build_optimizer,
     build_schedule,
-    freeze_steps,
-    lr_factors,
     paths,
+    rates,
     selected,
 )
-from vqe_jax.training.stages import Optimizer, Schedule, Stage
+from vqe_jax.training.stages import Optimizer, Rate, Schedule, Stage
 
 PARAMS = {
     "flow": {"kernel": jnp.ones((3, 3, 2, 2)), "bias": jnp.zeros((2,))},
@@ -20,14 +19,14 @@ PARAMS = {
 }
 
 
-def rates(stage: Stage, *steps: int) -> list[float]:
+def schedule_at(stage: Stage, *steps: int) -> list[float]:
     schedule = build_schedule(stage)
     return [float(schedule(jnp.int32(s))) for s in steps]
 
 
 def test_cosine_goes_from_the_peak_to_its_end():
     stage = Stage("s", 100, learning_rate=3e-4, schedule=Schedule("cosine", end=1e-4))
-    np.testing.assert_allclose(rates(stage, 0, 50, 100), [3e-4, 2e-4, 1e-4], rtol=1e-5)
+    np.testing.assert_allclose(schedule_at(stage, 0, 50, 100), [3e-4, 2e-4, 1e-4], rtol=1e-5)
 
 
 def test_stages_can_share_one_cosine():
@@ -37,27 +36,31 @@ def test_stages_can_share_one_cosine():
     ]
     whole = Stage("s", 100, learning_rate=1.0, schedule=Schedule("cosine"))
     np.testing.assert_allclose(
-        rates(parts[0], 10, 49) + rates(parts[1], 0, 40), rates(whole, 10, 49, 50, 90), rtol=1e-6
+        schedule_at(parts[0], 10, 49) + schedule_at(parts[1], 0, 40),
+        schedule_at(whole, 10, 49, 50, 90),
+        rtol=1e-6,
     )
 
 
 def test_restarts_with_their_scales():
     cosine = Schedule("cosine", periods=(10, 20), restart_scales=(1.0, 0.5), end=0.1)
     stage = Stage("s", 30, learning_rate=1.0, schedule=cosine)
-    np.testing.assert_allclose(rates(stage, 0, 9, 10, 20, 30), [1, 0.122, 0.5, 0.3, 0.1], rtol=2e-3)
+    np.testing.assert_allclose(
+        schedule_at(stage, 0, 9, 10, 20, 30), [1, 0.122, 0.5, 0.3, 0.1], rtol=2e-3
+    )
 
 
 def test_halving_and_warmup():
     halving = Stage("s", 100, learning_rate=1.0, schedule=Schedule("step"))
-    np.testing.assert_allclose(rates(halving, 59, 61, 91), [1, 0.5, 0.25])
+    np.testing.assert_allclose(schedule_at(halving, 59, 61, 91), [1, 0.5, 0.25])
     rising = Stage("s", 100, learning_rate=1.0, schedule=Schedule(warmup=4))
-    np.testing.assert_allclose(rates(rising, 0, 1, 3, 50), [0.25, 0.5, 1, 1])
+    np.testing.assert_allclose(schedule_at(rising, 0, 1, 3, 50), [0.25, 0.5, 1, 1])
 
 
 def test_each_step_down_may_have_its_own_factor():
     steps = Schedule("step", fractions=(0.25, 0.5), factor=(0.5, 0.4))
     stage = Stage("s", 100, learning_rate=1.0, schedule=steps)
-    np.testing.assert_allclose(rates(stage, 0, 26, 51, 99), [1, 0.5, 0.2, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(schedule_at(stage, 0, 26, 51, 99), [1, 0.5, 0.2, 0.2], rtol=1e-6)
 
 
 def test_schedule_mistakes():
@@ -72,10 +75,11 @@ def test_schedule_mistakes():
 
 def test_patterns_select_by_path():
     assert paths(PARAMS) == ["flow/bias", "flow/kernel", "head/kernel"]
-    assert selected(PARAMS, ["^flow", "bias"], "frozen") == ["flow/bias", "flow/kernel"]
-    stage = Stage("s", 1, frozen=("head",), freeze_steps=(("flow", 7),), lr_scales=(("bias", 2.0),))
-    assert jax.tree.leaves(freeze_steps(stage, PARAMS)) == [7, 7, -1]
-    assert jax.tree.leaves(lr_factors(stage, PARAMS)) == [2.0, 1.0, 1.0]
+    assert selected(PARAMS, ["^flow", "bias"], "rates") == ["flow/bias", "flow/kernel"]
+    own = (Rate("head", 0.0), Rate("flow", 0.5, 7), Rate("bias", 2.0))
+    bias, flow, head = jax.tree.leaves(rates(Stage("s", 1, rates=own), PARAMS))
+    assert (bias, flow, head) == (own[2], own[1], own[0])
+    assert {rate.factor for rate in jax.tree.leaves(rates(Stage("s", 1), PARAMS))} == {1.0}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_patterns_select_by_path():
 )
 def test_a_pattern_that_finds_nothing_is_a_mistake(pattern, message):
     with pytest.raises(UserError, match=message):
-        selected(PARAMS, [pattern], "frozen")
+        selected(PARAMS, [pattern], "rates")
 
 
 def test_adam_is_adam_as_written_down():
@@ -102,7 +106,7 @@ def test_adam_is_adam_as_written_down():
 
 
 def test_held_parameters_begin_as_if_the_optimiser_were_new():
-    stage = Stage("s", 10, freeze_steps=(("flow", 2),), frozen=("head",))
+    stage = Stage("s", 10, rates=(Rate("flow", 1.0, 2), Rate("head", 0.0)))
     optimizer = build_optimizer(stage)
     state = optimizer.init(PARAMS)
     grads = jax.tree.map(lambda p: jnp.full_like(p, 0.5), PARAMS)

@@ -3,7 +3,7 @@ from ml_collections import ConfigDict
 
 from tests.training import synthetic
 from vqe_jax.errors import UserError
-from vqe_jax.training.stages import Term, changes, parse, plain
+from vqe_jax.training.stages import Rate, Term, changes, parse, plain
 
 
 def test_keys_become_fields_and_sections_dataclasses():
@@ -12,7 +12,7 @@ def test_keys_become_fields_and_sections_dataclasses():
             {
                 "name": "a", "steps": 3, "learning_rate": 1, "optimizer": {"betas": (0.9, 0.99)},
                 "losses": (("charbonnier", 0.5, {"eps": 1e-9}), ("fft", 0.1), "l1"),
-                "lr_scales": (("pre", 0.1),),
+                "rates": (("pre", 0.1), ("post", 0, 5)),
             },
             {"name": "b", "steps": 4, "start": "previous", "schedule": {"name": "cosine"}},
         )
@@ -22,7 +22,7 @@ def test_keys_become_fields_and_sections_dataclasses():
     assert first.losses == (
         Term("charbonnier", 0.5, {"eps": 1e-9}), Term("fft", 0.1), Term("l1")
     )  # fmt: skip
-    assert first.lr_scales == (("pre", 0.1),)
+    assert first.rates == (Rate("pre", 0.1), Rate("post", 0.0, 5))
     assert second.schedule.name == "cosine" and plan.first_step(1) == 3
     assert plan.eval.every == 3
 
@@ -43,6 +43,9 @@ STAGE = {"name": "a", "steps": 3}
         ([STAGE | {"optimizer": {"betas": (0.9,)}}], {}, "expected 2 values"),
         ([STAGE | {"losses": (("charbonier", 1.0),)}], {}, "did you mean 'charbonnier'"),
         ([STAGE | {"losses": ()}], {}, "losses is empty"),
+        ([STAGE | {"rates": (("a", -1),)}], {}, r"rates\[0\]=\('a', -1.0, 0\)"),
+        ([STAGE | {"frozen": ("a",)}], {}, r"stages\[0\].frozen is now .*'rates': \(pattern, 0\)"),
+        ([STAGE | {"lr_scales": (("a", 0.1),)}], {}, r"lr_scales is now .*\(pattern, factor\)"),
         (
             [STAGE | {"losses": (("l1", 1.0, {}, "picture", 3),)}],
             {},

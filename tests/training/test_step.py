@@ -143,8 +143,7 @@ def test_what_is_not_finite_changes_nothing_and_is_counted(value):
 
 
 def test_frozen_held_and_slowed_parameters():
-    step, state = start(frozen=("scale",), freeze_steps=(("last", 2),),
-                        lr_scales=(("first/kernel", 0.5),))  # fmt: skip
+    step, state = start(rates=(("scale", 0), ("last", 1, 2), ("first/kernel", 0.5)))
     before = jax.device_get(state.params)
     state, _ = step.step_fn(state, batch(0))
     once = jax.device_get(state.params)
@@ -163,7 +162,7 @@ def test_the_seed_decides_and_nothing_else():
 
 def test_mistakes_are_found_before_the_first_step():
     with pytest.raises(UserError, match=r"no parameter's path matches 'frist'.*'first'"):
-        start(frozen=("frist",))
+        start(rates=(("frist", 0),))
     with pytest.raises(UserError, match="loss 'fft' cannot be taken on a part"):
         start(losses=(("fft", 1.0),), **GUIDED)
     with pytest.raises(UserError, match="a plain step has no options"):

@@ -22,7 +22,7 @@ from vqe_jax.models import Network
 from vqe_jax.training import corruption
 from vqe_jax.training.forward import apply_network, prepare, side_of, whole_windows
 from vqe_jax.training.game import Seen, build_game
-from vqe_jax.training.optimizer import build_optimizer, build_schedule, lr_factors
+from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
 from vqe_jax.training.samples import side_by_side
 from vqe_jax.training.stages import Stage
 from vqe_jax.training.state import TrainState, exported_variables, new_state
@@ -53,7 +53,7 @@ class Trainer:
 
     def init_state(self, variables: Any) -> TrainState:
         """Both sides at the start of the stage."""
-        lr_factors(self.stage, variables["params"])  # patterns that match nothing are said here
+        rates(self.stage, variables["params"])  # patterns that match nothing are said here
         state = new_state(
             variables,
             self.optimizer.init(variables["params"]),

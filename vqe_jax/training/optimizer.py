@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.models.shapes import tree_paths
-from vqe_jax.training.stages import Optimizer, Schedule, Stage
+from vqe_jax.training.stages import Optimizer, Rate, Schedule, Stage
 
-__all__ = ["build_optimizer", "build_schedule", "freeze_steps", "lr_factors", "paths", "selected"]
+__all__ = ["build_optimizer", "build_schedule", "paths", "rates", "selected"]
 
 _FROZEN = -1
 
@@ -54,27 +54,15 @@ def selected(tree: Any, patterns: Iterable[str], what: str) -> list[str]:
     return [p for p in all_paths if p in found]
 
 
-def _per_leaf(tree: Any, values: dict[str, Any], default: Any) -> Any:
+def rates(stage: Stage, params: Any) -> Any:
+    """For each parameter the :class:`Rate` it learns at; the last pattern that matches wins."""
+    own: dict[str, Rate] = {}
+    for rate in stage.rates:
+        own |= dict.fromkeys(selected(params, [rate.pattern], "rates"), rate)
+    whole = Rate("", 1.0)
     return jax.tree.unflatten(
-        jax.tree.structure(tree), [values.get(p, default) for p in paths(tree)]
+        jax.tree.structure(params), [own.get(p, whole) for p in paths(params)]
     )
-
-
-def freeze_steps(stage: Stage, params: Any) -> Any:
-    """For each parameter the stage's steps for which it is held; -1: never trained."""
-    held: dict[str, int] = {}
-    for pattern, steps in stage.freeze_steps:
-        held |= dict.fromkeys(selected(params, [pattern], "freeze_steps"), steps)
-    held |= dict.fromkeys(selected(params, stage.frozen, "frozen"), _FROZEN)
-    return _per_leaf(params, held, 0)
-
-
-def lr_factors(stage: Stage, params: Any) -> Any:
-    """For each parameter its learning rate relative to the stage's; the last pattern wins."""
-    factors: dict[str, float] = {}
-    for pattern, factor in stage.lr_scales:
-        factors |= dict.fromkeys(selected(params, [pattern], "lr_scales"), factor)
-    return _per_leaf(params, factors, 1.0)
 
 
 def build_schedule(stage: Stage) -> Callable[[Int[Array, ""]], Float[Array, ""]]:
@@ -133,15 +121,14 @@ def _steps(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
 def build_optimizer(stage: Stage) -> optax.GradientTransformationExtraArgs:
     """The stage's optimiser with learning rate 1.
 
-    Its ``update`` takes ``stage_step``; parameters that are held (``freeze_steps``) get neither
-    updates nor moments until their step, frozen ones never.
+    Its ``update`` takes ``stage_step``; parameters that wait for a step (``rates``) get neither
+    updates nor moments until then, those of rate 0 never.
     """
     section = stage.optimizer
     base = _base(section)
     parts: dict[int, optax.GradientTransformation] = {0: base, _FROZEN: optax.set_to_zero()}
-    for _, steps in stage.freeze_steps:
-        parts[steps] = _held(base, steps)
-    chained = optax.partition(parts, lambda params: freeze_steps(stage, params))
+    parts |= {rate.start: _held(base, rate.start) for rate in stage.rates if rate.start}
+    chained = optax.partition(parts, lambda params: jax.tree.map(_part, rates(stage, params)))
     if section.adaptive_clip is not None:
         chained = optax.chain(optax.adaptive_grad_clip(section.adaptive_clip), chained)
     if section.clip_norm is not None:
@@ -159,6 +146,10 @@ def _with_standard_promotion(
             return inner.update(grads, state, params, **extra)
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
+def _part(rate: Rate) -> int:
+    return rate.start if rate.factor else _FROZEN
 
 
 def _held(base: optax.GradientTransformation, steps: int) -> optax.GradientTransformation:

@@ -13,7 +13,7 @@ from vqe_jax.models import Network
 from vqe_jax.training import corruption
 from vqe_jax.training.forward import apply_network, prepare, whole_windows
 from vqe_jax.training.objective import build_objective
-from vqe_jax.training.optimizer import build_optimizer, build_schedule, lr_factors
+from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
 from vqe_jax.training.stages import Stage
 from vqe_jax.training.state import TrainState, new_state
 from vqe_jax.training.step import Metrics, Place, Step, jit_step
@@ -44,7 +44,7 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
     objective.check(network, f"stage {stage.name!r}")
 
     def init_state(variables: Any) -> TrainState:
-        lr_factors(stage, variables["params"])  # patterns that match nothing are said here
+        rates(stage, variables["params"])  # patterns that match nothing are said here
         opt_state = optimizer.init(variables["params"])
         averaged = stage.ema > 0
         state = new_state(variables, opt_state, step=place.first_step, averaged=averaged)

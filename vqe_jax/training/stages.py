@@ -23,6 +23,7 @@ __all__ = [
     "Evaluation",
     "Init",
     "Optimizer",
+    "Rate",
     "Run",
     "Schedule",
     "Stage",
@@ -33,6 +34,14 @@ __all__ = [
     "parse",
     "plain",
 ]
+
+
+# Keys that stages had once, and what stands for each.
+_REPLACED = {
+    "frozen": "(pattern, 0)",
+    "freeze_steps": "(pattern, factor, steps)",
+    "lr_scales": "(pattern, factor)",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +143,21 @@ class Init:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rate:
+    """How fast some parameters learn, in a config a tuple in the order of the attributes.
+
+    Attributes:
+      pattern: of their paths.
+      factor: of the stage's learning rate; 0: they are not trained.
+      start: step of the stage before which they are not trained.
+    """
+
+    pattern: str
+    factor: float
+    start: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Stage:
     """One part of a training run.
 
@@ -154,9 +178,8 @@ class Stage:
       parts: (subtree, source): parts of the parameters that start from elsewhere: from another
         subtree of the start ("stage1"), or from a file of official tensors of the network that
         the subtree is named after ("spynet").
-      frozen: path patterns of parameters that are not trained.
-      freeze_steps: (pattern, steps): not trained for the first steps of the stage.
-      lr_scales: (pattern, factor): learning rate relative to that of the stage.
+      rates: what is not trained (factor 0), learns at a rate of its own, or later than the
+        rest, in order; the last that matches a path wins.
       learning_rate: the highest of the schedule.
       schedule: see :class:`Schedule`.
       optimizer: see :class:`Optimizer`.
@@ -180,9 +203,7 @@ class Stage:
     fresh: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     parts: tuple[tuple[str, str], ...] = ()
-    frozen: tuple[str, ...] = ()
-    freeze_steps: tuple[tuple[str, int], ...] = ()
-    lr_scales: tuple[tuple[str, float], ...] = ()
+    rates: tuple[Rate, ...] = ()
     learning_rate: float = 1e-4
     schedule: Schedule = Schedule()
     optimizer: Optimizer = Optimizer()
@@ -285,9 +306,20 @@ def parse(config: Run | ConfigDict | Mapping[str, Any]) -> Run:
     Raises:
       UserError: a missing or unknown key, a value of another kind, and what :func:`check` finds.
     """
-    run = config if isinstance(config, Run) else read_section(Run, to_plain(config), "config")
+    run = config if isinstance(config, Run) else read_section(Run, _current(config), "config")
     check(run)
     return run
+
+
+def _current(config: ConfigDict | Mapping[str, Any]) -> Any:
+    """The config as plain values, without the empty keys that runs of older versions have kept."""
+    given = to_plain(config)
+    stages = given.get("stages", ()) if isinstance(given, dict) else ()
+    for index, stage in enumerate(stages if isinstance(stages, tuple) else ()):
+        for key, pair in _REPLACED.items():
+            if isinstance(stage, dict) and stage.pop(key, None):
+                raise UserError(f"config.stages[{index}].{key} is now a line of 'rates': {pair}")
+    return given
 
 
 def check(run: Run) -> None:
@@ -341,6 +373,12 @@ def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
         )
     if stage.keep_optimizer and stage.start != "previous":
         raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
+    for index, rate in enumerate(stage.rates):
+        if rate.factor < 0 or rate.start < 0:
+            raise UserError(
+                f"{where}.rates[{index}]={dataclasses.astuple(rate)}; factor and start must be "
+                "at least 0"
+            )
     if not stage.losses and stage.kind == "plain":
         raise UserError(f"{where}.losses is empty; name at least one, as ('charbonnier', 1.0)")
     for index, term in enumerate(stage.losses):

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from vqe_jax.training.optimizer import freeze_steps, lr_factors
-from vqe_jax.training.stages import Stage
+from vqe_jax.training.optimizer import rates
+from vqe_jax.training.stages import Rate, Stage
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Metrics
 
@@ -29,8 +29,11 @@ def average(ema: Any, params: Any, decay: float, age: Array) -> Any:
 
 def without_frozen(stage: Stage, params: Any) -> Any:
     """The parameters, cut off where the stage never trains them: XLA computes no gradient there."""
-    held = freeze_steps(stage, params)
-    return jax.tree.map(lambda p, h: jax.lax.stop_gradient(p) if h < 0 else p, params, held)
+
+    def cut(param: Array, rate: Rate) -> Array:
+        return param if rate.factor else jax.lax.stop_gradient(param)
+
+    return jax.tree.map(cut, params, rates(stage, params))
 
 
 def descend(
@@ -54,13 +57,16 @@ def descend(
     Returns:
       The new state, the norms for the log, and whether they are finite.
     """
-    held = freeze_steps(stage, state.params)
-    grads = jax.tree.map(lambda g, h: jnp.where(stage_step >= h, g, 0) if h > 0 else g, grads, held)
+    own = rates(stage, state.params)
+
+    def due(grad: Array, one: Rate) -> Array:
+        return jnp.where(stage_step >= one.start, grad, 0) if one.start else grad
+
+    grads = jax.tree.map(due, grads, own)
     updates, opt_state = optimizer.update(
         grads, state.opt_state, state.params, stage_step=stage_step
     )
-    factors = lr_factors(stage, state.params)
-    params = jax.tree.map(lambda p, u, f: p + (rate * f) * u, state.params, updates, factors)
+    params = jax.tree.map(lambda p, u, one: p + (rate * one.factor) * u, state.params, updates, own)
     # A stage that goes on with its predecessor's average does not warm it up again.
     age = state.step if stage.keep_optimizer else stage_step
     ema = None if state.ema is None else average(state.ema, params, stage.ema, age)
