@@ -1,6 +1,6 @@
 """Enhances a compressed video: ``python enhance.py IN OUT [--model vig_qp37]``.
 
-Sound, subtitles, time stamps, colours and bit depth come out as they went in; ``--help`` lists
+Sound, subtitles, time stamps, colors and bit depth come out as they went in; ``--help`` lists
 the options.
 """
 

@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10, help="of each clip, from its start")
     args = parser.parse_args()
     file = load_model(args.model)
-    if "dtype" not in models.fields(file.model) or file.colour != "luma":
-        raise UserError(f"{args.model} is a {file.colour} model of {file.model!r}; expected one of "
+    if "dtype" not in models.fields(file.model) or file.color != "luma":
+        raise UserError(f"{args.model} is a {file.color} model of {file.model!r}; expected one of "
                         "luma whose network has the field dtype")  # fmt: skip
     programs = [dataclasses.replace(file, kwargs=file.kwargs | {"dtype": dtype})
                 for dtype in ("float32", "bfloat16")]  # fmt: skip

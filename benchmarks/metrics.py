@@ -35,7 +35,7 @@ from vqe_jax.losses.pixel import charbonnier
 from vqe_jax.metrics.fid import inception_features
 from vqe_jax.perceptual import DISTS, LPIPS, LPIPS_NETS, InceptionV3
 
-Judge = Callable[[], Any]
+Measure = Callable[[], Any]
 
 
 def seeded(module: Any, *args: Any, seed: int = 0) -> Any:
@@ -60,7 +60,7 @@ def frames(size: tuple[int, int], count: int, channels: int) -> tuple[np.ndarray
     return result.astype(np.float32), reference.astype(np.float32)
 
 
-def ours(name: str, result: np.ndarray, reference: np.ndarray) -> Judge:
+def ours(name: str, result: np.ndarray, reference: np.ndarray) -> Measure:
     """Our metric on a clip."""
     luma = [jnp.asarray(x[..., :1]) for x in (result, reference)]
     blank = jnp.zeros((1, 64, 64, 3))
@@ -89,7 +89,7 @@ def ours(name: str, result: np.ndarray, reference: np.ndarray) -> Judge:
     return lambda: np.asarray(simple[name](*luma))
 
 
-def _skimage(name: str, result: np.ndarray, reference: np.ndarray) -> Judge:
+def _skimage(name: str, result: np.ndarray, reference: np.ndarray) -> Measure:
     measure = importlib.import_module("skimage.metrics")
     pairs = list(zip(result[..., 0], reference[..., 0], strict=True))
     if name == "psnr":
@@ -105,7 +105,7 @@ def _bare(make: Callable[..., Any], *_: Any, init_weights: bool | None = None, *
     return make(weights=None, **options)
 
 
-def _pytorch(name: str, result: np.ndarray, reference: np.ndarray) -> Judge:
+def _pytorch(name: str, result: np.ndarray, reference: np.ndarray) -> Measure:
     torch = importlib.import_module("torch")
     pair = [torch.from_numpy(x.transpose(0, 3, 1, 2).copy()) for x in (result, reference)]
     # Constructors fetch weights, which speed does not depend on: their graphs are made bare.
@@ -124,15 +124,15 @@ def _pytorch(name: str, result: np.ndarray, reference: np.ndarray) -> Judge:
         network = importlib.import_module("lpips").LPIPS(net=net, pnet_rand=True, verbose=False)
     network.eval()
 
-    def judge() -> None:
+    def measure() -> None:
         with torch.no_grad():
             for x, y in zip(*(p.split(1) for p in pair), strict=True):
                 network(x) if name == "fid" else network(x, y)
 
-    return judge
+    return measure
 
 
-OTHERS: dict[str, tuple[str, Callable[[str, np.ndarray, np.ndarray], Judge]]] = {
+OTHERS: dict[str, tuple[str, Callable[[str, np.ndarray, np.ndarray], Measure]]] = {
     "psnr": ("scikit-image", _skimage),
     "ssim_uniform": ("scikit-image", _skimage),
     "ssim_gaussian": ("scikit-image", _skimage),
@@ -152,21 +152,21 @@ def processor_seconds() -> float:
     return sum(u.ru_utime + u.ru_stime for u in usage)
 
 
-def seconds(judge: Judge, repeats: int) -> tuple[float, float]:
+def seconds(measure: Measure, repeats: int) -> tuple[float, float]:
     """Median time of a call, without the first: by the clock, and of the processor."""
-    jax.block_until_ready(judge())
+    jax.block_until_ready(measure())
     times = []
     for _ in range(repeats):
         start, busy = time.perf_counter(), processor_seconds()
-        jax.block_until_ready(judge())
+        jax.block_until_ready(measure())
         times.append((time.perf_counter() - start, processor_seconds() - busy))
     clock, processor = (statistics.median(column) for column in zip(*times, strict=True))
     return clock, processor
 
 
-def row(judge: Judge, count: int, repeats: int) -> str:
+def row(measure: Measure, count: int, repeats: int) -> str:
     """Frames a second, and processor seconds a frame."""
-    clock, processor = seconds(judge, repeats)
+    clock, processor = seconds(measure, repeats)
     return f"{count / clock:9.2f}{processor / count:8.3f}"
 
 
@@ -176,10 +176,10 @@ def other(name: str, clips: tuple[np.ndarray, np.ndarray], repeats: int) -> str:
         return f"{'-':>17}"
     title, make = OTHERS[name]
     try:
-        judge = make(name, *clips)
+        measure = make(name, *clips)
     except ImportError as err:
         return f"{'-':>17}  {title} is not installed (no {err.name})"
-    return f"{row(judge, len(clips[0]), repeats)}  {title}"
+    return f"{row(measure, len(clips[0]), repeats)}  {title}"
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -232,7 +232,7 @@ def loss(args: argparse.Namespace) -> None:
             print(f"{name:22}{1e3 * taken:9.0f} ms, {taken / base:5.2f} times", flush=True)
 
 
-def gradient(function: Callable[..., jax.Array], *args: Any) -> Judge:
+def gradient(function: Callable[..., jax.Array], *args: Any) -> Measure:
     """Value and gradient to the first argument, compiled, on arguments that stay on the device."""
     compiled = jax.jit(jax.value_and_grad(function))
     args = jax.device_put(args)

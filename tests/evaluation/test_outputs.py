@@ -20,7 +20,7 @@ OUTPUTS = ("stage1", "enhance2", "enhance1", "fuse", "fuse_sharp")
 @pytest.fixture(scope="module")
 def astf():
     variables = initial_variables(models.build("astf", **SMALL), jax.random.key(0))
-    file = ModelFile("astf", SMALL, jax.tree.map(np.array, variables), colour="rgb")
+    file = ModelFile("astf", SMALL, jax.tree.map(np.array, variables), color="rgb")
     return EvalModel("astf", (Choice((file,), "astf.safetensors"),))
 
 

@@ -89,7 +89,7 @@ def _signed_field(rng: random.Random, file: ModelFile) -> ModelFile:
     if rng.random() < 0.2:
         return dataclasses.replace(file, model=rng.choice(("stdf", "", "vgi", "os:system", "a:b")))
     if rng.random() < 0.1:
-        return dataclasses.replace(file, colour=rng.choice(("rgb", "", "grey")))
+        return dataclasses.replace(file, color=rng.choice(("rgb", "", "grey")))
     return dataclasses.replace(file, kwargs=kwargs)
 
 
@@ -127,7 +127,7 @@ def _unsigned_json(rng: random.Random, file: ModelFile) -> dict[str, str]:
 
     metadata = {
         "format": _FORMAT, "model": file.model, "kwargs": json.dumps(file.kwargs),
-        "color": file.colour, "qp": "[37]", "source": "", "extra": "{}",
+        "color": file.color, "qp": "[37]", "source": "", "extra": "{}",
     }  # fmt: skip
     key = rng.choice(sorted(metadata))
     if rng.random() < 0.3:
@@ -160,7 +160,7 @@ def _made_wrong(rng: random.Random, file: ModelFile, path: Path) -> tuple[str, b
 
 
 def _same(a: ModelFile, b: ModelFile) -> bool:
-    if (a.model, a.kwargs, a.colour, a.qp, a.extra) != (b.model, b.kwargs, b.colour, b.qp, b.extra):
+    if (a.model, a.kwargs, a.color, a.qp, a.extra) != (b.model, b.kwargs, b.color, b.qp, b.extra):
         return False
     left, right = flatten_dict(a.variables, sep="/"), flatten_dict(b.variables, sep="/")
     return left.keys() == right.keys() and all(np.array_equal(left[k], right[k]) for k in left)

@@ -84,7 +84,7 @@ def test_weights_are_those_of_the_network_and_finite(tmp_path, name):
 
 
 def test_the_color_is_that_of_the_network(tmp_path):
-    save_model(tmp_path / "m.safetensors", small(colour="rgb"))
+    save_model(tmp_path / "m.safetensors", small(color="rgb"))
     with pytest.raises(UserError, match="color='rgb', but its network has 1 channels"):
         load_model(tmp_path / "m.safetensors")
 

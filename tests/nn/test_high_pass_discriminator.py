@@ -19,10 +19,10 @@ def test_official_names_and_shapes(shared):
 
 
 def test_it_sees_edges_and_no_brightness():
-    judge = HighPassDiscriminator(features=4, halvings=2)
+    discriminator = HighPassDiscriminator(features=4, halvings=2)
     frames = jnp.asarray(np.random.default_rng(0).random((2, 32, 32, 3), np.float32)) / 2
-    variables = jax.jit(judge.init)(jax.random.key(0), frames)
-    score = jax.jit(lambda x: judge.apply(variables, x)[0])
+    variables = jax.jit(discriminator.init)(jax.random.key(0), frames)
+    score = jax.jit(lambda x: discriminator.apply(variables, x)[0])
     np.testing.assert_allclose(score(frames), score(frames + 0.4), atol=1e-6)
     assert float(jnp.abs(score(frames) - score(frames[:, :, ::-1])).max()) > 1e-5
 

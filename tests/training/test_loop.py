@@ -163,7 +163,7 @@ def test_the_second_stage_begins_where_the_first_ended(unbroken):
     guided, main = (load_model(unbroken / f"stages/{n}.safetensors") for n in ("guided", "main"))
     assert guided.extra["step"] == 5 and main.extra["step"] == 12
     assert main.extra["config"]["stages"][1]["name"] == "main"
-    assert main.model == "tiny" and main.colour == "luma" and main.qp == (37,)
+    assert main.model == "tiny" and main.color == "luma" and main.qp == (37,)
     assert [r["step"] for r in log(unbroken, "validation")] == [3, 5, 6, 9, 12]
 
 

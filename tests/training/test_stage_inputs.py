@@ -22,7 +22,7 @@ def _file(seed, **kwargs):
     network = Tiny(channels=3)
     variables = jax.tree.map(np.array, initial_variables(network, jax.random.key(seed)))
     kept = {k: variables[k] for k in ("params", "batch_stats")}
-    return ModelFile("tiny", {"channels": 3}, kept, **{"colour": "rgb", **kwargs})
+    return ModelFile("tiny", {"channels": 3}, kept, **{"color": "rgb", **kwargs})
 
 
 def test_results_are_the_networks_and_are_kept(data_dir, tmp_path, capsys):  # noqa: F811
@@ -50,4 +50,4 @@ def test_results_are_the_networks_and_are_kept(data_dir, tmp_path, capsys):  # n
 
 def test_luma_models_are_refused(tmp_path):
     with pytest.raises(UserError, match="'tiny' works on luma"):
-        make_inputs([_file(0, colour="luma")], [], tmp_path)
+        make_inputs([_file(0, color="luma")], [], tmp_path)

@@ -6,7 +6,7 @@ from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.metrics import Protocol, protocol
 from vqe_jax.training import validation
 from vqe_jax.training.stages import Evaluation
-from vqe_jax.training.validation import Gains, find_judge, validate
+from vqe_jax.training.validation import Gains, find_metric, validate
 
 DATA = {"dataset": "demo", "data_dir": "/nowhere", "config_name": "qp37"}
 
@@ -79,10 +79,10 @@ def test_clips_are_chosen_by_name(monkeypatch):
 
 
 def test_where_smaller_is_better_the_gain_is_what_it_falls_by():
-    judge = Protocol("mad", "mad", "luma", "float", "", lambda x, y: np.abs(x - y).mean(),
+    metric = Protocol("mad", "mad", "luma", "float", "", lambda x, y: np.abs(x - y).mean(),
                      higher_is_better=False)  # fmt: skip
     pairs = open_pairs()
-    gains = validate(Tiny(), variables(0.5), pairs, Evaluation(), judge)
+    gains = validate(Tiny(), variables(0.5), pairs, Evaluation(), metric)
     assert gains.key == "gain_mad"
     for pair in pairs:
         raw, compressed = (pair.read(side, "luma") / 255 for side in ("raw", "compressed"))
@@ -91,22 +91,22 @@ def test_where_smaller_is_better_the_gain_is_what_it_falls_by():
     assert gains.worst < 0 and gains.score < 0  # brightening harms, and is never the best
 
 
-def test_what_is_judged_by_has_a_default_for_each_colour():
-    assert find_judge(None, Tiny()) is protocol("psnr_y")
-    assert find_judge(None, Tiny(channels=3)) is protocol("psnr_rgb_uint8")
-    assert find_judge("ssim_y", Tiny()).quantity == "ssim"
+def test_what_a_run_is_chosen_by_has_a_default_for_each_color():
+    assert find_metric(None, Tiny()) is protocol("psnr_y")
+    assert find_metric(None, Tiny(channels=3)) is protocol("psnr_rgb_uint8")
+    assert find_metric("ssim_y", Tiny()).quantity == "ssim"
 
 
-def test_learned_distances_judge_by_published_weights(monkeypatch, tmp_path):
+def test_learned_distances_take_published_weights(monkeypatch, tmp_path):
     asked = []
 
     class Found:
         variables: dict = {}  # noqa: RUF012
 
     monkeypatch.setattr(validation, "load_perceptual", lambda name: asked.append(name) or Found)
-    judge = find_judge("lpips_alex_y", Tiny())
-    assert (judge.name, judge.color, judge.higher_is_better) == ("lpips_alex_y", "luma", False)
-    assert find_judge("dists", Tiny(channels=3)).quantity == "dists"
+    metric = find_metric("lpips_alex_y", Tiny())
+    assert (metric.name, metric.color, metric.higher_is_better) == ("lpips_alex_y", "luma", False)
+    assert find_metric("dists", Tiny(channels=3)).quantity == "dists"
     assert asked == ["lpips_alex", "dists"]
 
 
@@ -118,16 +118,16 @@ def test_learned_distances_judge_by_published_weights(monkeypatch, tmp_path):
         ("psnr_y", 3, "defined on luma and the model works on rgb; .*psnr_rgb_uint8"),
     ],
 )
-def test_judges_that_are_refused(name, channels, said):
+def test_metrics_that_are_refused(name, channels, said):
     with pytest.raises(UserError, match=rf"eval.protocol='{name}'.*{said}"):
-        find_judge(name, Tiny(channels=channels))
+        find_metric(name, Tiny(channels=channels))
 
 
-def test_a_judge_without_its_weights_says_the_ways_out(monkeypatch, tmp_path):
+def test_a_metric_without_its_weights_says_the_ways_out(monkeypatch, tmp_path):
     for name in ("VQE_VGG16", "VQE_LPIPS_VGG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VQE_CACHE", str(tmp_path))
     monkeypatch.setenv("VQE_OFFLINE", "1")
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     with pytest.raises(EnvironmentFailure, match=r"weights fetch lpips_vgg"):
-        find_judge("lpips_vgg_y", Tiny())
+        find_metric("lpips_vgg_y", Tiny())

@@ -13,7 +13,7 @@ from vqe_jax.video import ColorTags, Frame, from_rgb, luma, to_rgb, with_luma
 LAYOUTS = ["420", "422", "444", "gray", "rgb"]
 MATRICES = [1, 5, 6, 9]
 
-# 8-bit limited-range codes of full red, green and blue, as the standards' colour bars have them.
+# 8-bit limited-range codes of full red, green and blue, as the standards' color bars have them.
 PRIMARIES = {
     6: [(81, 90, 240), (145, 54, 34), (41, 240, 110)],
     1: [(63, 102, 240), (173, 42, 26), (32, 240, 118)],
@@ -118,7 +118,7 @@ def test_luma_of_rgb_moves_all_three():
 
 def test_a_matrix_that_is_not_linear_is_refused():
     info = info_of(8, "444", 2, 2, color=ColorTags(matrix=14))
-    with pytest.raises(UserError, match="colour matrix 14"):
+    with pytest.raises(UserError, match="color matrix 14"):
         to_rgb(noise(info, 1)[0], info)
 
 

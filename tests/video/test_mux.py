@@ -56,7 +56,7 @@ TAGS = [
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".hevc"])
 @pytest.mark.parametrize("color", TAGS)
-def test_colour_tags_and_shape_of_the_samples(tmp_path, suffix, color):
+def test_color_tags_and_shape_of_the_samples(tmp_path, suffix, color):
     info = info_of(10, color=color, sample_aspect_ratio=Fraction(4, 3))
     found = open_reader(write(tmp_path / f"a{suffix}", info, drifting(info, 2))).info
     assert found.color == color

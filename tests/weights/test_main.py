@@ -36,9 +36,9 @@ def test_convert_writes_a_model_file_and_says_what_it_drops(checkpoint, tmp_path
     source, tree = checkpoint
     settings = [f"--set={k}={v}" for k, v in NARROW.items()]
     target = str(tmp_path / "out" / "narrow.safetensors")
-    main(["convert", "basicvsr", str(source), target, *settings, "--colour", "rgb", "--qp", "37"])
+    main(["convert", "basicvsr", str(source), target, *settings, "--color", "rgb", "--qp", "37"])
     file = load_model(target)
-    assert (file.model, file.kwargs, file.colour, file.qp) == ("basicvsr", NARROW, "rgb", (37,))
+    assert (file.model, file.kwargs, file.color, file.qp) == ("basicvsr", NARROW, "rgb", (37,))
     assert file.source == "converted from official.npz"
     assert "nothing reads them: spynet.mean, step_counter" in caplog.text
     jax.tree.map(np.testing.assert_array_equal, file.variables, tree)

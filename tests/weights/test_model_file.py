@@ -33,7 +33,7 @@ FILE = ModelFile(
 def test_a_file_comes_back_as_it_was(tmp_path):
     save_model(tmp_path / "deep" / "m.safetensors", FILE)
     back = load_model(tmp_path / "deep" / "m.safetensors")
-    for field in ("model", "kwargs", "colour", "qp", "source", "extra"):
+    for field in ("model", "kwargs", "color", "qp", "source", "extra"):
         assert getattr(back, field) == getattr(FILE, field)
     jax.tree.map(np.testing.assert_array_equal, back.variables, FILE.variables)
     assert back.build().width == 4  # lists of JSON are tuples again, or linen could not hash them

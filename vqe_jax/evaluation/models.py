@@ -90,7 +90,7 @@ class EvalModel:
     @property
     def color(self) -> str:
         """``"luma"`` or ``"rgb"``."""
-        return self.choices[0].files[0].colour
+        return self.choices[0].files[0].color
 
     @property
     def parameters(self) -> int:
@@ -193,7 +193,7 @@ def open_models(names: Sequence[str], ensemble: str = "x1") -> list[EvalModel]:
 
 
 def _check_colors(models: Sequence[EvalModel]) -> None:
-    files = [(m.label, f.colour) for m in models for c in m.choices for f in c.files]
+    files = [(m.label, f.color) for m in models for c in m.choices for f in c.files]
     if len({color for _, color in files}) > 1:
         raise UserError(
             "models of luma and of RGB cannot share a report; evaluate them separately: "

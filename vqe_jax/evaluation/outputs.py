@@ -91,7 +91,7 @@ def steps_of(file: ModelFile, clip: EvalClip) -> dict[str, Float[np.ndarray, "h 
     part = _centre(clip.height), _centre(clip.width)
 
     def read(side: str) -> np.ndarray:
-        frames = itertools.islice(clip.frames(side, file.colour), first, middle + _AROUND + 1)
+        frames = itertools.islice(clip.frames(side, file.color), first, middle + _AROUND + 1)
         return np.stack([frame[part] for frame in frames])
 
     compressed = read("compressed")

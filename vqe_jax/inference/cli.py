@@ -261,7 +261,7 @@ def _describe(job: Job, model: str) -> str:
     lines = [
         f"in     {job.reader.path}: {source.width}x{source.height} {source.pixel_format.av_name}, "
         f"{source.codec}{rate}{count}, QP of P frames {qp}",
-        f"model  {model}: {network} on {job.colour}{told}",
+        f"model  {model}: {network} on {job.color}{told}",
         f"out    {job.dst}: {target.width}x{target.height} {target.pixel_format.av_name}"
         + _encoder(job),
     ]

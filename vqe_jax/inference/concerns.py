@@ -17,7 +17,7 @@ def concerns(reader: Reader, target: VideoInfo, dst: Path, codec: str) -> Iterat
 
     Args:
       reader: of the source.
-      target: size, format and colour of what is written.
+      target: size, format and color of what is written.
       dst: the file or folder to write.
       codec: the encoder's own name.
     """
@@ -55,11 +55,10 @@ def _keeps_fields(codec: str, target: VideoInfo, dst: Path) -> bool:
 def _formats(info: VideoInfo, target: VideoInfo, pictures_only: bool) -> Iterator[str]:
     before, after = info.pixel_format, target.pixel_format
     if before.subsampling == "rgb" and after.subsampling != "rgb":
-        colours = "a quarter of the colour samples" if after.subsampling == "420" else "rounding"
+        colors = "a quarter of the color samples" if after.subsampling == "420" else "rounding"
         way = "write PNG" if pictures_only else "--codec ffv1 in .mkv"
         yield (
-            f"the source is RGB and becomes YUV ({after.av_name}), with {colours}; to keep it, "
-            f"{way}"
+            f"the source is RGB and becomes YUV ({after.av_name}), with {colors}; to keep it, {way}"
         )
     elif after.bits < before.bits:
         yield f"{before.bits} bits a sample become {after.bits}"

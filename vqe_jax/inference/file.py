@@ -2,7 +2,7 @@
 
 Frames stream through :func:`vqe_jax.inference.stream.enhance_frames` one by one. A luma network
 changes the Y plane and nothing else; an RGB network's changes are converted and added. Sound,
-subtitles, time stamps, bit depth and colour tags come out as they went in.
+subtitles, time stamps, bit depth and color tags come out as they went in.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def prepare(
     _check_names(src, dst)
     model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
     ready = resolve(model)
-    colour = _colour(model, ready)
+    color = _color(model, ready)
     scale = ready.network.context.scale
-    if scale != 1 and colour == "luma":
+    if scale != 1 and color == "luma":
         raise UserError(f"the model enlarges luma {scale} times, but chroma would stay small")
     codec = encoder_name(codec) if codec else default_encoder(dst, info)
     mean = measured_qp(src) if src.is_file() else None
@@ -110,7 +110,7 @@ def prepare(
         dst=dst,
         target=target_info(dst, info, codec=codec, scale=scale),
         ready=ready,
-        colour=colour,
+        color=color,
         codec=codec,
         encoder_options=with_defaults(codec, encoder_options or {}),
         source_qp=mean,
@@ -289,9 +289,9 @@ def _open_again(job: Job) -> Writer:
         return _open(job)
 
 
-def _colour(model: Model, ready: Ready) -> str:
+def _color(model: Model, ready: Ready) -> str:
     if isinstance(model, ModelFile):
-        return model.colour
+        return model.color
     return ready.network.color
 
 

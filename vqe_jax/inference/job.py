@@ -30,9 +30,9 @@ class Job:
     Attributes:
       reader: the source.
       dst: the file or folder to write.
-      target: size, format and colour of what is written.
+      target: size, format and color of what is written.
       ready: the network with its variables.
-      colour: ``"luma"`` or ``"rgb"``: what the network works on.
+      color: ``"luma"`` or ``"rgb"``: what the network works on.
       codec: FFmpeg's name of the encoder.
       encoder_options: of the encoder, defaults included.
       source_qp: mean QP of the source's P frames; None where it does not tell.
@@ -48,7 +48,7 @@ class Job:
     dst: Path
     target: VideoInfo
     ready: Ready
-    colour: str
+    color: str
     codec: str
     encoder_options: Mapping[str, str]
     source_qp: float | None
@@ -84,7 +84,7 @@ def enhanced(
       count: enhance exact copies of the frame before once, and count them; None: enhance all.
     """
     info = job.reader.info
-    pixels = _luma_pixels if job.colour == "luma" else to_rgb
+    pixels = _luma_pixels if job.color == "luma" else to_rgb
     scale = job.ready.network.context.scale
     convert = converter(
         dataclasses.replace(job.target, pixel_format=info.pixel_format, color=info.color),
@@ -94,7 +94,7 @@ def enhanced(
     for frame, values in _pairs(job, pixels, run):
         if split and scale == 1:
             values = _split(pixels(frame, info), values)
-        if job.colour == "luma":
+        if job.color == "luma":
             yield convert(with_luma(frame, values[..., 0]))
         elif scale == 1:
             yield convert(from_rgb(np.clip(values, 0, 1), info, like=frame))

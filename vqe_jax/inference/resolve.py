@@ -72,7 +72,7 @@ def resolve(model: Model, variables: Any = None) -> Ready:
     return Ready(network, jax.tree.map(jnp.asarray, variables), limit)
 
 
-# Filters and colour conversion leave [0, 1] a little; code values by far.
+# Filters and color conversion leave [0, 1] a little; code values by far.
 _OVERSHOOT = 2.0
 
 

@@ -29,7 +29,7 @@ def _kind(path: Path) -> str:
 
 
 def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) -> VideoInfo:
-    """Size, pixel format and colour of the file to write.
+    """Size, pixel format and color of the file to write.
 
     The source's, with these exceptions: PNG holds RGB or gray of 8 or 16 bits; raw files hold no
     RGB; where the encoder knows no gray, chroma is neutral, and where it knows no 4:1:1 or 4:4:0,

@@ -90,5 +90,5 @@ def dists(
     check_pair(
         result, reference, names=("result", "reference"), min_side=DISTS_MIN_SIDE, reader="DISTS"
     )
-    judge = functools.partial(_apply, variables, resize=resize, dtype=dtype, divisor=divisor)
-    return in_chunks(judge, result, reference, chunk=chunk)
+    distance = functools.partial(_apply, variables, resize=resize, dtype=dtype, divisor=divisor)
+    return in_chunks(distance, result, reference, chunk=chunk)

@@ -15,7 +15,7 @@ _PIXELS = 1 << 21
 
 
 def in_chunks(
-    judge: Callable[..., Any],
+    distance: Callable[..., Any],
     *clips: Shaped[jax.Array | np.ndarray, "*b h w c"],
     chunk: int | None = None,
 ) -> np.ndarray:
@@ -24,7 +24,7 @@ def in_chunks(
     The last chunk is filled up by repeating its last frame, so that one compilation serves all.
 
     Args:
-      judge: takes arrays ``[chunk, h, w, c]`` and returns ``[chunk, ...]``.
+      distance: takes arrays ``[chunk, h, w, c]`` and returns ``[chunk, ...]``.
       *clips: ``[..., h, w, c]``, equal in their leading axes.
       chunk: frames at a time; None takes about two million pixels, one frame of 1080p.
 
@@ -46,6 +46,6 @@ def in_chunks(
             pieces = [p[rows] for p in pieces]
         # On an accelerator, the default precision of products would cost three digits.
         with jax.default_matmul_precision("float32"):
-            results.append(np.asarray(judge(*pieces))[:kept])
+            results.append(np.asarray(distance(*pieces))[:kept])
     joined = np.concatenate(results)
     return joined.reshape((*lead, *joined.shape[1:]))

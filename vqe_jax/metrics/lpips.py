@@ -40,12 +40,12 @@ def _apply(
     return values
 
 
-def _judge(result: Images, reference: Images, chunk: int | None, **options: Any) -> np.ndarray:
+def _distance(result: Images, reference: Images, chunk: int | None, **options: Any) -> np.ndarray:
     net = options["net"]
     least = LPIPS_NETS[net].min_side if net in LPIPS_NETS else 1  # the module refuses the rest
     check_pair(result, reference, names=_NAMES, min_side=least, reader=f"LPIPS ({net})")
-    judge = functools.partial(_apply, options.pop("variables"), **options)
-    return in_chunks(judge, result, reference, chunk=chunk)
+    distance = functools.partial(_apply, options.pop("variables"), **options)
+    return in_chunks(distance, result, reference, chunk=chunk)
 
 
 def lpips(
@@ -73,7 +73,7 @@ def lpips(
       UserError: integers or values outside [0, 1] (says which conversion), frames too small.
     """
     options = {"net": net, "dtype": dtype, "divisor": divisor}
-    return _judge(result, reference, chunk, variables=variables, spatial=False, **options)
+    return _distance(result, reference, chunk, variables=variables, spatial=False, **options)
 
 
 def lpips_map(
@@ -91,4 +91,4 @@ def lpips_map(
     :func:`lpips`.
     """
     options = {"net": net, "dtype": "float32", "divisor": divisor}
-    return _judge(result, reference, chunk, variables=variables, spatial=True, **options)
+    return _distance(result, reference, chunk, variables=variables, spatial=True, **options)

@@ -21,7 +21,7 @@ def clamped_neighbours(length: int, radius: int) -> np.ndarray:
 
 
 def frame_stack(window: Float[Array, "b n h w c"]) -> Float[Array, "b h w s"]:
-    """The frames of a window as channels: all frames of the first colour, then of the next."""
+    """The frames of a window as channels: all frames of the first color, then of the next."""
     b, n, h, w, c = window.shape
     return window.transpose(0, 2, 3, 4, 1).reshape(b, h, w, c * n)
 

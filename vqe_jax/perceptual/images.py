@@ -28,7 +28,7 @@ Images = Shaped[jax.Array | np.ndarray, "..."]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Rounding in a colour conversion may leave the interval by a hair.
+# Rounding in a color conversion may leave the interval by a hair.
 _SLACK = 1e-4
 
 

@@ -66,7 +66,7 @@ def rehearse(plan: Run, workdir: Path, *, first: int, resumed: bool) -> None:
         if index > first:
             parts.open_feed()
             if plan.eval is not None:
-                validation.find_judge(plan.eval.protocol, parts.network)
+                validation.find_metric(plan.eval.protocol, parts.network)
         start = starts.fresh_shapes(plan, index, parts.network)
         if index > first or not resumed:
             start = _start(plan, index, parts, workdir, states, start)

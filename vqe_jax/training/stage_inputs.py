@@ -44,8 +44,8 @@ def make_inputs(
       UserError: a model of luma.
     """
     for file in files:
-        if file.colour != "rgb":
-            raise UserError(f"stage inputs are RGB, but {file.model!r} works on {file.colour}")
+        if file.color != "rgb":
+            raise UserError(f"stage inputs are RGB, but {file.model!r} works on {file.color}")
     symmetries = SYMMETRIES if self_ensemble else [0]
     made = 0
     for pair in pairs:

@@ -46,7 +46,9 @@ class StageRun:
         self.stage, self.network, self.step = parts.stage, parts.network, parts.step
         self.last = plan.first_step(index) + self.stage.steps
         self.feed = parts.open_feed()
-        self.judge = validation.find_judge(plan.eval.protocol, self.network) if plan.eval else None
+        self.metric = (
+            validation.find_metric(plan.eval.protocol, self.network) if plan.eval else None
+        )
         self.log = StepLog(
             session.writer, self.stage.name, last=self.last, every=plan.log_every,
             max_skipped=plan.max_skipped, warn=self.step.warn,
@@ -151,7 +153,7 @@ class StageRun:
             variables = jax.device_get(exported_variables(self.state))
             gains = from_primary(
                 lambda: validation.validate(
-                    self.network, variables, session.clips, section, self.judge,
+                    self.network, variables, session.clips, section, self.metric,
                     stop=lambda: session.interrupts.flagged,
                 )
             )  # fmt: skip

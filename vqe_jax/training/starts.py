@@ -246,7 +246,7 @@ def export(
             model=run.model,
             kwargs=model_kwargs(run, stage),
             variables=jax.tree.map(np.asarray, variables),
-            colour=network.color,
+            color=network.color,
             qp=_qps(run),
             source=run.source or "trained with train.py",
             extra={"stage": stage.name, "step": step, **extra},

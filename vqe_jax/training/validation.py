@@ -26,7 +26,7 @@ from vqe_jax.models import Network
 from vqe_jax.training.stages import Evaluation
 from vqe_jax.weights import load_perceptual
 
-__all__ = ["Gains", "find_judge", "open_clips", "validate"]
+__all__ = ["Gains", "find_metric", "open_clips", "validate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _frames(pair: Pair, side: str, count: int, channels: int) -> Iterator[np.nda
     return itertools.islice(pair.frames(side, "luma" if channels == 1 else "rgb"), count)
 
 
-def find_judge(name: str | None, network: Network) -> Protocol:
+def find_metric(name: str | None, network: Network) -> Protocol:
     """The protocol that the best model is chosen by.
 
     Args:
@@ -107,17 +107,17 @@ def find_judge(name: str | None, network: Network) -> Protocol:
       network: decides between luma and RGB.
 
     Raises:
-      UserError: no such protocol, one of the other colour, or weights that are not at hand.
+      UserError: no such protocol, one of the other color, or weights that are not at hand.
     """
-    colour = network.color
-    name = name or {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"}[colour]
+    color = network.color
+    name = name or {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"}[color]
     known = [*PROTOCOLS, *PERCEPTUAL_PROTOCOLS]
     if name not in known:
         raise UserError(f"eval.protocol={name!r} does not exist{near_misses(name, known)}")
-    if (fitting := _colour_of(name)) != colour:
-        there = ", ".join(n for n in known if _colour_of(n) == colour)
+    if (fitting := _color_of(name)) != color:
+        there = ", ".join(n for n in known if _color_of(n) == color)
         raise UserError(
-            f"eval.protocol={name!r} is defined on {fitting} and the model works on {colour}; "
+            f"eval.protocol={name!r} is defined on {fitting} and the model works on {color}; "
             f"choose one of {there}"
         )
     if name in PROTOCOLS:
@@ -125,7 +125,7 @@ def find_judge(name: str | None, network: Network) -> Protocol:
     return perceptual_protocol(name, load_perceptual(weights_of(name)).variables)
 
 
-def _colour_of(name: str) -> str:
+def _color_of(name: str) -> str:
     if name in PROTOCOLS:
         return PROTOCOLS[name].color
     return "luma" if name.endswith("_y") else "rgb"
@@ -136,7 +136,7 @@ def validate(
     variables: Any,
     clips: Sequence[Pair],
     section: Evaluation,
-    judge: Protocol | None = None,
+    metric: Protocol | None = None,
     *,
     stop: Callable[[], bool] = lambda: False,
 ) -> Gains | None:
@@ -147,7 +147,7 @@ def validate(
       variables: its variables.
       clips: from :func:`open_clips`.
       section: the config's ``eval``.
-      judge: of :func:`find_judge`; None finds it anew.
+      metric: of :func:`find_metric`; None finds it anew.
       stop: asked at every frame; True ends it.
 
     Returns:
@@ -155,8 +155,8 @@ def validate(
       it was stopped.
     """
     channels = network.channels
-    judge = judge or find_judge(section.protocol, network)
-    sign = 1 if judge.higher_is_better else -1
+    metric = metric or find_metric(section.protocol, network)
+    sign = 1 if metric.higher_is_better else -1
     gains: dict[str, float] = {}
     for pair in clips:
         count = min(len(pair), section.frames or len(pair))
@@ -171,7 +171,7 @@ def validate(
         for after, source, truth in zip(enhanced, before, raw, strict=True):
             if stop():
                 return None
-            deltas.append(sign * float(judge(after, truth) - judge(source, truth)))
+            deltas.append(sign * float(metric(after, truth) - metric(source, truth)))
         name = pair.name if pair.name not in gains else f"{pair.name}@{pair.qp}"
         gains[name] = float(np.mean(deltas))
-    return Gains(gains, section.worst_weight, judge.quantity)
+    return Gains(gains, section.worst_weight, metric.quantity)

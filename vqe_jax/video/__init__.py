@@ -1,4 +1,4 @@
-"""The only room that touches picture files: reading, writing, encoding, colour, frame QPs.
+"""The only room that touches picture files: reading, writing, encoding, color, frame QPs.
 
 Frames are plain numpy planes with their time stamps; nothing here holds a whole video, and
 nothing here knows of JAX.

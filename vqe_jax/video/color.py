@@ -57,7 +57,7 @@ def to_rgb(frame: Frame, info: VideoInfo) -> Float32[np.ndarray, "h w 3"]:
 
     Args:
       frame: YUV, gray or RGB.
-      info: of the video; its colour tags, resolved, choose matrix, range and siting.
+      info: of the video; its color tags, resolved, choose matrix, range and siting.
 
     Raises:
       UserError: a matrix that is not linear in RGB (ICtCp, constant luminance, YCgCo).
@@ -74,7 +74,7 @@ def from_rgb(rgb: Float[np.ndarray, "h w 3"], info: VideoInfo, like: Frame | Non
       info: of the video to make the frame for.
       like: the frame that ``rgb`` is a new version of, if it is one. Only the difference to its
         own RGB is then converted and added, so that what was not changed stays as it was to the
-        last bit, colours outside RGB included. Time stamps come from it, too.
+        last bit, colors outside RGB included. Time stamps come from it, too.
 
     Raises:
       UserError: as :func:`to_rgb`.
@@ -111,7 +111,7 @@ def _codes(values: np.ndarray, pixel_format: PixelFormat) -> np.ndarray:
 def _weights(color: ColorTags) -> tuple[float, float]:
     if color.matrix not in LUMA_WEIGHTS:
         raise UserError(
-            f"colour matrix {color.matrix} (ITU-T H.273) cannot be converted to RGB; expected one "
+            f"color matrix {color.matrix} (ITU-T H.273) cannot be converted to RGB; expected one "
             "of BT.601 (5, 6), BT.709 (1), BT.2020 (9), SMPTE 240M (7), FCC (4)"
         )
     return LUMA_WEIGHTS[color.matrix]

@@ -1,4 +1,4 @@
-"""How pictures are laid out and what their numbers mean: pixel formats and colour tags.
+"""How pictures are laid out and what their numbers mean: pixel formats and color tags.
 
 A :class:`PixelFormat` says how many bits and how much chroma; :class:`ColorTags` carries the
 code points of ITU-T H.273 exactly as the file states them, and :meth:`ColorTags.resolved` says

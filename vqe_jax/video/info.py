@@ -19,13 +19,13 @@ _YUV420, _UNTAGGED = PixelFormat(), ColorTags()
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """Size, layout, colour and timing of a video.
+    """Size, layout, color and timing of a video.
 
     Attributes:
       width: in pixels.
       height: in pixels.
       pixel_format: bits and chroma subsampling.
-      color: colour tags as the file states them.
+      color: color tags as the file states them.
       frame_rate: nominal frames per second; None where unknown.
       time_base: the unit of the time stamps, in seconds; None where there are none.
       frames: how many, where the file says so without being decoded.
@@ -74,7 +74,7 @@ class VideoInfo:
 
     @property
     def resolved_color(self) -> ColorTags:
-        """The colour tags with what is not stated filled in."""
+        """The color tags with what is not stated filled in."""
         return self.color.resolved(self.height, self.pixel_format.subsampling)
 
     @property

@@ -83,7 +83,7 @@ def open_writer(
 
     Args:
       path: the final name.
-      info: size, pixel format, colour tags and timing; frames must fit it.
+      info: size, pixel format, color tags and timing; frames must fit it.
       codec: FFmpeg's name of an encoder, for containers; None for the usual one (libx265,
         libvpx-vp9 in ``.webm``, libx264 in ``.avi``).
       options: of the encoder, by FFmpeg's names; None for the defaults in

@@ -39,7 +39,7 @@ def _list(args: argparse.Namespace) -> None:
     print("Packaged models:")
     for name, path in packaged_models().items():
         file = load_model(path)
-        print(f"  {name:24} {file.model} {file.kwargs} {file.colour} qp={list(file.qp)}")
+        print(f"  {name:24} {file.model} {file.kwargs} {file.color} qp={list(file.qp)}")
         print(f"  {'':24} {file.source}")
     print("Perceptual networks (python -m vqe_jax.weights fetch NAME):")
     for name, parts in PERCEPTUAL.items():
@@ -71,7 +71,7 @@ def _convert(args: argparse.Namespace) -> None:
     kwargs = dict(_setting(text, args.model) for text in args.set)
     variables = from_torch(args.model, tensors, **kwargs)
     origin = args.note or f"converted from {source.name}"
-    file = ModelFile(args.model, kwargs, variables, args.colour, tuple(args.qp), origin)
+    file = ModelFile(args.model, kwargs, variables, args.color, tuple(args.qp), origin)
     save_model(args.destination, file)
     print(f"wrote {args.destination}: {args.model} {kwargs}")
 
@@ -106,7 +106,7 @@ def parser() -> Parser:
     convert.add_argument("source", help=".pth (needs the extra 'convert') or .npz, official names")
     convert.add_argument("destination", help="the .safetensors to write")
     convert.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    convert.add_argument("--colour", choices=("luma", "rgb"), default="luma")
+    convert.add_argument("--color", choices=("luma", "rgb"), default="luma")
     convert.add_argument("--qp", type=int, nargs="*", default=[], help="QPs it was trained at")
     convert.add_argument("--note", default="", help="where the weights come from")
     convert.set_defaults(run=_convert)

@@ -35,7 +35,7 @@ def average_models(files: Sequence[ModelFile], weights: Sequence[float] = ()) ->
         )
     first = files[0]
     for other in files[1:]:
-        if (other.model, other.kwargs, other.colour) != (first.model, first.kwargs, first.colour):
+        if (other.model, other.kwargs, other.color) != (first.model, first.kwargs, first.color):
             raise UserError(
                 f"checkpoints of {other.model} {other.kwargs} and of {first.model} {first.kwargs} "
                 "have no mean; average their results instead, joined by +"

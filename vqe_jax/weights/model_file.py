@@ -50,7 +50,7 @@ class ModelFile:
       model: the network's name, as :func:`vqe_jax.models.build` takes it.
       kwargs: its keyword arguments.
       variables: ``{"params": ..., "batch_stats": ...}``, nested dictionaries of arrays.
-      colour: ``"luma"`` or ``"rgb"``: what its input channels are.
+      color: ``"luma"`` or ``"rgb"``: what its input channels are.
       qp: the QPs it was trained at.
       source: where the weights come from, in words.
       extra: anything else worth keeping (the training config, say); JSON.
@@ -59,7 +59,7 @@ class ModelFile:
     model: str
     kwargs: dict[str, Any]
     variables: dict[str, Any]
-    colour: str = "luma"
+    color: str = "luma"
     qp: tuple[int, ...] = ()
     source: str = ""
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -105,7 +105,7 @@ def save_model(path: str | os.PathLike[str], file: ModelFile) -> None:
         "format": _FORMAT,
         "model": file.model,
         "kwargs": json.dumps(file.kwargs, sort_keys=True),
-        "color": file.colour,
+        "color": file.color,
         "qp": json.dumps(list(file.qp)),
         "source": file.source,
         "extra": json.dumps(file.extra, sort_keys=True),
@@ -126,8 +126,8 @@ def check_model(file: ModelFile, where: str) -> None:
       UserError: names the first thing that is wrong.
     """
     channels = check_network(file.model, file.kwargs, _flatten(file.variables), where)
-    if (channels == 1) != (file.colour == "luma"):
-        raise UserError(f"{where}: color={file.colour!r}, but its network has {channels} channels")
+    if (channels == 1) != (file.color == "luma"):
+        raise UserError(f"{where}: color={file.color!r}, but its network has {channels} channels")
 
 
 def packaged_models() -> dict[str, Path]:
@@ -223,7 +223,7 @@ def _described(path: Path, metadata: Mapping[str, str], flat: dict[str, np.ndarr
             model=metadata["model"],
             kwargs={k: _tuples(v) for k, v in kwargs.items() if k not in _GONE},
             variables=unflatten_dict(flat, sep="/"),
-            colour=metadata.get("color") or metadata["colour"],
+            color=metadata.get("color") or metadata["colour"],
             qp=tuple(int(q) for q in qp),
             source=metadata["source"],
             extra=dict(json.loads(metadata["extra"])),
@@ -231,6 +231,6 @@ def _described(path: Path, metadata: Mapping[str, str], flat: dict[str, np.ndarr
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as err:
         reason = f"lacks {err}" if isinstance(err, KeyError) else "is of another kind"
         raise UserError(f"model file {path}: its description {reason}") from None
-    if file.colour not in ("luma", "rgb"):
-        raise UserError(f"model file {path}: color={file.colour!r}; expected 'luma' or 'rgb'")
+    if file.color not in ("luma", "rgb"):
+        raise UserError(f"model file {path}: color={file.color!r}; expected 'luma' or 'rgb'")
     return file
