@@ -51,6 +51,13 @@ def test_the_first_frames_alone_where_asked_for():
     assert {start for side, start in seen if side == "raw"} == {0, 1}
 
 
+def test_clips_whose_qp_nobody_knows_are_judged():
+    pairs = open_pairs()
+    for pair in pairs:
+        pair.qp = -1  # of encoders that do not count in HEVC's QPs
+    assert set(validate(Tiny(), variables(0.0), pairs, Evaluation()).by_clip.values()) == {0}
+
+
 def test_the_score_weighs_mean_and_worst():
     gains = Gains({"a": 0.5, "b": 0.1}, worst_weight=0.25)
     assert (gains.mean, gains.worst, gains.worst_clip) == (pytest.approx(0.3), 0.1, "b")

@@ -163,7 +163,11 @@ def validate(
         compressed = _frames(pair, "compressed", count, channels)
         infos = known_frames(network, pair.frame_qps, pair.frame_types)
         enhanced = enhance_frames(
-            (network, variables), compressed, qp=pair.qp, infos=infos, guard=None
+            (network, variables),
+            compressed,
+            qp=pair.qp if pair.qp >= 0 else None,
+            infos=infos,
+            guard=None,
         )
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
