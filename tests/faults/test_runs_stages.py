@@ -76,15 +76,19 @@ def test_a_third_stage_from_the_first_and_one_from_a_file(tmp_path, monkeypatch)
     assert train(tmp_path / "w", *longer, eval=None)[0].step == 7
 
 
-def test_data_of_a_later_stage_is_opened_before_the_first_step(tmp_path, monkeypatch):
-    from vqe_jax.training import feed
+class ShortClips(synthetic.Waves):
+    """Refuses clips of more than four frames."""
 
-    def opened(config, **keys):
+    @staticmethod
+    def batches(config, **keys):
         if config.frames > 4:
             raise UserError("clips have no crop of 9 frames")
-        return synthetic.Batches(config, **{k: v for k, v in keys.items() if k != "references"})
+        return synthetic.Batches(config, **keys)
 
-    monkeypatch.setattr(feed, "batches", opened)
+
+def test_data_of_a_later_stage_is_opened_before_the_first_step(tmp_path):
     with pytest.raises(UserError, match="no crop of 9 frames"):
-        train(tmp_path / "w", FIRST, second(data={"frames": 9}))
+        train(
+            tmp_path / "w", FIRST, second(data={"frames": 9, "dataset": f"{__name__}:ShortClips"})
+        )
     assert not (tmp_path / "w").exists()

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from vqe_jax import models
+from vqe_jax.data import datasets
 from vqe_jax.data.pair import Pair
 from vqe_jax.models import Context, Network
 from vqe_jax.nn.layers import Conv
@@ -112,8 +114,14 @@ class SyntheticPair(Pair):
         return self._raw if side == "raw" else self._compressed
 
 
-def open_pairs(*_: Any) -> list[SyntheticPair]:
-    return [SyntheticPair("waves", 1), SyntheticPair("ripples", 2)]
+class Waves:
+    """The data set: opens itself."""
+
+    batches = Batches
+
+    @staticmethod
+    def pairs(split: str) -> list[SyntheticPair]:
+        return [SyntheticPair("waves", 1), SyntheticPair("ripples", 2)]
 
 
 def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
@@ -123,7 +131,7 @@ def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
         {
             "model": "tiny",
             "data": {
-                "dataset": "demo", "data_dir": "/nowhere", "frames": 3, "crop": 16,
+                "dataset": "waves", "data_dir": "/nowhere", "frames": 3, "crop": 16,
                 "batch": 2,
             },
             "stages": tuple(stages),
@@ -136,11 +144,7 @@ def config(*stages: dict[str, Any], **keys: Any) -> ConfigDict:
     )  # fmt: skip
 
 
-def install(patch: Any) -> None:
-    """Registers the network, puts the data in place; ``patch`` is pytest's monkeypatch or alike."""
-    from vqe_jax import models
-    from vqe_jax.training import feed, validation
-
+def install() -> None:
+    """Registers the network and the data set."""
     models.register("tiny", Tiny)
-    patch.setattr(feed, "batches", Batches)
-    patch.setattr(validation, "open_pairs", open_pairs)
+    datasets.register("waves", Waves)

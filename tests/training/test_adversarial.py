@@ -266,8 +266,7 @@ def _config(**keys):
     return synthetic.config(stage, model="vig", model_kwargs=NETWORK, eval=None, **keys)
 
 
-def test_resume_is_bit_identical_and_health_is_visible(tmp_path, monkeypatch):
-    synthetic.install(monkeypatch)
+def test_resume_is_bit_identical_and_health_is_visible(tmp_path, tiny):
     whole, resumed = tmp_path / "whole", tmp_path / "resumed"
     loop.run(_config(), whole)
     shutil.copytree(whole, resumed)

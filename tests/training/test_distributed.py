@@ -1,39 +1,19 @@
 """Two processes that share a batch, on one machine, over gloo."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.training.test_loop import SCRIPT, tensors, train
+from tests.training.test_loop import ENVIRONMENT, ROOT, WORKER, tensors, train
 
 pytestmark = pytest.mark.slow
 
 STAGES = ({"name": "main", "steps": 12, "learning_rate": 1e-2, "ema": 0.9},)
-
-# What the command line does with --distributed, then the run; "N" makes batch N signal process 1.
-BEFORE = """
-import sys, jax
-process, port = int(sys.argv[4]), sys.argv[5]
-jax.distributed.initialize(f"localhost:{port}", 2, process)
-if process == 0:
-    sys.argv[1] = "-1"
-"""
-
-
-def script() -> str:
-    changed = SCRIPT.replace('jax.config.update("jax_num_cpu_devices", 8)', "")
-    changed = changed.replace("test_loop import TWO_STAGES", "test_distributed import STAGES")
-    changed = changed.replace(
-        "synthetic.config(*TWO_STAGES)", "synthetic.config(*STAGES, devices=2)"
-    )
-    return BEFORE + changed
 
 
 def free_port() -> int:
@@ -43,16 +23,19 @@ def free_port() -> int:
 
 
 def two_processes(workdir: Path, fatal: int = -1, number: int = signal.SIGTERM):
-    root, port = Path(__file__).parents[2], free_port()
+    command = [*WORKER, str(workdir), "--stages", f"{__name__}:STAGES", "--port", str(free_port())]
+    command += ["--fatal", str(fatal), "--signal", str(int(number))]
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", script(), str(fatal), str(workdir), str(int(number)),
-             str(process), str(port)],
-            cwd=root, env=os.environ | {"PYTHONPATH": str(root), "JAX_PLATFORMS": "cpu"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*command, "--process", str(process)],
+            cwd=ROOT,
+            env=ENVIRONMENT | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for process in range(2)
-    ]  # fmt: skip
+    ]
     texts = [process.communicate(timeout=240) for process in running]
     return [p.returncode for p in running], texts
 

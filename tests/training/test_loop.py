@@ -25,39 +25,17 @@ TWO_STAGES = (
     {"name": "main", "steps": 7, "learning_rate": 1e-2, "start": "previous", "ema": 0.9},
 )  # fmt: skip
 
-# Trains as the test does, in a process that can be killed; "N" makes batch N kill it.
-SCRIPT = """
-import os, signal, sys
-from pathlib import Path
-from types import SimpleNamespace
-import jax
-jax.config.update("jax_num_cpu_devices", 8)
-from tests.training import synthetic
-from tests.training.test_loop import TWO_STAGES
-from vqe_jax.training import loop
-
-synthetic.install(SimpleNamespace(setattr=setattr))
-fatal, workdir = int(sys.argv[1]), sys.argv[2]
-number, ordinary = int(sys.argv[3]), synthetic.Batches.__next__
-
-def next_or_die(self):
-    if self.next == fatal:
-        os.kill(os.getpid(), number)
-    return ordinary(self)
-
-synthetic.Batches.__next__ = next_or_die
-outcome = loop.run(synthetic.config(*TWO_STAGES), workdir)
-sys.exit(outcome.exit_code)
-"""
+ROOT = Path(__file__).parents[2]
+WORKER = (sys.executable, "-m", "tests.training.worker")
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def in_a_process(workdir: Path, fatal: int, number: int = signal.SIGKILL):
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", SCRIPT, str(fatal), str(workdir), str(int(number))]
+    command = [*WORKER, str(workdir), "--stages", f"{__name__}:TWO_STAGES"]
+    command += ["--fatal", str(fatal), "--signal", str(int(number))]
     return subprocess.run(
-        command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True,
-        text=True, timeout=240,
-    )  # fmt: skip
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=240
+    )
 
 
 def train(workdir: Path, *stages, **keys):
@@ -103,9 +81,8 @@ def log(workdir: Path, kind: str) -> list[dict]:
 def finished(tmp_path_factory):
     """A run that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        synthetic.install(patch)
-        outcome, _ = train(workdir, *TWO_STAGES)
+    synthetic.install()
+    outcome, _ = train(workdir, *TWO_STAGES)
     assert outcome.finished and outcome.step == 12
     return workdir
 

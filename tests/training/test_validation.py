@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from tests.training.synthetic import Tiny, open_pairs
+from tests.training.synthetic import SyntheticPair, Tiny, Waves
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.metrics import Protocol, protocol
 from vqe_jax.training import validation
 from vqe_jax.training.stages import Evaluation
 from vqe_jax.training.validation import Gains, find_metric, validate
 
-DATA = {"dataset": "demo", "data_dir": "/nowhere", "config_name": "qp37"}
+DATA = {"dataset": "waves", "data_dir": "/nowhere", "config_name": "qp37"}
 
 
 def variables(scale: float):
@@ -29,7 +29,7 @@ def psnr(a, b):
 
 
 def test_the_identity_gains_nothing_and_a_constant_what_arithmetic_says():
-    pairs = open_pairs()
+    pairs = Waves.pairs("val")
     section = Evaluation()
     assert validate(Tiny(), variables(0.0), pairs, section).by_clip == {"waves": 0, "ripples": 0}
     gains = validate(Tiny(), variables(0.5), pairs, section)
@@ -42,7 +42,7 @@ def test_the_identity_gains_nothing_and_a_constant_what_arithmetic_says():
 def test_the_first_frames_alone_where_asked_for():
     seen = []
 
-    class Spy(type(open_pairs()[0])):
+    class Spy(type(Waves.pairs("val")[0])):
         def read(self, side, color, start=0, count=None):
             seen.append((side, start))
             return super().read(side, color, start, count)
@@ -66,21 +66,22 @@ def test_the_score_weighs_mean_and_worst():
 
 def test_a_run_away_can_never_be_the_best():
     assert Gains({"a": 0.5, "b": float("nan")}).score == -np.inf
-    gains = validate(Tiny(), variables(np.inf), open_pairs(), Evaluation())
+    gains = validate(Tiny(), variables(np.inf), Waves.pairs("val"), Evaluation())
     assert not gains.score > -1e9
 
 
-def test_clips_are_chosen_by_name(monkeypatch):
-    asked = []
+class Splits(Waves):
+    """Another clip in each split."""
 
-    def opened(*arguments):
-        asked.append(arguments)
-        return open_pairs()
+    @staticmethod
+    def pairs(split):
+        return [SyntheticPair(split, 1), SyntheticPair("ripples", 2)]
 
-    monkeypatch.setattr(validation, "open_pairs", opened)
-    section = Evaluation(dataset="clips", clips=("ripples",), config_name=("qp32", "qp37"))
-    assert [p.name for p in validation.open_clips(section, DATA)] == ["ripples"]
-    assert asked == [("/nowhere", "clips", "val", ("qp32", "qp37"))]
+
+def test_clips_are_chosen_by_name(tiny):
+    assert [p.name for p in validation.open_clips(Evaluation(), DATA)] == ["waves", "ripples"]
+    section = Evaluation(dataset=f"{__name__}:Splits", clips=("test", "ripples"), split="test")
+    assert [p.name for p in validation.open_clips(section, DATA)] == ["test", "ripples"]
     with pytest.raises(UserError, match="did you mean 'waves'"):
         validation.open_clips(Evaluation(clips=("waves1",)), DATA)
 
@@ -88,7 +89,7 @@ def test_clips_are_chosen_by_name(monkeypatch):
 def test_where_smaller_is_better_the_gain_is_what_it_falls_by():
     metric = Protocol("mad", "mad", "luma", "float", "", lambda x, y: np.abs(x - y).mean(),
                      higher_is_better=False)  # fmt: skip
-    pairs = open_pairs()
+    pairs = Waves.pairs("val")
     gains = validate(Tiny(), variables(0.5), pairs, Evaluation(), metric)
     assert gains.key == "gain_mad"
     for pair in pairs:

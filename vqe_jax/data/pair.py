@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from vqe_jax.data.datasets import DATASETS
 from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
 from vqe_jax.data.stored import StoredFrames
@@ -298,7 +299,7 @@ def open_pairs(
 
     Args:
       data_dir: folder of all data sets.
-      dataset: name of it.
+      dataset: name of it, or of one that opens itself (:mod:`vqe_jax.data.datasets`).
       split: ``"train"``, ``"val"``, ...
       config_name: of one configuration, or of several whose pairs follow each other;
         ``"scenes/mixed"`` names a configuration of another data set.
@@ -307,6 +308,8 @@ def open_pairs(
     Raises:
       UserError: no such data set, configuration or split; names what there is.
     """
+    if dataset in DATASETS:
+        return tuple(DATASETS.get(dataset).pairs(split))
     names = (config_name,) if isinstance(config_name, str) else tuple(config_name)
     pairs: list[Pair] = []
     for name in names:

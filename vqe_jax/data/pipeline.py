@@ -25,6 +25,7 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
+from vqe_jax.data.datasets import DATASETS
 from vqe_jax.data.pair import Pair, SideInfo, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.data.store import Store, round_name
@@ -44,7 +45,7 @@ class DataConfig:
 
     Attributes:
       data_dir: folder of all data sets.
-      dataset: name of one.
+      dataset: name of one, or of one that opens itself (:mod:`vqe_jax.data.datasets`).
       config_name: of a configuration of it, or of several that are mixed; ``"scenes/mixed"`` is
         one of another data set.
       split: of it.
@@ -347,7 +348,7 @@ def batches(
     hosts: int = 1,
     start: int = 0,
     references: References | None = None,
-) -> grain.DatasetIterator[Any]:
+) -> Any:
     """An unending iterator of training batches.
 
     Args:
@@ -365,6 +366,10 @@ def batches(
     Raises:
       UserError: no such data set, or clips that are too short or too small.
     """
+    if config.dataset in DATASETS:
+        return DATASETS.get(config.dataset).batches(
+            config, seed=seed, host=host, hosts=hosts, start=start, references=references
+        )
 
     def source(number: int) -> BatchSource:
         pairs = with_inputs(_open_round(config, number), config.inputs_dir)
