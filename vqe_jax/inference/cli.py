@@ -1,4 +1,7 @@
-"""The command line of enhancing a file: ``enhance.py IN OUT [--model NAME] ...``."""
+"""The command line of enhancing a file: ``enhance.py IN OUT [--model NAME] ...``.
+
+``enhance.py models`` alone prints the cards of the packaged models.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ from vqe_jax.inference.tiles import Tiling
 from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
 from vqe_jax.weights import packaged_models
+from vqe_jax.weights.cards import read_card
 
 __all__ = ["main", "parser"]
 
@@ -109,7 +113,8 @@ def parser() -> Parser:
     """All options with their defaults."""
     made = Parser(
         prog="vqe-enhance",
-        description="Enhances a compressed video; everything but the picture stays as it was.",
+        description="Enhances a compressed video; everything but the picture stays as it was. "
+        "'vqe-enhance models' prints what each packaged model is for and what it gains.",
     )
     made.add_argument("src", metavar="IN", help="a video, raw .yuv or .y4m, or a folder of PNG")
     made.add_argument(
@@ -306,7 +311,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       0.
     """
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words == ["models"]:  # a file of that name has an OUT beside it
+        print("\n\n".join(read_card(name).text() for name in packaged_models()))
+        return 0
+    args = parser().parse_args(words)
     console = Console(stderr=True, soft_wrap=True)
     say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
     with _warnings_on(console):

@@ -1,6 +1,7 @@
-"""Command line: ``python -m vqe_jax.weights list | convert | sign | fetch``.
+"""Command line: ``python -m vqe_jax.weights list | cards | convert | sign | fetch``.
 
 ``list`` shows the packaged models and the perceptual networks with address, licence and checksum.
+``cards`` prints the page of the packaged models' cards, or writes it.
 ``convert`` turns official weights of a network into a model file. ``sign`` brings a model file of
 an earlier version, whose description was not under its checksum, to this one. ``fetch`` brings the
 weights of perceptual networks into the cache, or writes them into one file for machines without a
@@ -17,7 +18,9 @@ from typing import Any
 
 from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses, run_cli
+from vqe_jax.files import replacing
 from vqe_jax.flags import Parser
+from vqe_jax.weights.cards import cards_page
 from vqe_jax.weights.conversion import from_torch
 from vqe_jax.weights.model_file import (
     ModelFile,
@@ -49,6 +52,16 @@ def _list(args: argparse.Namespace) -> None:
             print(f"    {PARTS[part].title}: {remote.url} {remote.member}".rstrip())
             print(f"      sha256 {remote.sha256}  {remote.licence}  {remote.megabytes:g} MB")
             print(f"      or a file in {' or '.join(PARTS[part].variables)}")
+
+
+def _cards(args: argparse.Namespace) -> None:
+    page = cards_page()
+    if args.destination is None:
+        print(page, end="")
+        return
+    with replacing(args.destination) as part:
+        part.write_text(page)
+    print(f"wrote {args.destination}")
 
 
 def _setting(text: str, model: str) -> tuple[str, Any]:
@@ -100,6 +113,10 @@ def parser() -> Parser:
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="packaged models and perceptual networks")
     listing.set_defaults(run=_list)
+
+    cards = commands.add_parser("cards", help="what is known of each packaged model, Markdown")
+    cards.add_argument("destination", nargs="?", help="the page to write: docs/models.md")
+    cards.set_defaults(run=_cards)
 
     convert = commands.add_parser("convert", help="official weights into a model file")
     convert.add_argument("model", help="the network: vig, stdf, basicvsr, ...")
