@@ -16,6 +16,8 @@ Variants:
   no_tf                             ablation: no temporal filtering (the current frame alone)
   no_ud                             ablation: no down- and upsampling
   packaged                          the recipe of the packaged model `vig_qp37`
+  any                               the recipe of the packaged model `any`: mixed encoders, told
+                                    what the stream says (data: `clips --recipe mixed`, `scenes`)
   small, demo                       a narrow network, a few minutes on two cores (data set `demo`)
 
 Hardware, time and results of `packaged` and `demo`: docs/results.md.
@@ -38,10 +40,19 @@ _NARROW = {
 }
 # The last layer stays at zero, so that training starts from the compressed picture.
 _INIT = (*HIGH_PASS, ("^fusion/", "keep"))
+# For files of any encoder: half of the paper's width.
+_MIDDLE = {
+    "width": 16,
+    "down_widths": (32, 48, 48),
+    "zero_output": True,
+    "state_bound": 4.0,
+}
 _PACKAGED = (
     "trained by configs/vig.py:packaged on ten permissively licensed clips "
     "(1,129 frames and five variants of each clip), x265 low-delay P at QP 37"
 )
+
+_ANY = "trained by configs/vig.py:any on permissively licensed clips and photographs"
 
 
 def _stage(name: str, steps: int, length: int, offset: int = 0, **changes: Any) -> dict[str, Any]:
@@ -96,6 +107,31 @@ def _packaged_stages() -> tuple[dict[str, Any], ...]:
     return short, long
 
 
+def _any_stages() -> tuple[dict[str, Any], ...]:
+    """Squared error, then what PSNR counts; then what the stream says is told; long clips last."""
+    log_mse = {"losses": (("log_mse", 0.1, {"floor": 3e-6}),), "start": "previous"}
+    told = {
+        **log_mse,
+        "model_kwargs": {"told": True},
+        "corruption": {"name": "untold", "ratio": 0.3},
+    }
+    short = common.fast_stage("short", 4_600, init=_INIT, schedule=common.cosine(1e-5, warmup=300))
+    blind = common.fast_stage("blind", 4_900, 1e-3, **log_mse)
+    end = common.cosine(2e-5, warmup=50)
+    some = common.fast_stage(
+        "told",
+        4_000,
+        1e-3,
+        **told,
+        fresh=("^modulation/",),
+        schedule=common.cosine(1e-4, warmup=50),
+    )
+    long = common.fast_stage(
+        "long", 800, 2e-4, **told, schedule=end, data={"frames": 13, "batch": 3}
+    )
+    return short, blind, some, long
+
+
 @variants
 def get_config(
     qp: Literal[22, 27, 32, 37] = 37,
@@ -104,7 +140,7 @@ def get_config(
     tgd: bool = True,
     tf: bool = True,
     ud: bool = True,
-    width: Literal["full", "packaged", "small"] = "full",
+    width: Literal["full", "packaged", "any", "small"] = "full",
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     ablated: dict[str, Any] = {} if ud else {"scale": 1}
@@ -115,6 +151,13 @@ def get_config(
         few = common.fast_stage("demo", 1_500, init=_INIT, schedule=common.cosine(2e-5, warmup=100))
         judged = {"split": "val", "every": 500}
         return common.small("vig", fields, few, frames=5, eval=judged)
+    if width == "any":
+        mixed = ("mixed", "scenes/mixed")
+        data = {"dataset": "clips", "config_name": mixed, "frames": 5, "crop": 64, "batch": 8}
+        judged = {"every": 1_000, "config_name": "mixed", "frames": 12}
+        return common.narrow(
+            "vig", _MIDDLE | ablated, *_any_stages(), data=data, eval=judged, source=_ANY
+        )
     if width == "packaged":
         data = common.mfqe_v2(qp, crop=64)
         own: dict[str, Any] = {

@@ -6,13 +6,14 @@ import pytest
 
 from tests.models.test_contract import PeakDifference
 from tests.video.clips import drifting, info_of, lossless
+from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.inference import enhance
 from vqe_jax.inference.file import enhance_video
 from vqe_jax.inference.source_frames import source_frames
 from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables
-from vqe_jax.video import encode_hevc, low_delay_p, luma, open_reader, peaks_every
+from vqe_jax.video import CODECS, encode_hevc, low_delay_p, luma, open_reader, peaks_every
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,15 @@ def test_a_source_without_qps_says_what_to_do(tmp_path):
         source_frames(path, PeakDifference())
     assert [i.peak for i in source_frames(path, PeakDifference(), 4)] == peaks_every(4, 6)
     assert len(source_frames(path, PeakDifference(), "measure")) == 6
+
+
+def test_a_network_that_reads_what_is_known_takes_any_source(stream, tmp_path):
+    network = models.build("vig", width=4, down_widths=(8, 12, 12), told=True)
+    of_stream = source_frames(stream, network)
+    assert len(of_stream) == 13 and {i.codec for i in of_stream} == {CODECS["hevc"]}
+    assert min(i.qp for i in of_stream) > 30
+    info = info_of()
+    path = lossless(tmp_path / "a.mkv", info, drifting(info, 6))
+    assert [(i.qp, i.codec) for i in source_frames(path, network)] == [(-1, CODECS["none"])]
+    model = (network, initial_variables(network, jax.random.key(1)))
+    assert enhance_video(path, tmp_path / "out.mkv", model=model, codec="ffv1").frames == 6

@@ -61,3 +61,12 @@ def test_motion_compensation_compares_every_reference_with_the_frame():
     aligned = jnp.stack([A, B], axis=2)
     expected = np.mean((np.asarray(A) - np.asarray(B)) ** 2) / 2
     np.testing.assert_allclose(losses.build("motion_compensation")(aligned, A), expected, rtol=1e-5)
+
+
+def test_log_mse_is_what_psnr_counts():
+    mse = np.mean(np.square(np.asarray(A) - np.asarray(B)), axis=(2, 3, 4))
+    found = losses.build("log_mse", floor=0.0)(A, B)
+    np.testing.assert_allclose(found, np.mean(10 * np.log10(mse)), rtol=1e-5)
+    np.testing.assert_allclose(losses.build("log_mse", floor=1e-4)(A, A), -40.0, rtol=1e-5)
+    halves = [float(losses.build("log_mse", floor=1e-7)(A, A + error)) for error in (0.02, 0.01)]
+    np.testing.assert_allclose(halves[0] - halves[1], 20 * np.log10(2), rtol=0.05)  # any quality

@@ -10,7 +10,7 @@ class DirectVIG(VIG):
     """The same parameters and the same function as VIG, with more work."""
 
     def forward(self, clip, *, side, train):
-        features = self._features(clip, side.qp)
+        features = self._features(clip, side)
         frames = clip.shape[1]
         held = jnp.concatenate([features, *[features[:, -1:]] * self.lookahead], axis=1)
         windows = jnp.stack([held[:, k : k + frames] for k in range(self.lookahead + 1)], axis=2)
@@ -27,7 +27,7 @@ class DirectVIG(VIG):
         return self.fusion(hidden).astype(clip.dtype) + clip
 
     def advance(self, state, window, *, side):
-        slices = list(jnp.moveaxis(self._features(window, side.qp), 1, 0))
+        slices = list(jnp.moveaxis(self._features(window, side), 1, 0))
         hidden = jnp.zeros_like(slices[0]) if state is None else state
         hidden = self._filter([self._bounded(hidden), *slices])
         return hidden, self.fusion(hidden).astype(window.dtype) + window[:, 0]

@@ -71,3 +71,16 @@ def test_the_key_alone_decides():
     corrupt = build({"name": "truth_guidance", "patch": 2})
     again = [corrupt(jax.random.key(k), batch)["compressed"] for k in (0, 0, 1)]
     assert (again[0] == again[1]).all() and (again[0] != again[2]).any()
+
+
+def test_untold_hides_both_facts_of_whole_clips():
+    batch = {
+        "raw": jnp.zeros((400, 3, 4, 4, 1)),
+        "frame_qp": jnp.full((400, 3), 30),
+        "codec": jnp.ones((400, 3), jnp.int32),
+    }
+    hidden = build({"name": "untold", "ratio": 0.25})(jax.random.key(0), batch)
+    gone = np.asarray(hidden["frame_qp"]) == -1
+    assert (gone.all(axis=1) == gone.any(axis=1)).all()
+    np.testing.assert_array_equal(np.asarray(hidden["codec"]) == 0, gone)
+    assert 0.15 < gone[:, 0].mean() < 0.35

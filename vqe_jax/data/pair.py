@@ -23,7 +23,7 @@ from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
 from vqe_jax.data.stored import StoredFrames
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.video import ColorTags, VideoInfo, peak_frames
+from vqe_jax.video import ColorTags, VideoInfo, codec_family, peak_frames
 
 __all__ = ["Pair", "PairInfo", "SideInfo", "open_pairs", "video_info"]
 
@@ -136,12 +136,14 @@ class SideInfo:
       frame_qp: QP of each frame; -1 where unknown.
       frame_type: 0 for I, 1 for P, 2 for B; -1 where unknown.
       peak: True for frames of peak quality (:func:`vqe_jax.video.peak_frames`).
+      codec: its family, a value of :data:`vqe_jax.video.CODECS`, for each frame.
     """
 
     qp: int
     frame_qp: Int[np.ndarray, " t"]
     frame_type: Int[np.ndarray, " t"]
     peak: Bool[np.ndarray, " t"]
+    codec: Int[np.ndarray, " t"]
 
 
 class Pair:
@@ -209,6 +211,7 @@ class Pair:
             frame_qp=np.array(self.frame_qps, np.int32),
             frame_type=np.array([_TYPES.find(letter) for letter in self.frame_types], np.int32),
             peak=np.array(peak_frames(self.frame_qps, self.frame_types)),
+            codec=np.full(len(self), codec_family(self.info.codec), np.int32),
         )
 
     def distinct_frames(self) -> Int[np.ndarray, " t"]:

@@ -183,8 +183,9 @@ class BatchSource:
 
         Returns:
           ``compressed`` and ``raw``, float32 ``[b, t, h, w, c]``; ``qp``, int32 ``[b]``;
-          ``frame_qp`` and ``frame_type``, int32 ``[b, t]``, and ``peak``, bool ``[b, t]``, as of
-          :class:`vqe_jax.data.pair.SideInfo`; ``name`` of the pairs, str ``[b]``, for messages.
+          ``frame_qp``, ``frame_type`` and ``codec``, int32 ``[b, t]``, and ``peak``, bool
+          ``[b, t]``, as of :class:`vqe_jax.data.pair.SideInfo`; ``name`` of the pairs, str
+          ``[b]``, for messages.
           With ``references``: ``compressed`` and what is known of its frames has the k frames of
           the window, ``raw`` the target alone, and ``raw_window`` ``[b, k, h, w, c]`` (where the
           config asks for it) is the ground truth of the window.
@@ -207,7 +208,7 @@ class BatchSource:
         clips = [crop.clip for crop in crops]
         result["qp"] = np.array([c.pair.qp for c in clips], np.int32)
         result["name"] = np.array([c.pair.name for c in clips])
-        for name in ("frame_qp", "frame_type", "peak"):
+        for name in ("frame_qp", "frame_type", "peak", "codec"):
             result[name] = np.stack([getattr(c.clip.side, name)[c.window] for c in crops])
         return result
 

@@ -43,6 +43,7 @@ class ClipFacts:
       frames: that are evaluated.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       origin: ``DATASET/CONFIG/SPLIT``; empty for files.
+      codec: of the compressed clip, as FFmpeg calls it; empty where unknown.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ClipFacts:
     frames: int
     kbps: float
     origin: str = ""
+    codec: str = ""
 
     @property
     def group(self) -> str:
@@ -199,6 +201,7 @@ def _from_pair(pair: Pair, limit: int | None, origin: str) -> EvalClip:
         reader=pair.frames,
         originals=originals,
         origin=origin,
+        codec=pair.info.codec,
     )
 
 
@@ -262,6 +265,7 @@ def clip_from_files(
         frame_qps=tuple(-1 if q.qp is None else q.qp for q in qps) or (-1,) * total,
         reader=read,
         originals=lambda side: ((frame, readers[side].info) for frame in readers[side]),
+        codec=info.codec,
     )
 
 

@@ -136,6 +136,7 @@ def long_run(
         model.ready(clip.qp)[0].network,
         [clip.frame_qps[i] for i in order],
         [clip.frame_types[i] for i in order],
+        codec=clip.codec,
     )
     stream = Options({"guard": watching, **options}).enhance(
         model, clip, play("compressed"), infos=told

@@ -52,7 +52,7 @@ class Options:
             raise UserError(f"{model.label}: its members choose reference frames in unlike ways; "
                             "evaluate them one by one")  # fmt: skip
         told = [
-            known_frames(n.network, clip.frame_qps, clip.frame_types)
+            known_frames(n.network, clip.frame_qps, clip.frame_types, codec=clip.codec)
             for n in networks if "infos" not in more
         ]  # fmt: skip
         infos = next((i for i in told if i is not None), None)

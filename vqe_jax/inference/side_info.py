@@ -13,7 +13,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import qp_array
 from vqe_jax.models import Network, Side
 from vqe_jax.models.side import FRAME_TYPES, MISSING_HINTS, FrameInfo
-from vqe_jax.video import peak_frames
+from vqe_jax.video import codec_family, peak_frames
 
 __all__ = ["SideStream", "known_frames"]
 
@@ -26,6 +26,7 @@ def known_frames(
     qps: Sequence[int | None],
     types: Sequence[str | None],
     peaks: Sequence[bool] | None = None,
+    codec: str = "",
 ) -> list[FrameInfo] | None:
     """What the stream says of each frame, as far as a network asks; None where it does not ask.
 
@@ -34,13 +35,14 @@ def known_frames(
       qps: of each frame in display order; None or negative where unknown.
       types: ``"I"``, ``"P"`` or ``"B"``, anything else where unknown.
       peaks: peak-quality frames; None to tell them by QP and type.
+      codec: as FFmpeg calls it; empty where unknown.
 
     Raises:
       UserError: the network needs what the stream does not tell; says how to give it.
     """
     context = network.context
     needs = context.needs - {"qp"}
-    if not needs:
+    if not needs and not context.optional:
         return None
     if peaks is None and "peak" in needs:
         peaks = peak_frames(qps, types)
@@ -49,10 +51,13 @@ def known_frames(
     known_qp = all(qp is not None and qp >= 0 for qp in qps)
     if "frame_qp" in needs and not known_qp:
         raise _missing(network, "frame_qp")
+    if needs.isdisjoint({"frame_qp", "peak"}):  # what is not known of one frame stays so
+        qps, known_qp = [-1 if qp is None else qp for qp in qps], True
     side = Side(
         frame_qp=np.array([qps], np.float32) if known_qp else None,
         frame_type=np.array([[FRAME_TYPES.get(kind or "", -1) for kind in types]], np.int32),
         peak=None if peaks is None else np.array([peaks], bool),
+        codec=np.full((1, len(qps)), codec_family(codec), np.int32),
     )
     if context.references is not None:
         side = context.references.prepare(side)
@@ -86,11 +91,12 @@ class SideStream:
           UserError: something that the network needs is not given, or a QP it does not know.
         """
         self._names = network.context.needs - {"qp"}
+        self._optional = network.context.optional
         self._qp = qp_array(qp)
         network.check_qp(qp)  # a compiled network could not say it
         if infos is None:
             network.check_side(Side(qp=self._qp))
-        self._infos = iter(infos) if infos is not None and self._names else None
+        self._infos = iter(infos) if infos is not None and (self._names or self._optional) else None
 
     def along(self, frames: Iterable[T]) -> Iterator[tuple[T, FrameInfo]]:
         """Frames with what is known of them; go on with the next scene's frames after one's end.
@@ -109,7 +115,7 @@ class SideStream:
 
     def arrays(self, infos: Sequence[FrameInfo]) -> Side:
         """Side information of successive frames as the network takes it, on the device."""
-        side = Side.of_frames(infos, self._names, self._qp)
+        side = Side.of_frames(infos, self._names, self._qp, optional=self._optional)
         return jax.tree.map(jnp.asarray, side)
 
     def host_arrays(self, infos: Sequence[FrameInfo]) -> Side:

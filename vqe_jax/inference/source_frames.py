@@ -39,12 +39,17 @@ def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[Fra
     Raises:
       UserError: the network needs what the source does not tell; says how to give it.
     """
-    if not network.context.needs - {"qp"}:
+    context = network.context
+    if not context.needs - {"qp"} and not context.optional:
         return None
-    if peaks == "qp":
-        coded = _coded(path)
-        return known_frames(network, [f.qp for f in coded], [f.frame_type for f in coded])
     with open_reader(path) as reader:
+        codec = reader.info.codec
+        if peaks == "qp" or "peak" not in context.needs:
+            coded = _coded(path)
+            if not coded and not context.needs:
+                coded = [FrameQP(0, None, None)]  # one stands for all
+            qps, types = [f.qp for f in coded], [f.frame_type for f in coded]
+            return known_frames(network, qps, types, codec=codec)
         pictures = (luma(frame, reader.info) for frame in reader)
         if peaks == "measure":
             found = peaks_of_pictures(pictures)
@@ -53,7 +58,8 @@ def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[Fra
     coded = _coded(path)
     if len(coded) != len(found):  # another codec, or frames that are not shown
         coded = [FrameQP(i, None, None) for i in range(len(found))]
-    return known_frames(network, [f.qp for f in coded], [f.frame_type for f in coded], found)
+    qps, types = [f.qp for f in coded], [f.frame_type for f in coded]
+    return known_frames(network, qps, types, found, codec)
 
 
 def unending(infos: list[FrameInfo] | None) -> Iterator[FrameInfo] | None:

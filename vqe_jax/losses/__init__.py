@@ -67,6 +67,7 @@ LOSSES: Registry[Any] = Registry(
         "charbonnier": Loss(pixel.charbonnier, takes=("weight",)),
         "l1": Loss(pixel.l1, takes=("weight",)),
         "l2": Loss(pixel.l2, takes=("weight",)),
+        "log_mse": Loss(pixel.log_mse),
         "pearson": Loss(correlation.pearson, takes=("weight",)),
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),

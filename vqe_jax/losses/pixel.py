@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 
-__all__ = ["charbonnier", "l1", "l2", "motion_compensation", "pool"]
+__all__ = ["charbonnier", "l1", "l2", "log_mse", "motion_compensation", "pool"]
 
 
 def pool(
@@ -84,6 +84,26 @@ def l2(
 ) -> Float[Array, ""]:
     """Squared difference; ``reduction`` and ``weight`` as in :func:`pool`."""
     return pool(jnp.square(prediction - target), reduction=reduction, weight=weight)
+
+
+def log_mse(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    floor: float = 1e-5,
+) -> Float[Array, ""]:
+    """Mean over frames of ``10 log10(mse + floor)``: what PSNR counts, in dB below white.
+
+    A frame of good quality weighs as much as a bad one, where the squared error looks at the bad
+    ones alone.
+
+    Args:
+      prediction: enhanced clip.
+      target: raw clip.
+      floor: a squared error that is as good as none; 1e-5 is 50 dB.
+    """
+    mse = jnp.mean(jnp.square(prediction - target), axis=(2, 3, 4))
+    return jnp.mean(10 * jnp.log10(mse + floor))
 
 
 def motion_compensation(

@@ -45,6 +45,7 @@ class Context:
         made of maps ``[b, h / s, w / s, c]`` alone: one number, or a tree of numbers (a prefix of
         the state's); None where it is not made of maps.
       side: the fields of :class:`Side` without which it cannot work.
+      optional: those that it reads where they are known; -1 is a frame QP that is not, 0 a codec.
       references: which frames a window holds, where these are not ``t - past .. t + future``;
         ``past`` and ``future`` are then its ``lookback`` and ``lookahead``.
     """
@@ -59,6 +60,7 @@ class Context:
     outputs: tuple[str, ...] = ()
     state_scale: Any = None
     side: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
     references: Selection | None = None
 
     @property

@@ -14,7 +14,13 @@ from jaxtyping import Array, Int, Shaped
 
 from vqe_jax.errors import UserError
 
-__all__ = ["FRAME_TYPES", "MISSING_HINTS", "FrameInfo", "Side", "gather_frames"]
+__all__ = [
+    "FRAME_TYPES",
+    "MISSING_HINTS",
+    "FrameInfo",
+    "Side",
+    "gather_frames",
+]
 
 # Of `Side.frame_type`; -1 is a frame whose type is not known.
 FRAME_TYPES = {"I": 0, "P": 1, "B": 2}
@@ -37,11 +43,13 @@ class FrameInfo:
       qp: mean quantization parameter of the frame.
       type: a value of ``FRAME_TYPES``, or -1.
       peak: whether it is a peak-quality frame.
+      codec: its family, a value of :data:`vqe_jax.video.CODECS`; 0 where it is not known.
     """
 
     qp: float | None = None
     type: int = -1
     peak: bool | None = None
+    codec: int = 0
 
 
 @flax.struct.dataclass
@@ -55,6 +63,7 @@ class Side:
       frame_qp: mean quantization parameter of each frame, ``[b, t]``.
       frame_type: 0 for I, 1 for P, 2 for B frames, -1 unknown, ``[b, t]``.
       peak: True for peak-quality frames, those better than their neighbors in time, ``[b, t]``.
+      codec: family of the codec (:data:`vqe_jax.video.CODECS`) of each frame, ``[b, t]``.
     """
 
     # Typed loosely: transformations put shapes, shardings and placeholders where arrays are.
@@ -63,15 +72,24 @@ class Side:
     frame_qp: Any = None
     frame_type: Any = None
     peak: Any = None
+    codec: Any = None
 
     @classmethod
-    def of_frames(cls, infos: Sequence[FrameInfo], names: Collection[str], qp: Any = None) -> Side:
+    def of_frames(
+        cls,
+        infos: Sequence[FrameInfo],
+        names: Collection[str],
+        qp: Any = None,
+        *,
+        optional: Collection[str] = (),
+    ) -> Side:
         """The named fields of successive frames of one clip, as NumPy arrays ``[1, t]``.
 
         Args:
           infos: of the frames; of those that are asked for nothing may be missing.
           names: of the fields wanted.
           qp: of the clip, ``[1]``.
+          optional: further fields, in which -1 stands for a QP that is not known.
 
         Raises:
           UserError: a frame of which a wanted fact is not known.
@@ -80,12 +98,15 @@ class Side:
             "frame_qp": ("qp", np.float32),
             "frame_type": ("type", np.int32),
             "peak": ("peak", np.bool_),
+            "codec": ("codec", np.int32),
         }
         found: dict[str, Any] = {}
         for name, (attribute, dtype) in columns.items():
-            if name not in names:
+            if name not in names and name not in optional:
                 continue
             values = [getattr(info, attribute) for info in infos]
+            if name not in names:
+                values = [-1 if v is None else v for v in values]
             if None in values:
                 raise UserError(
                     f"{name} of a frame is not known, and the network needs it; "
@@ -96,13 +117,13 @@ class Side:
 
     def infos(self, length: int) -> list[FrameInfo]:
         """The facts of each frame of a clip that is alone in its batch."""
-        qp, kind, peak = (
+        qp, kind, peak, codec = (
             [None] * length if x is None else np.asarray(x)[0].tolist()
-            for x in (self.frame_qp, self.frame_type, self.peak)
+            for x in (self.frame_qp, self.frame_type, self.peak, self.codec)
         )
         return [
-            FrameInfo(q, -1 if k is None else int(k), p)
-            for q, k, p in zip(qp, kind, peak, strict=True)
+            FrameInfo(q, -1 if k is None else int(k), p, c or 0)
+            for q, k, p, c in zip(qp, kind, peak, codec, strict=True)
         ]
 
     def known(self) -> frozenset[str]:
@@ -127,6 +148,7 @@ class Side:
             frame_qp=per_frame(self.frame_qp),
             frame_type=per_frame(self.frame_type),
             peak=per_frame(self.peak),
+            codec=per_frame(self.codec),
         )
 
     def clip(self, index: int) -> Side:

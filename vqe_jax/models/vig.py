@@ -26,7 +26,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
@@ -35,6 +35,7 @@ from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
 from vqe_jax.nn.recurrence import scan_time
+from vqe_jax.nn.told import Modulation, Told
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = ["VIG"]
@@ -156,6 +157,7 @@ class VIG(Network):
     remat: bool = True  # recompute the recurrence's inside in the backward pass
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     conditioning: Conditioning | None = None  # one model for several QPs, told which
+    told: bool = False  # QP and codec of each frame scale F0 and the residual, where known
 
     @property
     def context(self) -> Context:
@@ -167,6 +169,7 @@ class VIG(Network):
             multiple=reach,
             min_side=reach,
             state_scale=self._state_scale if self.recurrent else None,
+            optional=frozenset({"frame_qp", "codec"} if self.told else ()),
             receptive_field=2 + 2 * self.scale + (4 if not self.refine else 7) * reach,
         )
 
@@ -205,13 +208,26 @@ class VIG(Network):
         self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
         if self.conditioning:
             self.qp_scale = QPScale(self.conditioning.qps, self.conditioning.interpolate)
+        if self.told:
+            self.modulation = Told(self.width)
 
-    def _features(self, clip: Clip, qp: Int[Array, " b"] | None) -> Clip:
-        """F0 of every frame; where the QP is told, it scales the channels."""
+    def _features(self, clip: Clip, side: Side, told: Modulation | None = None) -> Clip:
+        """F0 of every frame; what is told scales the channels."""
         features = self.pre(clip.astype(self.dtype))
         if self.conditioning:
-            features = self.qp_scale(features, qp)
+            features = self.qp_scale(features, side.qp)
+        if told is not None:
+            scale, shift = (
+                x[:, :, None, None].astype(features.dtype) for x in (told.scale, told.shift)
+            )
+            features = features * scale + shift
         return leaky_relu(features)
+
+    def _modulate(self, clip: Clip, side: Side) -> Modulation | None:
+        if not self.told:
+            return None
+        unknown = jnp.full(clip.shape[:2], -1.0)
+        return self.modulation(unknown if side.frame_qp is None else side.frame_qp, side.codec)
 
     @property
     def _slices(self) -> int:
@@ -223,16 +239,22 @@ class VIG(Network):
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
-        hidden = self._factored(self._features(clip, side.qp))
-        return self.fusion(hidden).astype(clip.dtype) + clip
+        told = self._modulate(clip, side)
+        hidden = self._factored(self._features(clip, side, told))
+        residual = self.fusion(hidden).astype(clip.dtype)
+        return (residual if told is None else residual * told.gain[:, :, None, None]) + clip
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, side: Side
     ) -> tuple[Any, Map]:
         """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
-        slices = list(jnp.moveaxis(self._features(window, side.qp), 1, 0))
+        told = self._modulate(window, side)
+        slices = list(jnp.moveaxis(self._features(window, side, told), 1, 0))
         state, hidden = self._filter_stream(state, slices)
-        return state, self.fusion(hidden).astype(window.dtype) + window[:, 0]
+        residual = self.fusion(hidden).astype(window.dtype)
+        if told is not None:
+            residual = residual * told.gain[:, 0, None, None]
+        return state, residual + window[:, 0]
 
     def _bounded(self, hidden: Map) -> Map:
         if self.state_bound is None:

@@ -1,4 +1,4 @@
-"""What is done to the compressed input while training: VIG's truth guidance (TGD).
+"""What is done to the input while training: VIG's truth guidance (TGD), facts left untold.
 
 A corruption takes a batch and returns one with another ``compressed`` clip and, where the loss is
 meant for a part of the pixels only, a ``weight``. Random choices come from the key alone.
@@ -26,6 +26,7 @@ __all__ = [
     "guidance_mask",
     "register",
     "truth_guidance",
+    "untold",
 ]
 
 Batch = dict[str, Any]
@@ -89,6 +90,19 @@ def truth_guidance(
     return batch | {"compressed": mixed, "weight": 1 - mask}
 
 
+def untold(key: PRNGKeyArray, batch: Batch, *, ratio: float = 0.3) -> Batch:
+    """Hides what the stream says of some clips, so that a network learns to work blind too.
+
+    Args:
+      key: chooses the clips.
+      batch: with ``frame_qp`` and ``codec``, ``[b, t]``.
+      ratio: share of the clips of which neither is told.
+    """
+    hidden = jax.random.uniform(key, (batch["raw"].shape[0], 1)) < ratio
+    frame_qp = jnp.where(hidden, -1, batch["frame_qp"])
+    return batch | {"frame_qp": frame_qp, "codec": jnp.where(hidden, 0, batch["codec"])}
+
+
 def _check_guidance(options: Mapping[str, Any]) -> None:
     if not 0 <= options.get("ratio", 0.5) <= 1:
         raise UserError(f"corruption 'truth_guidance': ratio={options['ratio']} is not in [0, 1]")
@@ -119,7 +133,10 @@ class Corruption:
 
 CORRUPTIONS: Registry[Any] = Registry(
     "corruption",
-    {"truth_guidance": Corruption(truth_guidance, masks=True, check=_check_guidance)},
+    {
+        "truth_guidance": Corruption(truth_guidance, masks=True, check=_check_guidance),
+        "untold": Corruption(untold),
+    },
     check=callable,
     expected="a function (key, batch) -> batch, or a Corruption",
 )

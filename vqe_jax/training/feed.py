@@ -46,14 +46,13 @@ class _OfClip:
 
     def prepare(self, side: SideInfo) -> SideInfo:
         known = self.selection.prepare(_side(side))
-        qp, kind, peak = (np.asarray(getattr(known, name)[0]) for name in _FRAMES)
-        return SideInfo(side.qp, frame_qp=qp, frame_type=kind, peak=peak)
+        return SideInfo(side.qp, *(np.asarray(getattr(known, name)[0]) for name in _FRAMES))
 
     def indices(self, side: SideInfo, length: int) -> np.ndarray:
         return np.asarray(self.selection.indices(_side(side), length)).reshape(length, -1)
 
 
-_FRAMES = ("frame_qp", "frame_type", "peak")
+_FRAMES = ("frame_qp", "frame_type", "peak", "codec")
 
 
 def _side(clip: SideInfo) -> Side:

@@ -52,7 +52,10 @@ def make_inputs(
         if has_inputs(folder, pair):
             continue
         frames = enhance_frames_ensemble(
-            files, pair.frames("compressed", "rgb"), symmetries=symmetries, qp=pair.qp
+            files,
+            pair.frames("compressed", "rgb"),
+            symmetries=symmetries,
+            qp=pair.qp if pair.qp >= 0 else None,
         )
         write_inputs(folder, pair, frames)
         made += 1

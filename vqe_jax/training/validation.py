@@ -161,14 +161,9 @@ def validate(
     for pair in clips:
         count = min(len(pair), section.frames or len(pair))
         compressed = _frames(pair, "compressed", count, channels)
-        infos = known_frames(network, pair.frame_qps, pair.frame_types)
-        enhanced = enhance_frames(
-            (network, variables),
-            compressed,
-            qp=pair.qp if pair.qp >= 0 else None,
-            infos=infos,
-            guard=None,
-        )
+        qp = pair.qp if pair.qp >= 0 else None
+        infos = known_frames(network, pair.frame_qps, pair.frame_types, codec=pair.info.codec)
+        enhanced = enhance_frames((network, variables), compressed, qp=qp, infos=infos, guard=None)
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
         deltas = []

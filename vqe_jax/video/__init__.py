@@ -15,6 +15,7 @@ from vqe_jax.video.encode import (
     nominal_qp,
     two_pass,
 )
+from vqe_jax.video.families import CODECS, codec_family
 from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.open import open_reader, open_writer, read_frames
@@ -29,6 +30,7 @@ from vqe_jax.video.qp import (
 )
 
 __all__ = [
+    "CODECS",
     "ColorTags",
     "Frame",
     "FrameQP",
@@ -38,6 +40,7 @@ __all__ = [
     "TwoPass",
     "VideoInfo",
     "Writer",
+    "codec_family",
     "encode_hevc",
     "encoder_settings",
     "frame_qps",
