@@ -43,7 +43,6 @@ class ClipFacts:
       frames: that are evaluated.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       origin: ``DATASET/CONFIG/SPLIT``; empty for files.
-      codec: of the compressed clip, as FFmpeg calls it; empty where unknown.
     """
 
     name: str
@@ -53,7 +52,6 @@ class ClipFacts:
     frames: int
     kbps: float
     origin: str = ""
-    codec: str = ""
 
     @property
     def group(self) -> str:
@@ -89,6 +87,7 @@ class EvalClip:
       originals: ``side -> decoded frames``, which lend what a conversion between colors needs
         beside the pictures; None where there are none. With their description.
       origin: ``DATASET/CONFIG/SPLIT``; empty for files.
+      codec: of the compressed clip, as FFmpeg calls it; empty where unknown.
     """
 
     name: str
@@ -103,6 +102,7 @@ class EvalClip:
     reader: Callable[[str, str], Iterator[np.ndarray]]
     originals: Callable[[str], Iterator[tuple[Frame, VideoInfo]]] | None = None
     origin: str = ""
+    codec: str = ""
 
     @property
     def facts(self) -> ClipFacts:
