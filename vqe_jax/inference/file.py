@@ -230,6 +230,10 @@ def run(
       skip_duplicates: see there.
       progress: see there.
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
+
+    Raises:
+      UserError: the source cannot be read, or changes the size of its pictures within; in the
+        latter case the target holds all that comes before.
     """
     start = time.monotonic()
     count = Copies() if skip_duplicates else None
@@ -238,6 +242,8 @@ def run(
             writer.write(frame)
             if progress:
                 progress(writer.written, job.frames)
+    if job.stopped:
+        raise UserError(f"{job.stopped[0]}; {job.dst} holds the {writer.written} frames before it")
     seconds, copies = time.monotonic() - start, count.copies if count else None
     return Enhanced(job.dst, writer.written, seconds, job.source_qp, copies)
 

@@ -18,7 +18,16 @@ from vqe_jax.inference.source_frames import unending
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.inference.target import converter
 from vqe_jax.models.side import FrameInfo
-from vqe_jax.video import Frame, Reader, VideoInfo, from_rgb, luma, to_rgb, with_luma
+from vqe_jax.video import (
+    Frame,
+    PictureChanges,
+    Reader,
+    VideoInfo,
+    from_rgb,
+    luma,
+    to_rgb,
+    with_luma,
+)
 
 __all__ = ["Job", "enhanced"]
 
@@ -42,6 +51,7 @@ class Job:
       preview: seconds to enhance; None for all.
       limit: frames to enhance at most; None for all.
       force: go on in spite of doubts.
+      stopped: why the frames end before the file does, once they have.
     """
 
     reader: Reader
@@ -58,18 +68,27 @@ class Job:
     infos: list[FrameInfo] | None = None
     limit: int | None = None
     force: bool = False
+    stopped: list[PictureChanges] = dataclasses.field(default_factory=list)
 
 
 def _source(job: Job) -> Iterator[Frame]:
     """The frames to enhance: all, or those shown in the first seconds."""
     rate = float(job.reader.info.frame_rate or 25)
     first = 0.0
-    for index, frame in enumerate(itertools.islice(job.reader, job.limit)):
+    for index, frame in enumerate(_alike(job)):
         shown = index / rate if frame.seconds is None else frame.seconds
         first = first if index else shown
         if job.preview is not None and index and shown - first >= job.preview:
             return
         yield frame
+
+
+def _alike(job: Job) -> Iterator[Frame]:
+    """The frames up to where the pictures change, if they do; then ``job.stopped`` says so."""
+    try:
+        yield from itertools.islice(job.reader, job.limit)
+    except PictureChanges as err:
+        job.stopped[:] = [err]
 
 
 def enhanced(

@@ -4,7 +4,7 @@ Frames are plain numpy planes with their time stamps; nothing here holds a whole
 nothing here knows of JAX.
 """
 
-from vqe_jax.video.base import Reader, Writer
+from vqe_jax.video.base import PictureChanges, Reader, Writer
 from vqe_jax.video.color import from_rgb, luma, to_rgb, with_luma
 from vqe_jax.video.encode import (
     LowDelayP,
@@ -35,6 +35,7 @@ __all__ = [
     "Frame",
     "FrameQP",
     "LowDelayP",
+    "PictureChanges",
     "PixelFormat",
     "Reader",
     "TwoPass",

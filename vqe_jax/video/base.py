@@ -15,7 +15,11 @@ from vqe_jax.video.files import claim, discard, publish, translated, unfinished
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.rates import Steps
 
-__all__ = ["Reader", "Writer"]
+__all__ = ["PictureChanges", "Reader", "Writer"]
+
+
+class PictureChanges(UserError):
+    """From here on a video has pictures of another size or format; those before are whole."""
 
 
 class Reader(abc.ABC):

@@ -14,7 +14,9 @@ from pathlib import Path
 import av
 
 from vqe_jax.errors import UserError
-from vqe_jax.video.base import Reader
+from vqe_jax.video.base import PictureChanges, Reader
+from vqe_jax.video.changes import change_of_pictures
+from vqe_jax.video.checksums import missing_mpeg_pictures
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import ColorTags, has_alpha
@@ -23,6 +25,7 @@ from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.ledger import Ledger
 from vqe_jax.video.libav import BestEffort, Packet, open_input, video_stream
+from vqe_jax.video.log import counting_errors
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
 from vqe_jax.video.slices import missing_pictures
@@ -34,7 +37,7 @@ __all__ = ["ContainerReader"]
 # chroma_sample_loc_type of the HEVC and H.264 VUI.
 _SITING = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 # One packet is one picture in these.
-_BITSTREAMS = ("hevc", "h264")
+_BITSTREAMS = ("hevc", "h264", "mpegvideo", "m4v", "obu")
 # Bitstreams do not say how long they are; up to this size their packets are counted.
 _COUNTED_BYTES = 1 << 26
 # What may lie in the pictures' side data and has no way into another encoder.
@@ -99,7 +102,11 @@ class ContainerReader(Reader):
             stream.thread_type = "AUTO"
             step = self._step(stream)
             for index, picture in enumerate(self._pictures(container, stream)):
-                self._check(picture, index)
+                if change := self._change(picture):
+                    self._end_at(change, f"frame {index}")
+                    return
+                if picture.is_corrupt and not self.keep_damaged:
+                    raise UserError(self._damaged(f"frame {index} is damaged"))
                 pts = times.time(picture.pts, picture.dts)
                 if pts is None and last is not None and step:
                     pts = last + step
@@ -114,15 +121,25 @@ class ContainerReader(Reader):
 
         Args:
           seconds: look at so much of its beginning; None for all.
+
+        Raises:
+          PictureChanges: the pictures change their size or format, and damage is not to be kept.
         """
         with translated(self.path, "read"):
+            change = change_of_pictures(self.path, self.info, seconds)
+            if change and not self.keep_damaged:
+                self._end_at(change[0], f"about {change[1]:.1f} s")
             return survey(self.path, seconds) + self._order_holes()
 
     def _order_holes(self) -> list[str]:
         """Frames that a bitstream counts and does not have; it has no times to tell."""
         if not self._bare or self.info.frames is None or self.info.interlaced:
             return []
-        missing = missing_pictures(self.path)
+        missing = 0
+        if self.info.codec in TRACEABLE:
+            missing = missing_pictures(self.path)
+        elif self.info.codec in ("mpeg1video", "mpeg2video"):
+            missing = missing_mpeg_pictures(self.path)
         if not missing:
             return []
         return [f"{self.path}: {missing} frames are missing, as the others are counted"]
@@ -131,24 +148,25 @@ class ContainerReader(Reader):
         rate = self.info.frame_rate
         return max(1, round(1 / (rate * stream.time_base))) if rate and stream.time_base else None
 
-    def _check(self, picture: av.VideoFrame, index: int) -> None:
-        """Refuses a picture of another size or layout, or a damaged one."""
+    def _change(self, picture: av.VideoFrame) -> str:
+        """From what to what a picture differs from the first one; empty if it does not."""
         info = self.info
         if (picture.width, picture.height) != (info.width, info.height):
-            raise UserError(
-                f"{self.path}: the picture changes from {info.width}x{info.height} to "
-                f"{picture.width}x{picture.height} at frame {index}; cut the file there"
-            )
+            return f"from {info.width}x{info.height} to {picture.width}x{picture.height}"
         if (found := layout_of(picture)) != info.pixel_format:
-            raise UserError(
-                f"{self.path}: the pixel format changes from {info.pixel_format.av_name} to "
-                f"{found.av_name} at frame {index}; cut the file there"
+            return f"from {info.pixel_format.av_name} to {found.av_name}"
+        return ""
+
+    def _end_at(self, change: str, place: str) -> None:
+        what = f"{self.path}: the picture changes {change} at {place}"
+        if not self.keep_damaged:
+            raise PictureChanges(
+                f"{what}; cut the file there, or take what comes before (enhance.py --keep-damaged)"
             )
-        if picture.is_corrupt and not self.keep_damaged:
-            raise UserError(self._damaged(f"frame {index} is damaged"))
+        warnings.warn(f"{what}; what follows is left out", stacklevel=3)
 
     def _count(self) -> int:
-        with open_input(self.path) as container:
+        with translated(self.path, "read"), open_input(self.path) as container:
             stream = video_stream(container, self.path)
             return sum(packet.size > 0 for packet in container.demux(stream))
 
@@ -163,22 +181,24 @@ class ContainerReader(Reader):
     ) -> Generator[av.VideoFrame, None, None]:
         clock, ledger = Clock(container, stream.index), Ledger(stream.codec_context.name)
         shape = stream.codec_context.sample_aspect_ratio
-        for packet in container.demux() if clock.drives_all else container.demux(stream):
-            clock.correct(packet)
-            if packet.stream.index != stream.index:
-                continue
-            ledger.send(packet)
-            for picture in self._decoded(packet, ledger):
-                ledger.show(picture)
-                now = stream.codec_context.sample_aspect_ratio
-                if warn and now != shape and ledger.shown > 1:
-                    warnings.warn(
-                        f"{self.path}: the shape of the pixels changes from {shape} to {now} at "
-                        f"frame {ledger.shown - 1}; the first one is kept",
-                        stacklevel=2,
-                    )
-                shape = now
-                yield picture
+        with counting_errors(), _emptied(stream):
+            for packet in container.demux() if clock.drives_all else container.demux(stream):
+                clock.correct(packet)
+                if packet.stream.index != stream.index:
+                    continue
+                ledger.send(packet)
+                for picture in self._decoded(packet, ledger):
+                    ledger.listen()
+                    ledger.show(picture)
+                    now = stream.codec_context.sample_aspect_ratio
+                    if warn and now != shape and ledger.shown > 1:
+                        warnings.warn(
+                            f"{self.path}: the shape of the pixels changes from {shape} to {now} "
+                            f"at frame {ledger.shown - 1}; the first one is kept",
+                            stacklevel=2,
+                        )
+                    shape = now
+                    yield picture
         self._finish(ledger, bare=container.format.name in _BITSTREAMS, warn=warn)
 
     def _decoded(self, packet: Packet, ledger: Ledger) -> list[av.VideoFrame]:
@@ -186,7 +206,7 @@ class ContainerReader(Reader):
         if not packet.size and (packet.pts, packet.dts) != (None, None):
             return []  # "as before", which AVI and Theora say with an empty packet
         try:
-            return ledger.listening(packet.decode)
+            return packet.decode()
         except av.error.InvalidDataError as err:
             if not ledger.shown and not packet.is_keyframe:
                 ledger.leading += 1
@@ -200,38 +220,39 @@ class ContainerReader(Reader):
 
     def _finish(self, ledger: Ledger, *, bare: bool, warn: bool) -> None:
         """What can be said only when the stream has ended."""
+        ledger.listen()
         if _file_state(self.path) != self._state:
             message = f"{self.path} was changed while it was read"
             if not self.keep_damaged:
                 raise UserError(f"{message}; wait until it is complete, then start again")
             warnings.warn(message, stacklevel=2)
-        if warn and ledger.leading:
-            warnings.warn(
-                f"{self.path}: {ledger.leading} frames before the first whole picture are left "
-                "out; they refer to what is not there",
-                stacklevel=2,
-            )
-        if warn and ledger.complaints:
-            warnings.warn(
-                f"{self.path} is damaged, the decoder complains {ledger.complaints} times, "
-                f"first at {ledger.complaint}",
-                stacklevel=2,
-            )
         lost = ledger.lost()
-        if not lost or not warn:
-            return
-        if bare and not self.keep_damaged:
+        if warn and lost and bare and not self.keep_damaged:
             raise UserError(
                 self._damaged(
                     f"only {ledger.shown} of {ledger.shown + lost} frames could be decoded; "
                     "cut short?"
                 )
             )
-        warnings.warn(
-            f"{self.path}: {lost} of {ledger.shown + lost} frames could not be decoded and are "
-            "missing; the file is damaged there",
-            stacklevel=2,
-        )
+        for message in self._losses(ledger, lost) if warn else ():
+            warnings.warn(message, stacklevel=2)
+
+    def _losses(self, ledger: Ledger, lost: int) -> Iterator[str]:
+        if ledger.leading:
+            yield (
+                f"{self.path}: {ledger.leading} frames before the first whole picture are left "
+                "out; they refer to what is not there"
+            )
+        if ledger.complaints:
+            yield (
+                f"{self.path} is damaged: the decoder complains {ledger.complaints} times, "
+                f"first at {ledger.complaint}"
+            )
+        if lost:
+            yield (
+                f"{self.path}: {lost} of {ledger.shown + lost} frames could not be decoded and "
+                "are missing; the file is damaged there"
+            )
 
     def _siting(self, stream: av.VideoStream) -> str:
         codec = stream.codec_context.name
@@ -242,6 +263,16 @@ class ContainerReader(Reader):
             location = first.last("chroma_sample_loc_type_top_field") if first else None
             return "unspecified" if location is None else _SITING[location]
         return "center" if codec in ("mjpeg", "mpeg1video") else "unspecified"
+
+
+@contextlib.contextmanager
+def _emptied(stream: av.VideoStream) -> Iterator[None]:
+    """Lets the decoder compare what checksums there are, and leaves no thread of it at work."""
+    stream.codec_context.options = {"err_detect": "crccheck"}
+    try:
+        yield
+    finally:
+        stream.codec_context.flush_buffers()
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:

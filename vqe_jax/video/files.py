@@ -121,6 +121,8 @@ def translated(path: Path, doing: str) -> Iterator[None]:
     """
     try:
         yield
+    except OverflowError as err:
+        raise UserError(f"{path} cannot be {doing}: its times are damaged") from err
     except (av.FFmpegError, OSError) as err:
         if err.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentFailure(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import av
 
 from vqe_jax.video.libav import Packet
@@ -41,26 +39,23 @@ class Ledger:
         self._timed = True
         self._fields = 0
         self._strays = 0
+        self._heard = 0
         self.sent = self.shown = self.leading = 0
         self.complaints = 0
         self.complaint = ""
 
-    def listening(self, decode: Callable[[], list[av.VideoFrame]]) -> list[av.VideoFrame]:
-        """Calls the decoder and counts the errors it writes to the log, in whichever thread.
+    def listen(self) -> None:
+        """Counts the errors in FFmpeg's log since the first picture, from whichever thread.
 
-        Captured they cannot be: a capture of all threads may end while one of them writes.
-
-        Args:
-          decode: of a packet.
+        Decoders work ahead in threads of their own, so errors come at any time.
         """
-        before, _ = av.logging.get_last_error()
-        pictures = decode()
-        after, last = av.logging.get_last_error()
-        if self.shown and after > before:
-            self.complaints += after - before
+        count, last = av.logging.get_last_error()
+        if not self.shown:
+            self._heard = count
+        elif count > self._heard:
+            self.complaints, self._heard = self.complaints + count - self._heard, count
             if last and not self.complaint:
                 self.complaint = f"frame {self.shown}: {last[2].strip()}"
-        return pictures
 
     def send(self, packet: Packet) -> None:
         """Notes a packet that goes to the decoder.
@@ -96,10 +91,10 @@ class Ledger:
     def lost(self) -> int:
         """How many pictures never came; those that belong before the first one do not count.
 
-        Of interlaced streams nothing is said: two packets may be one picture.
+        Of interlaced streams two packets may be one picture.
         """
         if 2 * self._fields > self.shown:  # damage may make a picture look so
-            return 0
+            return max(0, (self.sent - self.leading) // 2 - self.shown)
         if not self._timed:
             return max(0, self.sent - self.leading - self.shown)
         first = self._first or 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +23,7 @@ from vqe_jax.video.planes import from_av_frame
 __all__ = ["PngReader", "PngWriter", "encode_png", "read_png"]
 
 _SRGB = ColorTags(matrix=0, range=2, primaries=1, transfer=13)
+_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:
@@ -41,6 +44,7 @@ def read_png(path: Path) -> Frame:
     readable_file(path, "a PNG picture")
     with translated(path, "read"):
         decoder = av.CodecContext.create("png", "r")
+        decoder.options = {"err_detect": "crccheck+explode"}
         packet = Packet(path.read_bytes())
         pictures = decoder.decode(packet) + decoder.decode(None)
     if len(pictures) != 1:
@@ -100,6 +104,31 @@ class PngReader(Reader):
         self.info = VideoInfo(
             width, height, first.pixel_format, color, frames=len(self.files), codec="png"
         )
+
+    def concerns(self, seconds: float | None = None) -> list[str]:
+        """Nothing; but files that are cut short or not of one size are refused at once.
+
+        Args:
+          seconds: of no effect: PNG files have no times.
+
+        Raises:
+          UserError: naming the first such file.
+        """
+        for file in self.files:
+            with translated(file, "read"), file.open("rb") as data:
+                head, end = data.read(24), b""
+                if len(head) == 24:
+                    data.seek(-8, os.SEEK_END)
+                    end = data.read(4)
+            if head[:8] != _MAGIC or end != b"IEND":
+                raise UserError(f"{file} is cut short or no PNG file; all must be whole")
+            width, height = struct.unpack(">II", head[16:])
+            if (width, height) != (self.info.width, self.info.height):
+                raise UserError(
+                    f"{file}: {width}x{height} among frames of {self.info.width}x"
+                    f"{self.info.height}; all must be alike"
+                )
+        return []
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on; those before are not read.

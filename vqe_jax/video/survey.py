@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 
+from vqe_jax.video.checksums import ends_in_zeros, wrong_checksums
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.libav import open_input, video_stream
 from vqe_jax.video.log import captured
@@ -24,10 +26,14 @@ __all__ = ["survey"]
 # What demuxers say of damage; their other warnings are about habits of encoders.
 _COMPLAINTS = re.compile(
     r"corrupt|prematurely|invalid as first byte|size mismatch|partial file|truncat|"
-    r"exceeds|[Rr]ead error|EBML|[Ii]nvalid (data|chunk|packet)|[Uu]nexpected"
+    r"exceeds|[Rr]ead error|EBML|[Ii]nvalid (data|chunk|packet)|[Uu]nexpected|"
+    r"checksum|too large|CRC"
 )
 _REGULAR = 0.8  # of the steps are alike in a video of one frame rate
 _FEW = 4  # steps that tell nothing
+# Containers whose header says how long all of it is.
+_TIMED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "nut", "flv", "ivf", "avi", "asf")
+_NO_ZEROS = ("hevc", "h264", "mpegvideo", "m4v", "obu", "mpegts", "mpeg", "ivf")
 
 
 @dataclasses.dataclass
@@ -38,9 +44,13 @@ class _Found:
     corrupt: int = 0
     picture_end: float = 0.0
     sound_end: float = 0.0
+    end: float = 0.0  # of all streams
     jumps: int = 0
     promised: int = 0  # frames, of AVI, where a time is a place in the row of frames
     places: int = 0
+    length: float = 0.0  # seconds, as the header has it
+    first: float = float("inf")
+    kind: str = ""
     complaints: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -61,7 +71,9 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is None or packet.is_discard or not packet.time_base:
                 continue
-            end = float((stamp + (packet.duration or 0)) * packet.time_base)
+            begin = float(stamp * packet.time_base)
+            end = begin + float((packet.duration or 0) * packet.time_base)
+            found.first, found.end = min(found.first, begin), max(found.end, end)
             if packet.stream.type == "audio":
                 found.sound_end = max(found.sound_end, end)
             if packet.stream.index != stream.index:
@@ -75,7 +87,9 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
                 break
         if found.timeless:
             found.times = [stamp for stamp in found.decoding if stamp is not None]
-        found.jumps = clock.jumps
+        found.jumps, found.kind = clock.jumps, container.format.name
+        if container.format.name in _TIMED and container.duration:
+            found.length = container.duration / av.time_base
         if container.format.name == "avi" and found.times:
             found.promised, found.places = stream.frames, max(found.times) + 1
         found.complaints = [text.strip() for _, _, text in logs if _COMPLAINTS.search(text)]
@@ -88,7 +102,7 @@ def _holes(times: list[int], unit: float) -> str:
     steps = np.diff((ticks - ticks[0]).astype(np.float64))
     if len(steps) < _FEW:
         return ""
-    usual = float(np.median(steps))
+    usual = float(np.median(steps)) or 1.0
     tolerance = max(1.5, 0.1 * usual)
     if np.mean(np.abs(steps - usual) <= tolerance) < _REGULAR:
         return ""
@@ -96,8 +110,39 @@ def _holes(times: list[int], unit: float) -> str:
     if not len(wide):
         return ""
     missing = int(sum(round(steps[i] / usual) - 1 for i in wide))
-    first = datetime.timedelta(seconds=round(int(np.sum(steps[: wide[0] + 1])) * unit, 2))
+    first = _clock(float(np.sum(steps[: wide[0] + 1])) * unit)
     return f"{missing} frames seem to be missing at {len(wide)} places, the first at {first}"
+
+
+def _clock(seconds: float) -> str:
+    """As 0:01:02.5; damaged files have times beyond all years."""
+    try:
+        return str(datetime.timedelta(seconds=round(seconds, 2)))
+    except OverflowError:
+        return f"{seconds:.3g} s"
+
+
+def _ends(path: Path, found: _Found) -> Iterator[str]:
+    """Whether the end is where it should be, and what a walk to it tells of all the file."""
+    if has_no_end(path):
+        yield f"{path} has no proper end; is it cut short?"
+    if found.kind in _NO_ZEROS and ends_in_zeros(path):
+        yield f"{path} ends in zeros; is it a download that was not finished?"
+    if wrong := wrong_checksums(path):
+        yield f"{path} is damaged: {wrong} of its parts do not match their checksums"
+    if 0 < found.places < found.promised:
+        yield (
+            f"{path} should have {found.promised} frames, as its header says, and has "
+            f"{found.places}; is it cut short or damaged?"
+        )
+    elif found.times and not found.jumps:
+        lasts = found.end - max(0.0, found.first)
+        few = 3 * lasts / max(1, len(found.times))
+        if found.length - lasts > max(few, 0.01 * found.length):
+            yield (
+                f"{path} should last {_clock(found.length)}, as its header says, and lasts "
+                f"{_clock(lasts)}; is it cut short or damaged?"
+            )
 
 
 def survey(path: Path, seconds: float | None = None) -> list[str]:
@@ -119,13 +164,8 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
         said.append(f"{path}: {holes}; the file may be damaged or cut there")
     if found.jumps:
         said.append(f"{path}: its clock jumps {found.jumps} times; time goes on there")
-    if seconds is None and has_no_end(path):
-        said.append(f"{path} has no proper end; is it cut short?")
-    if seconds is None and 0 < found.places < found.promised:
-        said.append(
-            f"{path} should have {found.promised} frames, as its header says, and has "
-            f"{found.places}; is it cut short or damaged?"
-        )
+    if seconds is None:
+        said += _ends(path, found)
     silent = found.sound_end - found.picture_end
     few = 3 * found.picture_end / max(1, len(found.times))
     if seconds is None and found.times and silent > max(few, min(1.0, 0.1 * found.picture_end)):
