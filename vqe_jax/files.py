@@ -17,10 +17,18 @@ except ImportError:  # Windows: nothing is locked
 
 from vqe_jax.errors import UserError
 
-__all__ = ["alone", "replacing", "sweep", "sync_folder"]
+__all__ = ["alone", "cache_dir", "replacing", "sweep", "sync_folder"]
 
 _PART = re.compile(r".+\.\d+-[0-9a-f]{8}\.part")
 _NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def cache_dir() -> Path:
+    """Where downloads and compiled programs stay: ``VQE_CACHE``, else ``~/.cache/vqe_jax``."""
+    if chosen := os.environ.get("VQE_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "vqe_jax"
 
 
 @contextlib.contextmanager

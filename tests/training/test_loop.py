@@ -221,3 +221,18 @@ def test_mistakes_are_one_line(tiny, tmp_path, keys, message):
     with pytest.raises(UserError, match=message) as caught:
         train(tmp_path, **keys)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_compiles_few_programs(tmp_path):
+    """One to draw, one to begin, one step, one of validation a size, its metric: no more."""
+    script = SCRIPT.replace(
+        "sys.exit(outcome.exit_code)", "print('programs', outcome.programs.programs)"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script, "-1", str(tmp_path), "0"], cwd=root, text=True,
+        env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = int(done.stdout.split("programs ")[-1])
+    assert said <= 12 and f"{said} programs compiled" in done.stdout

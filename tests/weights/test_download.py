@@ -4,7 +4,8 @@ import zipfile
 import pytest
 
 from vqe_jax.errors import EnvironmentFailure
-from vqe_jax.weights.download import Remote, cache_dir, download
+from vqe_jax.files import cache_dir
+from vqe_jax.weights.download import Remote, download
 
 CONTENT = b"weights" * 1000
 

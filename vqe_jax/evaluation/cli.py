@@ -14,6 +14,7 @@ from rich.console import Console
 
 from vqe_jax.errors import UserError
 from vqe_jax.flags import Parser
+from vqe_jax.programs import add_option, keep
 
 __all__ = ["main", "parser"]
 
@@ -113,6 +114,7 @@ def parser() -> Parser:
         metavar="N",
         help="play each clip back and forth for N frames instead",
     )
+    add_option(made)
     out.add_argument("--quiet", action="store_true", help="no progress, no tables")
     return made
 
@@ -139,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     # A file has no edge to fold numbers at.
     console = Console(quiet=given.quiet, width=None if sys.stdout.isatty() else 400)
+    if kept := keep(given.program_cache):
+        console.print(kept, highlight=False, soft_wrap=True, markup=False)
     opened = open_models(given.models, given.ensemble)
     models = with_outputs(opened, given.outputs)
     papers = [PAPERS.get(name).metrics[models[0].color] for name in given.tables]

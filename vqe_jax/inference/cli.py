@@ -32,6 +32,7 @@ from vqe_jax.flags import Parser
 from vqe_jax.inference.file import Enhanced, Job, prepare, run, trial
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
+from vqe_jax.programs import add_option, keep
 from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
 from vqe_jax.weights import packaged_models
@@ -171,6 +172,7 @@ def parser() -> Parser:
     made.add_argument(
         "--force", action="store_true", help="go on where the result may be worse or lose its sound"
     )
+    add_option(made)
     made.add_argument("--quiet", action="store_true", help="print warnings and errors only")
     return made
 
@@ -318,6 +320,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(words)
     console = Console(stderr=True, soft_wrap=True)
     say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+    kept = keep(args.program_cache)
     with _warnings_on(console):
         layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None
         reader = open_reader(
@@ -335,6 +338,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             force=args.force,
         )
         say(_describe(job, args.model))
+        if kept:
+            say(kept)
         options: dict[str, Any] = {
             "scene_cut": None if args.no_scene_cuts else SceneCut(),
             "tiling": _tiling(args.tile, args.tile_centers),

@@ -69,7 +69,7 @@ def resolve(model: Model, variables: Any = None) -> Ready:
             f"network {type(network).__name__} was given without variables; "
             "pass variables=, (module, variables) or a model file"
         )
-    return Ready(network, jax.tree.map(jnp.asarray, variables), limit)
+    return Ready(network, jax.device_put(variables), limit)
 
 
 # Filters and color conversion leave [0, 1] a little; code values by far.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import UserError
@@ -116,7 +115,7 @@ class SideStream:
     def arrays(self, infos: Sequence[FrameInfo]) -> Side:
         """Side information of successive frames as the network takes it, on the device."""
         side = Side.of_frames(infos, self._names, self._qp, optional=self._optional)
-        return jax.tree.map(jnp.asarray, side)
+        return jax.device_put(side)
 
     def host_arrays(self, infos: Sequence[FrameInfo]) -> Side:
         """The same as NumPy arrays, for choosing frames."""

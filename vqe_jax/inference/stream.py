@@ -127,7 +127,9 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _on_device(frame: Frame) -> jax.Array:
-    return jnp.asarray(frame, jnp.float32)
+    if isinstance(frame, jax.Array):
+        return frame.astype(jnp.float32)
+    return jax.device_put(np.asarray(frame, np.float32))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -219,7 +221,7 @@ def _selected(
             rows = np.pad(rows, [(0, 0), (0, size - wanted), (0, 0)], mode="edge")
             spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
         told = side.arrays(infos).windows(rows)
-        result = enhanced(ready.variables, shown + spare, jnp.asarray(rows[0]), told)
+        result = enhanced(ready.variables, shown + spare, rows[0], told)
         yield from np.asarray(result)[:wanted]
 
 

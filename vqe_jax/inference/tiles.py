@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import UserError, near_misses
@@ -271,7 +270,7 @@ def tiled_steps(
             states.append(jax.tree.map(np.asarray, after))
             signs.append(np.asarray(sign))
         state = _joined(states, tiles, (height, width), context) if shared else states
-        return state, jnp.asarray(canvas), np.max(np.stack(signs), axis=0)
+        return state, canvas, np.max(np.stack(signs), axis=0)
 
     return run
 

@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vqe_jax import models
 from vqe_jax.models.side import Side
@@ -41,18 +42,20 @@ def _example(network: models.Network) -> jax.Array:
     context = network.context
     side = max(2 * context.multiple, context.min_side)
     frames = context.past + 1 + context.future
-    return jnp.zeros((1, max(frames, 2), side, side, network.channels), jnp.float32)
+    shape = (1, max(frames, 2), side, side, network.channels)
+    return jax.device_put(np.zeros(shape, np.float32))  # compiles nothing, as jnp.zeros would
 
 
 def _example_side(network: models.Network, frames: int) -> Side:
     """Something of everything that a network may want to be told."""
     conditioning = getattr(network, "conditioning", None)
-    return Side(
-        qp=jnp.full((1,), 37 if conditioning is None else conditioning.qps[0], jnp.int32),
-        frame_qp=jnp.full((1, frames), 37, jnp.float32),
-        frame_type=jnp.ones((1, frames), jnp.int32),
-        peak=jnp.ones((1, frames), bool),
+    side = Side(
+        qp=np.full((1,), 37 if conditioning is None else conditioning.qps[0], np.int32),
+        frame_qp=np.full((1, frames), 37, np.float32),
+        frame_type=np.ones((1, frames), np.int32),
+        peak=np.ones((1, frames), bool),
     )
+    return jax.device_put(side)
 
 
 def example_inputs(network: models.Network) -> tuple[jax.Array, dict[str, Any]]:

@@ -9,7 +9,6 @@ resume are those of every other stage. A step that is not finite on either side 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
 from vqe_jax.training.samples import side_by_side
 from vqe_jax.training.stages import Stage
 from vqe_jax.training.state import TrainState, exported_variables, new_state
-from vqe_jax.training.step import Metrics, Place, Step, jit_step
+from vqe_jax.training.step import Metrics, Place, Step, jit_once, jit_step
 from vqe_jax.training.update import descend, finish, without_frozen
 
 __all__ = ["Trainer", "make_step"]
@@ -54,21 +53,24 @@ class Trainer:
     def init_state(self, variables: Any) -> TrainState:
         """Both sides at the start of the stage."""
         rates(self.stage, variables["params"])  # patterns that match nothing are said here
-        state = new_state(
-            variables,
-            self.optimizer.init(variables["params"]),
-            step=self.place.first_step,
-            averaged=self.stage.ema > 0,
-            auxiliary=self.new_discriminator(),
-        )
-        return jax.device_put(state, self.place.replicated)
+
+        def begin(variables: Any) -> TrainState:
+            return new_state(
+                variables,
+                self.optimizer.init(variables["params"]),
+                step=self.place.first_step,
+                averaged=self.stage.ema > 0,
+                auxiliary=self.new_discriminator(),
+            )
+
+        return jit_once(begin, self.place)(variables)
 
     def new_discriminator(self) -> dict[str, Any]:
         """The discriminator's part of the state, a function of the seed."""
         module = self.game.discriminator
         key = jax.random.fold_in(jax.random.key(self.place.seed), _DISCRIMINATOR)
         clip = jnp.zeros((1, 1, 64, 64, module.channels))
-        variables = jax.jit(functools.partial(module.init, train=False))(key, self.game.seen(clip))
+        variables = module.init(key, self.game.seen(clip), train=False)
         return {
             "params": variables["params"],
             "stats": variables.get("batch_stats", {}),

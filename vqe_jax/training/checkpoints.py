@@ -224,12 +224,13 @@ class Checkpoints:
         if is_primary():
             self._write_manifest(self._newest)
 
-    def fill(self, template: Any, arrays: Arrays) -> Any:
+    def fill(self, template: Any, arrays: Arrays, place: Any = None) -> Any:
         """Puts checkpointed arrays into a state of the same structure.
 
         Args:
-          template: a state as the run's config makes it.
+          template: a state as the run's config makes it, or its shapes.
           arrays: from :meth:`newest`.
+          place: a sharding or a device; None: the default device.
 
         Raises:
           UserError: the config makes another state; names the first difference.
@@ -247,8 +248,8 @@ class Checkpoints:
                     f"checkpoint in {self._folder}: {name} is {describe(arrays[name])}, the "
                     f"config makes {describe(leaf)}; use another --workdir"
                 )
-        leaves = [jax.device_put(arrays[k], v.sharding) for k, v in expected.items()]
-        return jax.tree.unflatten(jax.tree.structure(template), leaves)
+        leaves = [arrays[name] for name in expected]
+        return jax.device_put(jax.tree.unflatten(jax.tree.structure(template), leaves), place)
 
     def close(self) -> None:
         """Finishes what is under way."""

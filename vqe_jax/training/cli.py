@@ -19,6 +19,7 @@ from pathlib import Path
 
 from vqe_jax.errors import UserError
 from vqe_jax.flags import Parser
+from vqe_jax.programs import add_option, keep
 from vqe_jax.training import recipes
 from vqe_jax.training.stages import Run, parse
 
@@ -41,6 +42,7 @@ def _parser() -> Parser:
                       help="seconds to wait for the other processes (60)")  # fmt: skip
     made.add_argument("--peer-timeout", type=int, default=45, metavar="S",
                       help="seconds after which a silent process counts as gone (45)")  # fmt: skip
+    add_option(made)
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return made
 
@@ -112,5 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 )
             )
         from vqe_jax.training import loop
+        from vqe_jax.training.processes import is_primary
 
+        place = keep(given.program_cache)
+        if place and is_primary() and not given.quiet:
+            print(place, flush=True)
         return loop.run(run, workdir, quiet=given.quiet).exit_code

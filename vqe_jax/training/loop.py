@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from vqe_jax.errors import user_errors
 from vqe_jax.files import alone
+from vqe_jax.programs import Count, counted
 from vqe_jax.training.checkpoints import Checkpoints
 from vqe_jax.training.interrupts import Interrupts
 from vqe_jax.training.metrics_writer import MetricsWriter
@@ -41,12 +42,14 @@ class Outcome:
       step: steps taken.
       best_score: of the last stage's best validation.
       exit_code: for the shell.
+      programs: what was compiled.
     """
 
     finished: bool
     step: int
     best_score: float | None
     exit_code: int = 0
+    programs: Count = dataclasses.field(default_factory=Count, compare=False)
 
 
 def run(
@@ -82,7 +85,7 @@ def run(
             folder, total_steps=plan.first_step(len(plan.stages)), tensorboard=plan.tensorboard,
             silent=not is_primary(), quiet=quiet, output=output,
         )  # fmt: skip
-        with _own(folder), writer, Interrupts() as interrupts:
+        with _own(folder), writer, Interrupts() as interrupts, counted() as count:
             checkpoints = Checkpoints(
                 folder / "checkpoints", keep=plan.checkpoint.keep, say=writer.say
             )
@@ -91,9 +94,11 @@ def run(
             rehearse(plan, folder, first=next_stage, resumed=found is not None)
             session = Session(plan, folder, clips, checkpoints, writer, interrupts)
             try:
-                return _train(session, found)
+                outcome = _train(session, found)
             finally:
                 checkpoints.close()
+            writer.say(str(count))
+            return dataclasses.replace(outcome, programs=count)
 
 
 @contextlib.contextmanager

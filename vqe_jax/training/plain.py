@@ -16,7 +16,7 @@ from vqe_jax.training.objective import build_objective
 from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
 from vqe_jax.training.stages import Stage
 from vqe_jax.training.state import TrainState, new_state
-from vqe_jax.training.step import Metrics, Place, Step, jit_step
+from vqe_jax.training.step import Metrics, Place, Step, jit_once, jit_step
 from vqe_jax.training.update import descend, finish, without_frozen
 
 __all__ = ["make_step"]
@@ -45,10 +45,13 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
 
     def init_state(variables: Any) -> TrainState:
         rates(stage, variables["params"])  # patterns that match nothing are said here
-        opt_state = optimizer.init(variables["params"])
-        averaged = stage.ema > 0
-        state = new_state(variables, opt_state, step=place.first_step, averaged=averaged)
-        return jax.device_put(state, place.replicated)
+
+        def begin(variables: Any) -> TrainState:
+            opt_state = optimizer.init(variables["params"])
+            averaged = stage.ema > 0
+            return new_state(variables, opt_state, step=place.first_step, averaged=averaged)
+
+        return jit_once(begin, place)(variables)
 
     def step_fn(
         state: TrainState, batch: corruption.Batch, weights: Any

@@ -44,6 +44,7 @@ class StageRun:
         plan = session.plan
         parts = assemble(plan, index)
         self.stage, self.network, self.step = parts.stage, parts.network, parts.step
+        self.place = parts.place
         self.last = plan.first_step(index) + self.stage.steps
         self.feed = parts.open_feed()
         self.metric = (
@@ -78,8 +79,9 @@ class StageRun:
                 f"{session.workdir} is at step {progress.step} of stage {self.stage.name!r}, which "
                 f"now lies between steps {first} and {self.last}; use another --workdir"
             )
-        fresh = starts.fresh_variables(session.plan, self.index, self.network)
-        state = session.checkpoints.fill(self.step.init_state(fresh), arrays)
+        fresh = starts.fresh_shapes(session.plan, self.index, self.network)
+        template = jax.eval_shape(self.step.init_state, fresh)
+        state = session.checkpoints.fill(template, arrays, self.place.replicated)
         if progress.step < self.last:
             self.feed.set_state(progress.data)
         return state

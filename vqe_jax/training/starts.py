@@ -159,27 +159,27 @@ def _official_part(target: str, source: str, where: str) -> dict[str, Any]:
 
 def _drawing(
     run: Run, index: int, network: models.Network
-) -> tuple[Callable[[jax.Array], dict[str, Any]], jax.Array]:
-    """How the variables of a stage are drawn, and the key that it takes."""
-    # Far from the numbers of steps, which are folded into the same key.
-    key = jax.random.fold_in(jax.random.key(run.seed), 1_000_000_007 + index)
+) -> tuple[Callable[[Any], dict[str, Any]], np.int32]:
+    """How the variables of a stage are drawn, and the seed that it takes."""
     chosen = run.stages[index].init
     pictures = inits.pictures_of(network) if chosen else {}
 
-    def draw(key: jax.Array) -> dict[str, Any]:
+    def draw(seed: Any) -> dict[str, Any]:
+        # Far from the numbers of steps, which are folded into the same key.
+        key = jax.random.fold_in(jax.random.key(seed), 1_000_000_007 + index)
         variables = initial_variables(network, key)
         params = inits.redraw(variables["params"], chosen, pictures, key)
         return {k: v for k, v in {**variables, "params": params}.items() if k in _KEPT}
 
-    return draw, key
+    return draw, np.int64(run.seed).astype(np.int32)  # as jax.random.key reads a number
 
 
 def fresh_variables(run: Run, index: int, network: models.Network) -> dict[str, Any]:
     """Newly initialized variables of a stage, a function of the run's seed and the stage's init."""
-    draw, key = _drawing(run, index, network)
+    draw, seed = _drawing(run, index, network)
     # It runs once: optimizing dozens of random generators would take longer than the first steps.
     quickly: dict[str, str | bool] = {"xla_backend_optimization_level": "0"}
-    return jax.jit(draw).lower(key).compile(compiler_options=quickly)(key)
+    return jax.jit(draw, compiler_options=quickly)(seed)
 
 
 def fresh_shapes(run: Run, index: int, network: models.Network) -> dict[str, Any]:
@@ -188,8 +188,8 @@ def fresh_shapes(run: Run, index: int, network: models.Network) -> dict[str, Any
     Raises:
       UserError: an init that does not fit the network.
     """
-    draw, key = _drawing(run, index, network)
-    return jax.eval_shape(draw, key)
+    draw, seed = _drawing(run, index, network)
+    return jax.eval_shape(draw, seed)
 
 
 def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:

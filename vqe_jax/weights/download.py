@@ -15,7 +15,7 @@ from pathlib import Path
 from vqe_jax.errors import EnvironmentFailure
 from vqe_jax.files import replacing
 
-__all__ = ["Remote", "cache_dir", "download", "offline"]
+__all__ = ["Remote", "download", "offline"]
 
 _BLOCK = 1 << 20
 _TIMEOUT = 30  # seconds without an answer
@@ -43,14 +43,6 @@ class Remote:
     def filename(self) -> str:
         """The name it is known by."""
         return (self.member or self.url).rsplit("/", 1)[-1]
-
-
-def cache_dir() -> Path:
-    """Where downloaded weights stay: ``VQE_CACHE``, else ``~/.cache/vqe_jax``."""
-    if chosen := os.environ.get("VQE_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "vqe_jax"
 
 
 def offline() -> bool:

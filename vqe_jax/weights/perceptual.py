@@ -19,8 +19,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
 from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
-from vqe_jax.files import replacing
-from vqe_jax.weights.download import cache_dir, download
+from vqe_jax.files import cache_dir, replacing
+from vqe_jax.weights.download import download
 from vqe_jax.weights.perceptual_parts import PARTS, Part, extract
 from vqe_jax.weights.tensor_files import have_torch, read_tensors
 
