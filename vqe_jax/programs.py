@@ -58,7 +58,7 @@ def keep(place: str | None = None) -> str | None:
     if chosen.lower() in _OFF:
         jax.config.update("jax_enable_compilation_cache", False)
         return None
-    if not chosen and (known := jax.config.jax_compilation_cache_dir):
+    if not chosen and (known := jax.config.values["jax_compilation_cache_dir"]):
         return f"compiled programs are kept in {known}"
     base = Path(chosen).expanduser() if chosen else cache_dir() / "programs"
     folder = base / _machine()
@@ -160,12 +160,12 @@ class Count:
         kept = f", {self.kept} of them by earlier runs" if self.kept else ""
         return f"{self.programs} programs compiled{kept}; it took {self.seconds:.1f} s"
 
-    def _note(self, event: str, seconds: float, **_: Any) -> None:
+    def _note(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             self.programs += 1
-            self.seconds += seconds
+            self.seconds += duration_secs
 
-    def _note_kept(self, event: str, **_: Any) -> None:
+    def _note_kept(self, event: str, **_: str | int) -> None:
         self.kept += event == "/jax/compilation_cache/cache_hits"
 
 

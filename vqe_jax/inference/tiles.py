@@ -240,7 +240,7 @@ def _canvas(like: jax.Array, height: int, width: int, scale: int) -> np.ndarray:
 
 def tiled_steps(
     network: Network, tiling: Tiling, step: Callable[..., tuple[Any, Any, Any]]
-) -> Callable[..., tuple[Any, jax.Array, np.ndarray]]:
+) -> Callable[..., tuple[Any, np.ndarray, np.ndarray]]:
     """A recurrent network's step over tiles; drop-in for the one over whole frames.
 
     Its state is a tree of whole-frame maps on the host, or a list with one state a tile.
@@ -254,7 +254,7 @@ def tiled_steps(
 
     def run(
         variables: Any, state: Any, window: tuple[jax.Array, ...], side: Any
-    ) -> tuple[Any, jax.Array, np.ndarray]:
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
         height, width, _ = window[0].shape
         tiles, _ = layout(height, width)
         canvas: np.ndarray | None = None
@@ -270,6 +270,7 @@ def tiled_steps(
             states.append(jax.tree.map(np.asarray, after))
             signs.append(np.asarray(sign))
         state = _joined(states, tiles, (height, width), context) if shared else states
+        assert canvas is not None
         return state, canvas, np.max(np.stack(signs), axis=0)
 
     return run
