@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -20,23 +21,34 @@ from vqe_jax.flags import Parser
 __all__ = ["main", "run"]
 
 
-def run(folder: Path, *, variant: str = "demo", console: Console | None = None) -> None:
+def run(
+    folder: Path,
+    *,
+    variant: str = "demo",
+    steps: int | None = None,
+    console: Console | None = None,
+    **data: Any,
+) -> None:
     """Builds, trains, evaluates and enhances; ends with a table of gains and files.
 
     Args:
       folder: everything that is made goes in here.
       variant: of ``configs/vig.py``.
+      steps: of training; None: as the variant has it.
       console: where it is told.
+      **data: options of the data set, see :class:`vqe_jax.data.sources.demo.DemoOptions`.
 
     Raises:
       UserError: scikit-image is missing.
     """
+    from vqe_jax.data.build import build
+
     console = console or Console()
     started = time.monotonic()
     _heading(console, "1 of 4: a small data set, encoded by x265 at QP 37")
-    _build(folder / "data")
+    build("demo", folder / "data", **{"qp": (37,), **data})
     _heading(console, "2 of 4: training a narrow VIG")
-    trained = _train(folder, variant)
+    trained = _train(folder, variant, steps)
     models = {"trained": str(trained), "packaged": "vig_qp37"}
     _heading(console, "3 of 4: clips that neither model has seen")
     rows = _evaluate(folder, models, console)
@@ -50,16 +62,12 @@ def _heading(console: Console, text: str) -> None:
     console.print(f"\n[bold]{text}[/bold]")
 
 
-def _build(data_dir: Path) -> None:
-    from vqe_jax.data.build import build
-
-    build("demo", data_dir, qp=(37,))
-
-
-def _train(folder: Path, variant: str) -> Path:
+def _train(folder: Path, variant: str, steps: int | None) -> Path:
     from vqe_jax.training import loop, recipes
 
-    plan = recipes.load(f"vig:{variant}", [("data.data_dir", str(folder / "data"))])
+    changes = [("data.data_dir", str(folder / "data"))]
+    changes += [] if steps is None else [("stages[0].steps", str(steps))]
+    plan = recipes.load(f"vig:{variant}", changes)
     outcome = loop.run(plan, folder / "run")
     if not outcome.finished:
         raise KeyboardInterrupt
@@ -117,8 +125,9 @@ def main() -> None:
     parser = Parser(prog="python -m vqe_jax.demo", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/demo"), help="for everything")
     parser.add_argument("--variant", default="demo", help="of configs/vig.py")
+    parser.add_argument("--steps", type=int, help="of training (default: the variant's)")
     given = parser.parse_args()
-    run(given.folder, variant=given.variant)
+    run(given.folder, variant=given.variant, steps=given.steps)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vqe_jax.errors import UserError
-from vqe_jax.metrics import peak_valley_difference, pool, protocol, standard_deviation
+from vqe_jax.metrics import peak_valley_difference, protocol, standard_deviation
 
 
 def test_a_saw_has_its_height():
@@ -50,11 +49,3 @@ def test_figures_of_a_real_stream(shared):
     assert curve.mean() == pytest.approx(31.58, abs=0.005)
     assert standard_deviation(curve) == pytest.approx(0.78, abs=0.005)
     assert peak_valley_difference(curve) == pytest.approx(1.44, abs=0.005)
-
-
-def test_two_means_differ_where_videos_differ_in_length():
-    videos = [[1.0] * 9, [2.0]]
-    assert pool(videos) == pytest.approx(1.5)
-    assert pool(videos, over="frames") == pytest.approx(1.1)
-    with pytest.raises(UserError, match="nothing to average"):
-        pool([[1.0], []])

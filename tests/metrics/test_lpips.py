@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vqe_jax.errors import UserError
-from vqe_jax.metrics import lpips, lpips_map
+from vqe_jax.metrics import lpips
 from vqe_jax.perceptual import LPIPS
 
 from ..perceptual.seeded import seeded
@@ -23,14 +23,6 @@ def test_frames_in_chunks_of_any_size_get_the_same_values(judged):
     for chunk in (None, 4):
         found = lpips(result, reference, variables=variables, divisor=16, chunk=chunk)
         np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-
-def test_map_has_the_size_of_the_frames_and_nearly_the_mean(judged):
-    (result, reference), variables = judged
-    found = lpips_map(result, reference, variables=variables, divisor=16)
-    assert found.shape == (2, 3, 32, 32)
-    means = lpips(result, reference, variables=variables, divisor=16)
-    np.testing.assert_allclose(found.mean((-2, -1)), means, rtol=0.05)
 
 
 def test_eight_bit_frames_are_refused_with_the_conversion(judged):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
-from vqe_jax.metrics import Mean, mse, protocol, psnr, quantise
+from vqe_jax.metrics import mse, protocol, psnr, quantise
 
 
 def frames(shape=(3, 24, 31, 1), seed=0, noise=0.05):
@@ -69,19 +69,6 @@ def test_bytes_survive_rounding(value):
     assert float(quantise(jnp.float32(value / 255))) * 255 == pytest.approx(value, abs=1e-4)
     assert float(quantise(jnp.float32(1.7))) == 1.0
     assert float(quantise(jnp.float32(-0.2))) == 0.0
-
-
-@settings(max_examples=20, deadline=None)
-@given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4))
-def test_ragged_batches_have_the_mean_of_their_frames(sizes):
-    values = np.random.default_rng(sum(sizes)).normal(30, 2, sum(sizes)).astype(np.float32)
-    total, start = Mean.of(jnp.zeros((0,))), 0
-    for size in sizes:
-        batch = np.full(4, np.nan, np.float32)  # padding may hold anything
-        batch[:size] = values[start : start + size]
-        total = total.merge(Mean.of(jnp.asarray(batch), mask=jnp.arange(4) < size))
-        start += size
-    assert float(total.value) == pytest.approx(values.mean(), rel=1e-5)
 
 
 def test_luma_of_rgb_is_bt601_in_8_bits():

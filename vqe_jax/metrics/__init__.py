@@ -5,10 +5,9 @@ from vqe_jax.metrics.dists import dists
 from vqe_jax.metrics.fid import Moments, fid, frechet_distance
 from vqe_jax.metrics.fluctuation import peak_valley_difference, standard_deviation
 from vqe_jax.metrics.kid import KID, kid
-from vqe_jax.metrics.lpips import lpips, lpips_map
+from vqe_jax.metrics.lpips import lpips
 from vqe_jax.metrics.ms_ssim import ms_ssim
 from vqe_jax.metrics.perceptual import PERCEPTUAL_PROTOCOLS, perceptual_protocol
-from vqe_jax.metrics.pooling import Mean, pool
 from vqe_jax.metrics.protocols import PROTOCOLS, Protocol, protocol, register
 from vqe_jax.metrics.psnr import mse, psnr, quantise
 from vqe_jax.metrics.ssim import ssim, ssim_map
@@ -19,7 +18,6 @@ __all__ = [
     "PERCEPTUAL_PROTOCOLS",
     "PROTOCOLS",
     "VMAF",
-    "Mean",
     "Moments",
     "Protocol",
     "bd_psnr",
@@ -29,12 +27,10 @@ __all__ = [
     "frechet_distance",
     "kid",
     "lpips",
-    "lpips_map",
     "ms_ssim",
     "mse",
     "peak_valley_difference",
     "perceptual_protocol",
-    "pool",
     "protocol",
     "psnr",
     "quantise",

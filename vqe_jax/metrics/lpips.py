@@ -19,33 +19,24 @@ from vqe_jax.metrics.frames import in_chunks
 from vqe_jax.perceptual import LPIPS, LPIPS_NETS, check_pair
 from vqe_jax.perceptual.images import Images
 
-__all__ = ["lpips", "lpips_map"]
+__all__ = ["lpips"]
 
 _NAMES = ("result", "reference")
 
 
-@functools.partial(jax.jit, static_argnames=("net", "spatial", "dtype", "divisor"))
+@functools.partial(jax.jit, static_argnames=("net", "dtype", "divisor"))
 def _apply(
     variables: Mapping[str, Any],
     result: jax.Array,
     reference: jax.Array,
     *,
     net: str,
-    spatial: bool,
     dtype: str,
     divisor: int,
 ) -> jax.Array:
-    module = LPIPS(net=net, spatial=spatial, dtype=jnp.dtype(dtype), divisor=divisor)
+    module = LPIPS(net=net, dtype=jnp.dtype(dtype), divisor=divisor)
     values: Any = module.apply(variables, result, reference)
     return values
-
-
-def _distance(result: Images, reference: Images, chunk: int | None, **options: Any) -> np.ndarray:
-    net = options["net"]
-    least = LPIPS_NETS[net].min_side if net in LPIPS_NETS else 1  # the module refuses the rest
-    check_pair(result, reference, names=_NAMES, min_side=least, reader=f"LPIPS ({net})")
-    distance = functools.partial(_apply, options.pop("variables"), **options)
-    return in_chunks(distance, result, reference, chunk=chunk)
 
 
 def lpips(
@@ -72,23 +63,7 @@ def lpips(
     Raises:
       UserError: integers or values outside [0, 1] (says which conversion), frames too small.
     """
-    options = {"net": net, "dtype": dtype, "divisor": divisor}
-    return _distance(result, reference, chunk, variables=variables, spatial=False, **options)
-
-
-def lpips_map(
-    result: Images,
-    reference: Images,
-    *,
-    variables: Mapping[str, Any],
-    net: str = "alex",
-    chunk: int | None = None,
-    divisor: int = 1,
-) -> Float[np.ndarray, "*b h w"]:
-    """The LPIPS distance at every pixel; arguments as :func:`lpips`.
-
-    Layers are brought to the frames' size bilinearly, so the mean differs a little from
-    :func:`lpips`.
-    """
-    options = {"net": net, "dtype": "float32", "divisor": divisor}
-    return _distance(result, reference, chunk, variables=variables, spatial=True, **options)
+    least = LPIPS_NETS[net].min_side if net in LPIPS_NETS else 1  # the module refuses the rest
+    check_pair(result, reference, names=_NAMES, min_side=least, reader=f"LPIPS ({net})")
+    distance = functools.partial(_apply, variables, net=net, dtype=dtype, divisor=divisor)
+    return in_chunks(distance, result, reference, chunk=chunk)

@@ -2,8 +2,7 @@
 
 The same network gains different amounts under different protocols, so a report names the one it
 used. A protocol says the channels, the rounding, the metric's variant and the unit; frames are all
-frames of a video, and the mean over a data set is that of the videos' means
-(:func:`vqe_jax.metrics.pooling.pool`).
+frames of a video, and the mean over a data set is that of the videos' means.
 """
 
 from __future__ import annotations

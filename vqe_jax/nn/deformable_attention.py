@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv
-from vqe_jax.ops.pool import max_pool
 from vqe_jax.ops.resample import resize_bilinear
 
 __all__ = ["DSTA", "DSTA_MIN_SIDE"]
@@ -48,7 +47,7 @@ class DSTA(nn.Module):
 
     def _attend(self, x: Float[Array, "b h w f"]) -> Float[Array, "b h2 w2 f"]:
         f = x.shape[-1]
-        pooled = max_pool(x, 7, stride=3)
+        pooled = nn.max_pool(x, (7, 7), (3, 3))
         if not self.deformable:
             return nn.relu(Conv(f, name="dcn")(pooled))
         hidden = pooled

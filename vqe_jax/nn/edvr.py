@@ -16,7 +16,7 @@ from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.predeblur import PreDeblur
 from vqe_jax.nn.residual import ResidualBlocks
-from vqe_jax.ops.pool import average_pool, max_pool
+from vqe_jax.ops.pool import average_pool
 from vqe_jax.ops.resample import resize_bilinear
 
 __all__ = [
@@ -286,5 +286,5 @@ def _stacked(x: Windows) -> Float[Array, "n h w s"]:
 
 def _pooled(x: Maps) -> Float[Array, "n h2 w2 g"]:
     """Largest and mean values at half the size."""
-    pools = [pool(x, 3, stride=2, padding=1) for pool in (max_pool, average_pool)]
-    return jnp.concatenate(pools, axis=-1)
+    largest = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+    return jnp.concatenate([largest, average_pool(x, 3, stride=2, padding=1)], axis=-1)

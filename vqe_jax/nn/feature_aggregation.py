@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.layers import Conv
-from vqe_jax.ops.pool import max_pool
 from vqe_jax.ops.resample import resize_bilinear
 
 __all__ = ["MIN_SIDE", "DilatedBlock", "NestedResiduals", "SpatialAttention"]
@@ -42,7 +41,9 @@ class SpatialAttention(nn.Module):
         """Gates features; sides of at least 15 pixels."""
         c = x.shape[-1]
         reduced = Conv(c // 4, 1, name="conv1")(x)
-        coarse = max_pool(Conv(c // 4, stride=2, padding=0, name="conv2")(reduced), 7, stride=3)
+        coarse = nn.max_pool(
+            Conv(c // 4, stride=2, padding=0, name="conv2")(reduced), (7, 7), (3, 3)
+        )
         coarse = nn.relu(Conv(c // 4, name="conv_max")(coarse))
         coarse = Conv(c // 4, name="conv3_")(nn.relu(Conv(c // 4, name="conv3")(coarse)))
         whole = resize_bilinear(coarse, (x.shape[1], x.shape[2]))

@@ -14,7 +14,6 @@ from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.feature_aggregation import DilatedBlock
 from vqe_jax.nn.layers import Conv
-from vqe_jax.ops.pool import max_pool
 from vqe_jax.ops.resample import resize_bilinear
 
 __all__ = ["UNetAlignment", "Widths"]
@@ -59,7 +58,7 @@ class UNetAlignment(nn.Module):
     def _unet(self, x: Float[Array, "b h w g"], train: bool) -> Maps:
         skips: list[Array] = []
         for level, width in enumerate(self.widths):
-            x = max_pool(x, 2, stride=2) if level else x
+            x = nn.max_pool(x, (2, 2), (2, 2)) if level else x
             x = _Double(width, width, name=f"down{level}")(x, train=train)
             skips.append(x)
         for k in range(2):

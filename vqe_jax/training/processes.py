@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-__all__ = ["barrier", "from_primary", "is_primary"]
+__all__ = ["from_primary", "is_primary"]
 
 T = TypeVar("T")
 
@@ -17,18 +17,6 @@ T = TypeVar("T")
 def is_primary() -> bool:
     """Whether this process writes the files and speaks for the run."""
     return jax.process_index() == 0
-
-
-def barrier(name: str) -> None:
-    """Waits until all processes are here; nothing with one.
-
-    Args:
-      name: said by the runtime if some process never comes.
-    """
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(f"vqe_jax {name}")
 
 
 def from_primary(make: Callable[[], T]) -> T:
