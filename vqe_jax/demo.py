@@ -35,7 +35,6 @@ def run(
       folder: everything that is made goes in here.
       variant: of ``configs/vig.py``.
       steps: of training; None: as the variant has it.
-      console: where it is told.
       **data: options of the data set, see :class:`vqe_jax.data.sources.demo.DemoOptions`.
 
     Raises:

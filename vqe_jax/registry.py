@@ -116,7 +116,6 @@ def resolve(reference: str, kind: str) -> Any:
 
     Args:
       reference: a module on Python's path, a colon, and a name in it (dots go deeper).
-      kind: what is looked for, for messages.
 
     Raises:
       UserError: no such module or no such name in it. A module that is found and fails while it
@@ -150,8 +149,6 @@ def check_options(
 
     Args:
       what: whose they are, for the message: "loss 'l1'".
-      function: takes them.
-      options: as asked for.
       given: keyword arguments that are no options, because somebody else gives them.
 
     Raises:

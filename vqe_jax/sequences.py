@@ -95,7 +95,6 @@ def class_of(name: str, width: int) -> str:
     """The class of a sequence; empty for any other clip.
 
     Args:
-      name: with or without size and length.
       width: in pixels; tells the two RaceHorses apart.
 
     Example:

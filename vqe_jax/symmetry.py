@@ -21,7 +21,6 @@ def apply_symmetry(pictures: Any, symmetry: int, *, axis: int = -2) -> Any:
     Args:
       pictures: any array with height at ``axis`` and width after it.
       symmetry: 0 to 7.
-      axis: where the height is, negative.
 
     Returns:
       A view of a NumPy array; height and width change places where ``symmetry`` is 4 or more.

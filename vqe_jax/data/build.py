@@ -60,11 +60,9 @@ def build(
 
     Args:
       dataset: a name in :data:`vqe_jax.data.sources.SOURCES`, or ``"module:Class"``.
-      data_dir: folder of all data sets.
       workers: processes that encode; None: as many as there are cores.
       planes: keep the decoded clips, rather than decode them when they are first read.
       check: read every stream of what is up to date, and make damaged ones anew.
-      quiet: no progress bar.
       **options: fields of the source's ``Options``.
 
     Returns:
@@ -126,11 +124,7 @@ def make_plans(
     """Makes the pairs of some configurations.
 
     Args:
-      source: whose they are.
-      store: where to.
-      plans: of the configurations.
       workers: processes that encode; None: as many as there are cores.
-      quiet: no progress bar.
 
     Returns:
       The index of each.

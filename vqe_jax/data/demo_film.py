@@ -246,9 +246,6 @@ class _Patch:
 def render(scene: Scene) -> Iterator[np.ndarray]:
     """Films a scene.
 
-    Args:
-      scene: what, from where and for how long.
-
     Yields:
       float32 ``[h, w, 3]`` in [0, 1], one a frame.
     """

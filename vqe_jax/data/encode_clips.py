@@ -54,11 +54,7 @@ def encode_clips(
     """Makes pairs, each raw clip once.
 
     Args:
-      jobs: of one data set.
-      store: where everything is kept.
-      label: of the progress bars.
       workers: processes; None: as many as there are cores.
-      quiet: no progress bars.
 
     Raises:
       UserError: clips that could not be made; the others are kept.
@@ -110,10 +106,6 @@ def _raw_planes(facts: dict[str, Any], folder: Path) -> PlaneFile:
 
 def make_raw(job: ClipJob, store: Store) -> dict[str, Any]:
     """Makes the raw clip of a job, unless it is there and whole, and its planes.
-
-    Args:
-      job: what to make.
-      store: where it is kept.
 
     Returns:
       Fields of :class:`PairInfo`.
@@ -190,8 +182,6 @@ def make_compressed(job: ClipJob, store: Store, raw: dict[str, Any]) -> dict[str
     """Makes the compressed clip of a job, unless it is there and whole, and its planes.
 
     Args:
-      job: what to make.
-      store: where it is kept.
       raw: of :func:`make_raw`.
 
     Returns:

@@ -174,11 +174,7 @@ class ClipJob:
         return self.origin.frames is not None
 
     def variant(self, info: VideoInfo) -> Variant:
-        """The variant of the clip that this job makes.
-
-        Args:
-          info: of the clip.
-        """
+        """The variant of the clip that this job makes."""
         if self.seed is None:
             return Variant()
         name = self.clip or self.name

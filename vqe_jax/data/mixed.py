@@ -60,8 +60,6 @@ def draw_recipes(clip: str, seed: int, count: int) -> list[Recipe]:
     """Draws how a clip is encoded; a function of its arguments and of the encoders that are there.
 
     Args:
-      clip: its name.
-      seed: of the data set.
       count: how many recipes, the low-delay one included.
 
     Raises:
@@ -93,8 +91,6 @@ def mixed_jobs(jobs: Sequence[ClipJob], seed: int, encodings: int) -> list[ClipJ
 
     Args:
       jobs: one a raw clip, variants included.
-      seed: of the data set.
-      encodings: of each clip.
 
     Returns:
       Jobs named ``CLIP@RECIPE_VALUE``.

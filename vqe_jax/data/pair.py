@@ -272,7 +272,6 @@ class Pair:
         Args:
           side: ``"raw"`` or ``"compressed"``.
           color: ``"luma"`` (no axis of channels) or ``"rgb"``.
-          start: first frame.
           count: how many; None: all that follow.
 
         Raises:
@@ -301,7 +300,6 @@ def open_pairs(
     """Opens a split of a data set.
 
     Args:
-      data_dir: folder of all data sets.
       dataset: name of it, or of one that opens itself (:mod:`vqe_jax.data.datasets`).
       split: ``"train"``, ``"val"``, ...
       config_name: of one configuration, or of several whose pairs follow each other;

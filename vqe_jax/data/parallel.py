@@ -44,9 +44,7 @@ def map_clips(
     Args:
       function: at module level, so that a process can find it.
       jobs: arguments of each call; ``jobs[i][0].name`` names it.
-      label: of the progress bar.
       workers: processes; None: as many as there are cores; 1: none but this.
-      quiet: no progress bar.
 
     Returns:
       The results in the order of the jobs.

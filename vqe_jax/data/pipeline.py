@@ -135,9 +135,6 @@ class BatchSource:
     Every place that a crop can have is equally likely, over all pairs together.
 
     Args:
-      pairs: to draw from.
-      config: of the batches.
-      seed: of everything that is drawn.
       host: which of ``hosts`` this is.
       hosts: that share a step's batch equally.
       references: chooses the frames of an example: one target, and a window for it, out of the
@@ -353,11 +350,8 @@ def batches(
     """An unending iterator of training batches.
 
     Args:
-      config: of the batches.
-      seed: of everything that is drawn.
       host: which of ``hosts`` this is.
       hosts: that share a step's batch equally; each gets ``batch / hosts`` examples.
-      start: the first step.
       references: as of :class:`BatchSource`.
 
     Returns:

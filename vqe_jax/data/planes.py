@@ -92,11 +92,7 @@ class PlaneFile:
         return Frame(planes, YUV420P8)
 
     def rgb(self, info: VideoInfo) -> StoredFrames:
-        """The clip as RGB, ``[t, h, w, 3]``; converted first if that was never done.
-
-        Args:
-          info: says by which matrix.
-        """
+        """The clip as RGB, ``[t, h, w, 3]``; converted first if that was never done."""
         target = self.path.with_suffix(".rgb")
         if not is_whole(target, self.frames * self.height * self.width * 3):
             with write_sealed(target) as part, part.open("wb") as out:

@@ -80,9 +80,7 @@ class Recipe:
         """Encodes a clip.
 
         Args:
-          frames: of it.
           target: name of the result, to which the encoder's suffix is added.
-          info: of the clip.
 
         Raises:
           UserError: the encoder is not on this machine, or needs a frame rate that is not known.

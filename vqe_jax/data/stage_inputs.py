@@ -35,7 +35,6 @@ def write_inputs(
     """Keeps a network's results for a pair; the file appears when it is whole.
 
     Args:
-      folder: of all of them.
       pair: whose compressed clip was enhanced.
       frames: the results, in [0, 1]; clipped and rounded to 8 bits.
 
@@ -66,7 +65,6 @@ def with_inputs(pairs: Sequence[Pair], folder: str | os.PathLike[str] | None) ->
     """The pairs with another network's results as their compressed clips, in RGB.
 
     Args:
-      pairs: of a data set.
       folder: of :func:`write_inputs`; None leaves the pairs as they are.
 
     Raises:

@@ -29,10 +29,6 @@ VERSION = "2.0.0"
 class Store:
     """The folder of one data set.
 
-    Args:
-      data_dir: of all data sets.
-      dataset: name of this one.
-
     Attributes:
       dataset: its name.
       root: folder of all data sets.

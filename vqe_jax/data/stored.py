@@ -36,8 +36,6 @@ class StoredFrames:
     """A file of frames as an array ``[t, ...]`` of uint8; what is indexed is read.
 
     Args:
-      path: of the file.
-      frames: in it.
       shape: of one, ``[n]``, ``[h, w]`` or ``[h, w, c]``.
       stride: bytes from a frame to the next; None: those of one.
     """
@@ -123,8 +121,6 @@ def is_whole(path: Path, size: int, *, everything: bool = False) -> bool:
     """Whether a file is there, as long as it must be, and what was written.
 
     Args:
-      path: of the file.
-      size: that it must have.
       everything: read all of it, and not only what has not been read yet by this process.
     """
     try:

@@ -35,7 +35,6 @@ class Examples(Sequence[dict[str, Any]]):
     """Examples of a split, read when asked for: every field of :class:`PairInfo`, and two streams.
 
     Args:
-      store: that holds the streams.
       infos: of the pairs, in order.
     """
 
@@ -176,14 +175,7 @@ def _class_of(source: type[Source]) -> type[PairsBuilder]:
 
 
 def write_version(source: Source, store: Store, config_name: str, index: dict[str, Any]) -> None:
-    """Writes a configuration into its folder, which appears when it is whole.
-
-    Args:
-      source: of the data set.
-      store: of it.
-      config_name: of the configuration.
-      index: of its pairs.
-    """
+    """Writes a configuration into its folder, which appears when it is whole."""
     kind = _class_of(type(source))
     known = config_name in kind.builder_configs
     config = config_name if known else PairsConfig(name=config_name, description=index["plan"])

@@ -79,10 +79,7 @@ def draw_variant(
     """Draws a variant of a clip.
 
     Args:
-      rng: the only source of chance.
-      options: what may be drawn.
       info: of the clip, 8-bit 4:2:0.
-      frames: how many it has, or about.
     """
     step = int(rng.integers(1, options.max_step + 1))
     while step > 1 and frames // step < options.min_frames:
@@ -130,8 +127,6 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
       plane: uint8 ``[h, w]``.
-      height: of the result.
-      width: of the result.
 
     Returns:
       uint8 ``[height, width]``.
@@ -187,7 +182,6 @@ def vary_info(info: VideoInfo, variant: Variant) -> VideoInfo:
 
     Args:
       info: of the clip, 8-bit 4:2:0.
-      variant: of it.
     """
     width, height = variant.size or (info.width, info.height)
     if variant.crop:
@@ -203,7 +197,6 @@ def vary(frames: Iterable[Frame], variant: Variant, spool: Path) -> Iterator[Fra
 
     Args:
       frames: 8-bit 4:2:0.
-      variant: what is done to them.
       spool: a file that may be written meanwhile.
 
     Yields:

@@ -24,9 +24,6 @@ _NEUTRAL = 128
 def yuv420p8_info(info: VideoInfo) -> VideoInfo:
     """What a video is after :func:`as_yuv420p8`.
 
-    Args:
-      info: of the video as it is in its file.
-
     Raises:
       UserError: it is less than 2 pixels wide or high.
     """
@@ -65,10 +62,6 @@ def _average(plane: np.ndarray, down: int, across: int) -> np.ndarray:
 
 def as_yuv420p8(frame: Frame, info: VideoInfo) -> Frame:
     """Reduces a frame to 8-bit 4:2:0; one that is so already keeps its samples.
-
-    Args:
-      frame: as read.
-      info: of its video.
 
     Raises:
       UserError: its chroma is coarser than 4:2:0 (4:1:1).

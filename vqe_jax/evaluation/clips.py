@@ -217,7 +217,6 @@ def clip_from_files(
 
     Args:
       raw: the truth: anything :func:`vqe_jax.video.open_reader` opens.
-      compressed: the same, compressed.
       qp: of the compressed file; None: read from its bitstream, where that tells.
       limit: evaluate only so many frames; None: all.
       **options: those of ``open_reader``, for raw ``.yuv`` without a size in its name.

@@ -26,9 +26,7 @@ def comparison_tables(
     """Those that say more than the table of gains: of several metrics or several models.
 
     Args:
-      values: what was measured.
       clips: of one QP, in the order to print.
-      labels: of the models.
       metrics: in the order to print, those that are missing last.
     """
     frames = metrics.frames

@@ -77,10 +77,6 @@ class LongRun:
 def back_and_forth(count: int, length: int) -> Iterator[int]:
     """Indices of a clip played to its end, back to its beginning, and so on.
 
-    Args:
-      count: frames of the clip.
-      length: indices wanted.
-
     Example:
       >>> list(back_and_forth(3, 8))
       [0, 1, 2, 1, 0, 1, 2, 1]
@@ -107,9 +103,6 @@ def long_run(
 
     Args:
       clip: what to play; its frames are held as 8-bit integers.
-      model: the model.
-      protocol: the metric, PSNR as a rule.
-      length: frames to play.
       on_frame: called after every frame.
       **options: those of :func:`vqe_jax.inference.enhance_frames`.
 
@@ -157,13 +150,7 @@ def _held(clip: EvalClip, side: str, color: str) -> list[np.ndarray]:
 
 
 def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table:
-    """First and last gains of each clip.
-
-    Args:
-      label: of the model.
-      protocol: that was measured.
-      runs: one a clip.
-    """
+    """First and last gains of each clip."""
     rows = tuple(
         (
             run.clip,

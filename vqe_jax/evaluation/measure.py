@@ -105,10 +105,7 @@ def measure(
     """Measures the compressed clip and what each model makes of it.
 
     Args:
-      clip: what to enhance.
       models: the models; all of one color.
-      protocols: the metrics.
-      options: how to enhance.
       on_frame: called after every frame of every column.
       clip_metrics: metrics of whole clips. Enhanced frames are kept for them in a temporary file,
         as 8-bit integers.

@@ -166,7 +166,6 @@ def open_models(names: Sequence[str], ensemble: str = "x1") -> list[EvalModel]:
       names: each a run folder (its best model), a model file, a packaged name, or several of them,
         see above. Files of one given label are one network trained for several QPs. Empty: every
         packaged model.
-      ensemble: of the models that name none.
 
     Raises:
       UserError: nothing packaged, nothing there, no such ensemble, models of luma and of RGB

@@ -28,9 +28,6 @@ _VIDEOS = {1: tuple(range(1, 11)), 3: tuple(range(11, 21))}
 def tables(evidence: Evidence) -> list[Table]:
     """The four tables; on LDV's test videos measured rows stand above the published ones.
 
-    Args:
-      evidence: what was measured.
-
     Returns:
       Tables 1 to 4, and before each the same of other clips where there are any.
     """

@@ -37,7 +37,6 @@ def with_outputs(models: Sequence[EvalModel], outputs: Sequence[str]) -> list[Ev
     """Each model once for each of its outputs.
 
     Args:
-      models: the models.
       outputs: values of their field ``output``, or ``["all"]``; none leaves the models as they
         are.
 
@@ -79,10 +78,6 @@ def _choices(file: ModelFile) -> tuple[str, ...]:
 def steps_of(file: ModelFile, clip: EvalClip) -> dict[str, Float[np.ndarray, "h w _"]]:
     """A part of the middle frame at every step of a network, with its input and the truth.
 
-    Args:
-      file: a network that has named outputs.
-      clip: what to show it on.
-
     Returns:
       Name -> picture ``[h, w, 3]``, or ``[h, w, 1]`` for a mask.
     """
@@ -112,11 +107,6 @@ def _centre(size: int) -> slice:
 def draw_steps(file: ModelFile, clip: EvalClip, path: str | os.PathLike[str]) -> bool:
     """Draws :func:`steps_of` side by side.
 
-    Args:
-      file: a network that has named outputs.
-      clip: what to show it on.
-      path: the PNG to write.
-
     Returns:
       False where matplotlib is not installed and nothing was drawn.
     """
@@ -144,8 +134,6 @@ def draw_all_steps(
 
     Args:
       models: networks that have named outputs.
-      clips: what to show them on.
-      folder: where to.
     """
     for model, clip in itertools.product(models, clips):
         name = re.sub(r"[^\w.-]+", "_", f"{clip.name}_{model.label}_steps")

@@ -39,8 +39,6 @@ def draw(
     """Draws everything; nothing without matplotlib.
 
     Args:
-      results: one a clip.
-      models: the models.
       protocols: the first one measured in dB is drawn.
       save: takes a file's name and a function that writes it.
 

@@ -26,11 +26,7 @@ _Y = {"rgb": "psnr_y_of_rgb", "luma": "psnr_y_uint8"}
 
 
 def tables(evidence: Evidence) -> list[Table]:
-    """Both tables.
-
-    Args:
-      evidence: what was measured.
-    """
+    """Both tables."""
     published = read_published("powervqe")
     return [_rgb(evidence, published["rgb"]), _luma(evidence, published["luma"])]
 

@@ -88,7 +88,6 @@ def mean_text(values: Sequence[float | None], form: str) -> str:
     """The mean of the clips that have a value, printed; a dash where none has.
 
     Args:
-      values: one a clip.
       form: of ``str.format``.
 
     Example:

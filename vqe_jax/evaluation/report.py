@@ -137,7 +137,6 @@ def write_report(report: Report, folder: str | os.PathLike[str]) -> dict[str, Pa
     Each file appears only when it is complete.
 
     Args:
-      report: what to write.
       folder: where to; made if missing.
 
     Returns:
@@ -163,10 +162,7 @@ def write_long_run(
     """Writes ``long_run.md`` and every frame's gain in ``long_run.csv``.
 
     Args:
-      runs: of each model by label.
-      tables: one a model.
       folder: where to; made if missing.
-      command: how to have it again.
 
     Returns:
       Path of each file by its name.

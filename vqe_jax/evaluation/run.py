@@ -31,7 +31,6 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
     """A progress bar over frames with the time remaining and frames per second.
 
     Args:
-      total: frames in all.
       console: where to draw; nothing is drawn where it is not a terminal.
 
     Yields:
@@ -69,10 +68,6 @@ def evaluate(
     """Enhances every clip with every model and measures all frames.
 
     Args:
-      models: what to evaluate.
-      clips: what to evaluate on.
-      metrics: what to measure.
-      options: how to enhance.
       papers: whose tables the report has, of :data:`vqe_jax.evaluation.papers.PAPERS`.
       command: what the report says about how it was made.
       console: where progress is drawn; None: nowhere.
@@ -126,10 +121,6 @@ def evaluate_long(
     """Plays every clip back and forth through every model.
 
     Args:
-      models: the models.
-      clips: what to play.
-      protocol: the metric.
-      length: frames to play of each.
       console: where progress is drawn; None: nowhere.
 
     Returns:
@@ -148,13 +139,7 @@ def evaluate_long(
 
 
 def print_table(table: Table, console: Console, *, with_note: bool = False) -> None:
-    """Shows a table in the terminal.
-
-    Args:
-      table: of a report.
-      console: where to.
-      with_note: its note below it, too.
-    """
+    """Shows a table in the terminal."""
     shown = RichTable(title=table.title, title_justify="left")
     for name in table.header:
         is_text = name in ("class", "sequence", "clip", "model")

@@ -123,7 +123,6 @@ def all_tables(values: Values, models: Sequence[EvalModel], metrics: Metrics) ->
     """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates.
 
     Args:
-      values: what was measured.
       models: in the order to print.
       metrics: in the order to print.
     """
@@ -146,11 +145,7 @@ def with_means(
     """A row a clip, a mean a class, and the mean of all; means are those of the clips' values.
 
     Args:
-      title: of the table.
-      note: what its numbers are.
-      values: what was measured.
       clips: in the order to print.
-      columns: what to print of each.
     """
     groups: list[tuple[str, str, Sequence[ClipFacts]]] = []
     for letter, found in itertools.groupby(clips, key=lambda c: c.group):
@@ -186,9 +181,7 @@ def gain_table(
     """The compressed clips and what each model adds (RFDA Table 1, STDF Table 1).
 
     Args:
-      values: what was measured.
       clips: of one QP, in the order to print.
-      labels: of the models.
       protocols: in the order to print.
     """
     levels = tuple(

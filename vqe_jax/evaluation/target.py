@@ -30,11 +30,7 @@ class EvalTarget:
 
     @classmethod
     def from_run(cls, config: Mapping[str, Any]) -> EvalTarget:
-        """What a run was validated on; the test split of its data where it was not.
-
-        Args:
-          config: of the run, as its folder keeps it.
-        """
+        """What a run was validated on; the test split of its data where it was not."""
         section = config.get("eval") or {}
         said = {k: v for part in (config.get("data") or {}, section) for k, v in part.items() if v}
         names = said.get("config_name") or ()

@@ -108,9 +108,6 @@ def exact(
 
     Args:
       network: a network whose ``context.recurrence`` is "both".
-      variables: its variables.
-      side: what is known beside the frames.
-      frames: the stream.
       passed: told the index of each frame whose result is not finite; it is passed through then,
         and what the passes carry from frame to frame starts afresh there, so that a flow that is
         not finite costs its own frame and not the clip. None: results are given as they are.
@@ -192,10 +189,6 @@ def fast(
 
     Args:
       network: a network whose ``context.recurrence`` is "both".
-      variables: its variables.
-      side: what is known beside the frames.
-      frames: the stream.
-      chunk: frames a piece.
       overlap: frames that two successive pieces share; at most half a piece.
 
     Raises:

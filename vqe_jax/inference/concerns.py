@@ -16,10 +16,7 @@ def concerns(reader: Reader, target: VideoInfo, dst: Path, codec: str) -> Iterat
     """One sentence for each thing that will be lost or changed beside the picture's quality.
 
     Args:
-      reader: of the source.
       target: size, format and color of what is written.
-      dst: the file or folder to write.
-      codec: the encoder's own name.
     """
     info = reader.info
     pictures_only = dst.suffix.lower() not in CONTAINERS

@@ -46,9 +46,7 @@ def each_once(
 
     Args:
       enhance: of a stream, called once as ``enhance(frames, infos=infos)``; one result a frame.
-      frames: all frames.
       infos: what is known of each; that of a run's first frame is passed on.
-      count: takes the numbers.
 
     Yields:
       One result for each of the frames, in their order.

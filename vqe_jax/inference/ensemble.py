@@ -40,7 +40,6 @@ def symmetries_of(name: str, models: int = 1) -> tuple[int, ...]:
     Args:
       name: a key of :data:`ENSEMBLES`, or ``"x12"``: three models with four symmetries each, or two
         with six (MT.MaxClear's "flip, rotation, multi-model x12").
-      models: how many models are averaged.
 
     Returns:
       Numbers as in :mod:`vqe_jax.symmetry`.
@@ -99,7 +98,6 @@ def enhance_frames_ensemble(
       frames: float frames ``[h, w, c]`` in [0, 1].
       symmetries: all eight (the x8 self-ensemble), or ``[0]`` for models alone;
         numbers as in :mod:`vqe_jax.symmetry`.
-      infos: what is known of each frame.
       **options: those of :func:`enhance_frames`, for every member. A bidirectional network with
         ``long_range="exact"`` reads the whole clip first, so that it is held in memory here.
 

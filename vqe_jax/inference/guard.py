@@ -126,7 +126,6 @@ class Watch:
         """Tells the observer of a step; then as :meth:`complaint`, unless the guard is passive.
 
         Args:
-          frame: index of the frame in its stream.
           size: root mean square of the state.
           change: root mean square difference between the frame and its input.
         """

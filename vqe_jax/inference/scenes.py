@@ -53,10 +53,6 @@ def _histogram(picture: np.ndarray) -> np.ndarray:
 def scenes(frames: Iterable[Frame], cut: SceneCut) -> Iterator[Iterator[Frame]]:
     """Splits a stream at its cuts without holding it: each scene must be consumed in turn.
 
-    Args:
-      frames: the stream.
-      cut: the detector.
-
     Yields:
       One iterator a scene.
     """

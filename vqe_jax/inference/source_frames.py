@@ -32,8 +32,6 @@ def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[Fra
     ``"measure"`` decodes the video once more, one frame at a time.
 
     Args:
-      path: a video, or a folder of pictures.
-      network: whose context names what it needs.
       peaks: how to find the frames of peak quality.
 
     Raises:

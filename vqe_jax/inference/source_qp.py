@@ -139,7 +139,6 @@ def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
     Args:
       codec: of the source, by the name of FFmpeg's decoder.
       mean: QP of the source, as :func:`measured_qp` found it.
-      model: with its weights.
     """
     said: dict[str, Any] = model.extra.get("measured") or {}
     codecs = tuple(said.get("codecs") or _MEASURED)

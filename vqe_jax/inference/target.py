@@ -35,12 +35,6 @@ def target_info(path: Path, source: VideoInfo, *, codec: str, scale: int = 1) ->
     RGB; where the encoder knows no gray, chroma is neutral, and where it knows no 4:1:1 or 4:4:0,
     chroma samples are repeated; encoders other than ffv1 get
     RGB as YUV with 4:2:0 chroma (4:4:4 in odd sizes), and 10 of 16 bits.
-
-    Args:
-      path: of the file to write.
-      source: what is read.
-      codec: FFmpeg's name of the encoder.
-      scale: of the network.
     """
     info = dataclasses.replace(
         source, width=source.width * scale, height=source.height * scale, frames=None
@@ -72,7 +66,6 @@ def converter(source: VideoInfo, target: VideoInfo) -> Callable[[Frame], Frame]:
     """A function that brings frames from one format to another; it does nothing to equal ones.
 
     Args:
-      source: of the frames given.
       target: of the frames returned, of the same size.
     """
     if source.pixel_format == target.pixel_format:

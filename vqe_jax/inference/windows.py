@@ -17,8 +17,6 @@ def windows(frames: Iterable[T], past: int, future: int) -> Iterator[tuple[T, ..
     """Gives each frame with its neighbours; those that do not exist are the nearest that does.
 
     Args:
-      frames: any stream.
-      past: frames before the current one.
       future: frames after it; the stream is read that far ahead.
 
     Yields:
@@ -49,10 +47,7 @@ def chunks(
     one compiled program serves them all.
 
     Args:
-      frames: any stream.
       size: frames a piece, neighbours not counted.
-      past: neighbours before each piece.
-      future: neighbours after it.
 
     Yields:
       The frames of a piece with its neighbours, and how many of its results are wanted.

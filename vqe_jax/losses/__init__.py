@@ -111,7 +111,6 @@ def build(name: str, **options: Any) -> Loss:
 
     Args:
       name: a name of :func:`names`, or ``"package.module:Name"``.
-      **options: its options.
 
     Returns:
       A function ``(prediction, target) -> scalar``.

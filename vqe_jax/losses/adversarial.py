@@ -136,7 +136,6 @@ def gradient_penalty(score: Callable[[Frames], Scores], frames: Frames) -> Scala
     """R1: the mean squared norm of the score's gradient at real frames (arXiv 1801.04406).
 
     Args:
-      score: the discriminator, from frames to scores.
       frames: real frames, or clips for a discriminator of clips.
     """
     gradient = jax.grad(lambda x: score(x).sum())(frames)
@@ -150,9 +149,6 @@ def interpolated_gradient_penalty(
 
     Args:
       key: draws the place between each pair.
-      score: the discriminator, from frames to scores.
-      real: real frames.
-      fake: generated frames.
     """
     place = jax.random.uniform(key, (real.shape[0],) + (1,) * (real.ndim - 1), real.dtype)
     between = real * place + fake * (1 - place)

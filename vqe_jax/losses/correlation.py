@@ -24,8 +24,6 @@ def pearson(
     Blind to brightness and contrast; a loss of differences goes beside it.
 
     Args:
-      prediction: enhanced clip.
-      target: raw clip.
       weight: of each pixel, as in :func:`~vqe_jax.losses.pixel.pool`.
 
     Returns:

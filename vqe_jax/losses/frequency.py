@@ -22,8 +22,6 @@ def fft(
     """Mean absolute difference of the real and imaginary parts of the 2-D spectra.
 
     Args:
-      prediction: enhanced clip.
-      target: raw clip.
       orthonormal: scale the transform by ``1 / sqrt(h w)``, so that the loss does not grow with
         the crop; False is how it is usually published.
 
@@ -47,8 +45,6 @@ def low_pass(
     """Charbonnier loss of blurred frames (Shannon, NTIRE 2021): high frequencies are left free.
 
     Args:
-      prediction: enhanced clip.
-      target: raw clip.
       size: taps of the Gaussian on each axis, odd.
       sigma: of the Gaussian, in pixels.
       eps: as in :func:`vqe_jax.losses.pixel.charbonnier`.

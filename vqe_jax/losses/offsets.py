@@ -26,9 +26,6 @@ _AXES: dict[str, tuple[int, ...]] = {
 def offset_tv(offsets: Any) -> Float[Array, ""]:
     """Total variation: the mean absolute difference to the offsets of the pixels below and beside.
 
-    Args:
-      offsets: see above.
-
     Example:
       >>> ramp = jnp.arange(4.0)[:, None, None] * jnp.ones((4, 4, 18))
       >>> float(offset_tv(ramp))  # 1 px from row to row, 0 from column to column
@@ -41,7 +38,6 @@ def offset_deviation(offsets: Any, *, over: str = "channels") -> Float[Array, ""
     """Deviation: the mean absolute difference to the mean offset, dy and dx by themselves.
 
     Args:
-      offsets: see above.
       over: what the mean is taken over: "channels", all groups and taps at a pixel, as the report's
         text has it; "space", all pixels of a channel.
 

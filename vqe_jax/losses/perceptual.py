@@ -45,7 +45,6 @@ def lpips(
 
     Args:
       pred: ``[..., h, w, c]`` in [0, 1], RGB or luma.
-      target: the same shape.
       variables: of :class:`vqe_jax.perceptual.LPIPS`.
       net: ``"alex"`` (as metrics use it), ``"vgg"`` (as losses mostly do) or ``"squeeze"``.
       dtype: of the convolutions; ``"bfloat16"`` changes the value by less than 1 %.
@@ -68,9 +67,7 @@ def dists(
 
     Args:
       pred: ``[..., h, w, c]`` in [0, 1], RGB or luma.
-      target: the same shape.
       variables: of :class:`vqe_jax.perceptual.DISTS`.
-      dtype: of the convolutions.
       divisor: every width is divided by it; above 1 in tests only.
     """
     module = DISTS(dtype=jnp.dtype(dtype), divisor=divisor)
@@ -101,12 +98,10 @@ def vgg_pyramid(
 
     Args:
       pred: ``[..., h, w, c]`` in [0, 1], RGB or luma.
-      target: the same shape.
       variables: of :class:`vqe_jax.nn.vgg.VGG`.
       depth: 19, or 16 where only that is to be had.
       factors: how many times smaller each level is.
       layer_weights: of relu1_1, relu2_1, relu3_1, relu4_1, relu5_1.
-      dtype: of the convolutions.
       divisor: every width is divided by it; above 1 in tests only.
 
     Returns:

@@ -19,7 +19,6 @@ def pool(
     """Makes one number of the values of all pixels.
 
     Args:
-      values: one value a pixel and channel.
       reduction: "mean" over everything; "frame_sum": the mean within a frame, summed over the
         frames and averaged over the batch (RFDA's second stage); "sum" over everything.
       weight: weight of each pixel; means are over the weighted pixels alone.
@@ -54,9 +53,6 @@ def charbonnier(
     That is how STDF, RFDA and VIG write it (1e-6); BasicVSR's ``sqrt(d^2 + 1e-12)`` is eps=1e-12.
 
     Args:
-      prediction: enhanced clip.
-      target: raw clip.
-      eps: see above.
       reduction: as in :func:`pool`.
       weight: as in :func:`pool`.
     """
@@ -115,6 +111,5 @@ def motion_compensation(
 
     Args:
       aligned: reference frames, moved as the network has found.
-      target: raw clip.
     """
     return jnp.mean(jnp.square(aligned - target[:, :, None]))

@@ -34,9 +34,6 @@ def bd_rate(
     Args:
       anchor_rates: bits per second (any unit, the same for both) of the anchor, at least four.
       anchor_psnrs: its PSNR at these rates, in dB.
-      test_rates: the same of the test.
-      test_psnrs: the same of the test.
-      fit: how points are joined.
 
     Raises:
       UserError: fewer than four points, rates that are not positive, equal PSNRs, or curves that

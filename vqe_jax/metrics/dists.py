@@ -76,11 +76,9 @@ def dists(
 
     Args:
       result: frames ``[..., h, w, c]`` in [0, 1], RGB or luma (copied to three channels).
-      reference: the same of the truth.
       variables: ``load_perceptual("dists").variables`` of :mod:`vqe_jax.weights`.
       resize: 256 shrinks the short side to 256 pixels first, as the authors' program does;
         None compares frames as they are.
-      dtype: of the convolutions.
       chunk: frames judged at a time; None takes about two million pixels.
       divisor: every width is divided by it; above 1 in tests only.
 

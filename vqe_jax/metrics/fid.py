@@ -134,10 +134,6 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     The trace of the root is taken of ``Ca^(1/2) Cb Ca^(1/2)``, which has the same eigenvalues and
     is symmetric: no complex parts, and no constant on the diagonal where it is singular.
 
-    Args:
-      a: moments of one set of features.
-      b: of the other.
-
     Raises:
       UserError: fewer than two features in a set.
     """
@@ -163,7 +159,6 @@ def fid(
       result: frames ``[h, w, c]`` in [0, 1], any iterable; read once.
       reference: the same of the truth; the number may differ.
       variables: ``load_perceptual("inception").variables`` of :mod:`vqe_jax.weights`.
-      chunk: frames at a time.
       divisor: every width is divided by it; above 1 in tests only, where it is no FID.
 
     Raises:

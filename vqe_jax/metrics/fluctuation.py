@@ -32,9 +32,6 @@ def peak_valley_difference(curve: Curve) -> float:
     A peak is higher than both its neighbours and a valley lower; the first and the last frame are
     neither. Of two valleys equally near, the earlier counts.
 
-    Args:
-      curve: PSNR of each frame, in dB.
-
     Returns:
       0 for a curve without a peak or without a valley.
 

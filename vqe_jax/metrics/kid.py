@@ -43,12 +43,7 @@ class KID:
 
 
 class Reservoir:
-    """A uniform sample, of bounded size, of features that come by.
-
-    Args:
-      capacity: features kept at most.
-      seed: of the choice once there are more.
-    """
+    """A uniform sample, of bounded size, of features that come by."""
 
     def __init__(self, capacity: int = 20_000, *, seed: int = 0) -> None:
         self._capacity = capacity
@@ -134,10 +129,7 @@ def kid(
       reference: the same of the truth; the number may differ.
       variables: ``load_perceptual("inception").variables`` of :mod:`vqe_jax.weights`.
       subset_size: features in a subset; None takes 1000, or all frames where there are fewer.
-      subsets: how many subsets.
-      seed: of their choice.
       capacity: features kept of each set (8 kB each).
-      chunk: frames at a time.
       divisor: every width is divided by it; above 1 in tests only, where it is no KID.
 
     Raises:

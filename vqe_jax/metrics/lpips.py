@@ -53,7 +53,6 @@ def lpips(
 
     Args:
       result: frames ``[..., h, w, c]`` in [0, 1], RGB or luma (copied to three channels).
-      reference: the same of the truth.
       variables: ``load_perceptual("lpips_alex").variables`` of :mod:`vqe_jax.weights`.
       net: ``"alex"``, ``"vgg"`` or ``"squeeze"``.
       dtype: of the convolutions; ``"bfloat16"`` changes values by less than 1 %.

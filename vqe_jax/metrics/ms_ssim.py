@@ -35,8 +35,6 @@ def ms_ssim(result: Frames, reference: Frames, *, peak: float = 1.0) -> Float[Ar
     Neither rounds nor clips: see :func:`vqe_jax.metrics.psnr.quantise` for 8-bit values.
 
     Args:
-      result: frames to judge.
-      reference: the true ones.
       peak: the largest value a pixel can have.
 
     Returns:

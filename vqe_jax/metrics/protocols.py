@@ -60,7 +60,6 @@ class Protocol:
 
         Args:
           result: frames ``[..., h, w, c]`` in [0, 1].
-          reference: the same of the truth.
 
         Returns:
           One value a frame.

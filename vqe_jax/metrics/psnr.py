@@ -17,7 +17,6 @@ def quantise(frames: Float[Array, "*s"], *, bits: int = 8) -> Float[Array, "*s"]
 
     Args:
       frames: values in [0, 1], or a little outside.
-      bits: of the integers.
 
     Returns:
       Multiples of ``1 / (2^bits - 1)``.
@@ -53,8 +52,6 @@ def psnr(
     Neither rounds nor clips: see :func:`quantise` for the 8-bit protocol.
 
     Args:
-      result: frames to judge.
-      reference: the true ones.
       peak: the largest value a pixel can have.
       ceiling: what identical frames get, and the most any frame can.
 

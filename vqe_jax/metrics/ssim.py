@@ -122,8 +122,6 @@ def ssim_map(
     """The index at every position of the window, channel by channel.
 
     Args:
-      result: frames to judge.
-      reference: the true ones.
       window: the variant; see the module.
       peak: the largest value a pixel can have.
 

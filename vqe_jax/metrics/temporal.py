@@ -49,7 +49,6 @@ def followed(truth: Clip, flow: Float[Array, "n h w 2"], *, limit: float = 0.1) 
     """1 where the truth can be followed along the flow, 0 where it is hidden or leaves the frame.
 
     Args:
-      truth: the raw clip.
       flow: of :func:`motion`.
       limit: largest difference of any channel, of 1.
     """
@@ -64,7 +63,6 @@ def smooth_regions(truth: Clip, *, share: float = 0.5, radius: int = 5) -> Weigh
     """1 in the smoothest part of every frame but the first, by local variance of luma.
 
     Args:
-      truth: the raw clip.
       share: of the pixels of a frame.
       radius: of the variance's window, in pixels.
     """
@@ -104,7 +102,6 @@ def flicker(
 
     Args:
       result: an enhanced clip in [0, 1].
-      truth: the raw clip.
       flow: of :func:`motion`, where it is known already.
       smooth: over the smoother half of each frame alone, where flicker is seen first.
 

@@ -116,11 +116,9 @@ def vmaf(
     Args:
       result: luma frames ``[h, w]`` or ``[h, w, 1]`` in [0, 1] (code value by its largest), any
         iterable; read once.
-      reference: the same of the truth.
       bits: of the code values they are rounded to: 8, 10 or 12.
       model: one that is built into libvmaf (``vmaf_v0.6.1``, ``vmaf_v0.6.1neg``,
         ``vmaf_4k_v0.6.1``).
-      threads: of libvmaf.
 
     Raises:
       UserError: the extra ``vmaf`` is missing, or frames that are no luma in [0, 1], of several

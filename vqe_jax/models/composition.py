@@ -129,8 +129,6 @@ class Fusion:
         """Named results of one frame, of which ``"picture"`` is one.
 
         Args:
-          results: of each network.
-          frame: their input.
           around: summaries of the frame before, of this one and of the one after; at the clip's
             ends, this one's stand in for those of frames that do not exist.
         """

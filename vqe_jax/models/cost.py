@@ -62,10 +62,8 @@ def multiply_adds_per_frame(name: str, *, height: int, width: int, **kwargs: Any
     This is how the literature counts: no work is shared between neighbouring frames.
 
     Args:
-      name: a network.
       height: of the frame, in pixels.
       width: of the frame, in pixels.
-      **kwargs: the network's fields.
     """
     network = models.build(name, **kwargs)
     context = network.context

@@ -44,8 +44,6 @@ class WindowNetwork(Network):
 
         Args:
           windows: frames in [0, 1], in the order of time, of a size that suits the network.
-          side: what is known of them, one entry a window.
-          train: True while training.
 
         Returns:
           The current frame of each window enhanced, or named results with ``"picture"``.
@@ -106,8 +104,6 @@ class WindowNetwork(Network):
         Args:
           windows: the frames of each window in the order of time.
           side: of the windows, ``[b * n]`` or ``[b * n, k]``.
-          train: True while training.
-          outputs: return all named results.
 
         Returns:
           One frame a window, ``[b, n, h2, w2, c]``.

@@ -107,9 +107,6 @@ class Branch(nn.Module):
         """The decoded features.
 
         Args:
-          top: the frame's deepest activation.
-          target: the frame's activations.
-          reference: the neighbour's.
           *flow: from the frame to the neighbour, where the alignment takes it.
         """
         x = top

@@ -79,10 +79,6 @@ class Selection:
 
         Works on NumPy and on JAX arrays (also inside compiled functions).
 
-        Args:
-          side: of the clip.
-          length: its number of frames.
-
         Returns:
           One row of frame numbers a frame; without the batch axis where all clips have the same.
         """
@@ -247,8 +243,6 @@ def filled_peaks(
     earlier peak where there are no scores), again and again.
 
     Args:
-      peaks: as found.
-      scores: quality of each frame.
       longest_gap: how far apart neighboring peaks may be, in frames; at least 3.
 
     Example:

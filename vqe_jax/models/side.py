@@ -87,7 +87,6 @@ class Side:
 
         Args:
           infos: of the frames; of those that are asked for nothing may be missing.
-          names: of the fields wanted.
           qp: of the clip, ``[1]``.
           optional: further fields, in which -1 stands for a QP that is not known.
 

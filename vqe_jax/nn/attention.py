@@ -46,7 +46,6 @@ def choose_block_size(length: int, batch: int = 1, *, budget: int | None = None)
     """Side of the square blocks of scores that fits a memory budget.
 
     Args:
-      length: number of positions.
       batch: how many maps are attended to at once.
       budget: bytes of float32 scores to hold at once; None takes what suits the backend.
 
@@ -84,9 +83,6 @@ def library_attention(
     and widths up to 128 (256 on Hopper), so it is not an exact replacement in float32.
 
     Args:
-      query: queries.
-      key: keys.
-      value: values.
       implementation: the library's kernel; None leaves the choice to it.
     """
     depth, width = query.shape[-1], value.shape[-1]
@@ -222,9 +218,6 @@ def blockwise_attention(
     Accumulates in float32 whatever the inputs' type. Only first derivatives are defined.
 
     Args:
-      query: queries.
-      key: keys.
-      value: values.
       block_size: side of the square blocks; None chooses by the number of positions.
 
     Example:
@@ -249,9 +242,6 @@ def attend(
     """``softmax(query @ key.T) @ value`` by the method asked for; all give the same result.
 
     Args:
-      query: queries.
-      key: keys.
-      value: values.
       method: ``"dense"``, ``"blockwise"``, ``"library"``, or ``"auto"``: dense where all scores
         fit into one block.
       block_size: of the blockwise form; None chooses.

@@ -36,7 +36,6 @@ class FlowAlignment(nn.Module):
 
         Args:
           target: the frame's features (they only give the size).
-          reference: the neighbour's features.
           flow: from the frame to the neighbour, (dx, dy) pixels of the frames.
         """
         h, w = target.shape[1:3]

@@ -62,7 +62,6 @@ class SPyNet(nn.Module):
 
         Args:
           ref: frames ``[b, h, w, 3]`` or ``[b, h, w, 1]`` in [0, 1].
-          supp: frames of the same shape.
 
         Returns:
           float32 flow (dx, dy) in pixels.
@@ -115,7 +114,6 @@ def clip_flows(network: SPyNet, clip: Clip, *, look_for_mirrors: bool) -> tuple[
     """Flow from each frame to the next, and to the one before; zero where there is none.
 
     Args:
-      network: bound.
       clip: frames in [0, 1].
       look_for_mirrors: where all clips of the batch equal their own reversal (clips that were
         extended by their mirror image in time), one direction is computed and the other follows.

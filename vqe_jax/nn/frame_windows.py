@@ -32,8 +32,6 @@ def frame_windows(
     """Every frame with its neighbours as channels, ``s = c * (2 * radius + 1)``.
 
     Args:
-      clip: frames.
-      radius: neighbours on each side.
       inner: only the frames whose neighbours are all in the clip; otherwise neighbours that do
         not exist are the nearest frame that does.
 

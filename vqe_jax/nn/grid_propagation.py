@@ -53,8 +53,6 @@ def no_memory(size: tuple[int, int, int], features: int, dtype: str) -> Memory:
 
     Args:
       size: batch, and height and width of the features.
-      features: channels.
-      dtype: of the features.
     """
     none = jnp.zeros((*size, features), dtype)
     no = jnp.zeros(size[:1], bool)
@@ -74,8 +72,6 @@ class FlowGuidedAlignment(nn.Module):
         """Aligns.
 
         Args:
-          first: features of one frame.
-          second: features of another.
           current: features of the frame whose pixels they are wanted at.
           flows: from the current frame to the first and to the second.
 
@@ -124,7 +120,6 @@ class GridPass(nn.Module):
 
         Args:
           memory: after the frame visited before, which has this frame's features in the end.
-          current: the frame's own features.
           earlier: what the passes before this one have found at this frame.
           flow: from this frame to the one visited before; of no meaning at the first.
           is_key: whether this frame may serve as the second one until the next key is visited;

@@ -47,7 +47,6 @@ class HighPassDiscriminator(nn.Module):
 
         Args:
           frames: pixels in [0, 1]; sides that divide by 16.
-          train: normalize by the statistics of this call.
 
         Returns:
           The score of each patch, and the activations after each pair, largest map first.

@@ -51,7 +51,6 @@ class Encoder(nn.Module):
         """Features of each level.
 
         Args:
-          x: of full size.
           earlier: what the encoder and the decoder of the stage before gave, to be added
             (cross-stage feature fusion, sec. 3.3).
         """

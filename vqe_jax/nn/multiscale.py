@@ -44,7 +44,6 @@ class MultiScaleDiscriminator(nn.Module):
 
         Args:
           clip: pixels in [0, 1]; sides are multiples of two to the number of scales.
-          train: nothing depends on it.
 
         Returns:
           The scores, and the features of each scale, largest map first.

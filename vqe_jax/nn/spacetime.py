@@ -21,7 +21,6 @@ def beside_neighbors(x: Clip, taps: int) -> Float[Array, "b t h w s"]:
     """Each frame between its neighbors, along the channels in the order of time.
 
     Args:
-      x: maps of a clip.
       taps: how many frames, odd; those beyond the ends are zero.
 
     Example:

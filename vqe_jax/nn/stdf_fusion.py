@@ -47,7 +47,6 @@ def offset_unet(
 
     Args:
       stack: maps, usually the frames of a window.
-      features: its width.
       depth: times that it halves the size; the sides are multiples of ``2**depth``.
 
     Returns:

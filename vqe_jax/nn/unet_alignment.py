@@ -42,8 +42,6 @@ class UNetAlignment(nn.Module):
 
         Args:
           x: features to be sampled, sides of at least 16 pixels.
-          reference: features of the frame that they are aligned to.
-          train: normalize by the statistics of the batch.
 
         Returns:
           The aligned features and the offsets: channels tap, (dy, dx), in pixels.

@@ -77,8 +77,6 @@ def joined_blocks(
     Args:
       blocks: their pixels.
       corners: (y, x) of each; together they cover the frame.
-      shape: height and width of the frame.
-      weight: of each pixel of a block, positive.
     """
     size = len(weight)
     shares = np.zeros(shape, np.float64)
@@ -107,7 +105,6 @@ def match_blocks(
 
     Args:
       frame: in which blocks are looked for; values about in [0, 1].
-      blocks: to be found.
       corners: where each lies in its own frame, (y, x).
       search: how far from there a match may lie, in pixels each way; None: anywhere.
       method: "fft" or "conv"; both find the same.

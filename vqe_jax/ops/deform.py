@@ -107,7 +107,6 @@ def deform_sample(
     """The samples that :func:`deform_conv2d` multiplies with its kernel.
 
     Args:
-      x: frames.
       offset: ``[b, ho, wo, g, k, 2]``, (dy, dx) in pixels for every output pixel, offset group
         and tap.
       mask: factor of every sample, ``[b, ho, wo, g, k]``; None for ones.
@@ -147,7 +146,6 @@ def offsets_from_torch(
     Args:
       channels: ``2 * k`` channels a group in the order of torchvision and mmcv: group, tap, then
         dy before dx. (NHWC: move the channels of a PyTorch tensor last first.)
-      offset_groups: number of groups.
 
     Returns:
       The same numbers as ``[b, ho, wo, group, tap, 2]``.

@@ -63,7 +63,6 @@ def default_rows(columns_bytes: int, rows: int) -> tuple[int, int]:
 
     Args:
       columns_bytes: bytes of the columns of the whole frame (and batch).
-      rows: output rows.
 
     Returns:
       Two numbers from 1 to ``rows``.
@@ -229,7 +228,6 @@ def deform(
     """Deformable sampling, followed by the kernel where there is one; arguments are not checked.
 
     Args:
-      x: frames.
       offset: (dy, dx) in pixels.
       mask: multiplies the samples; None for ones.
       kernel: convolution kernel, or None for the samples themselves.

@@ -35,7 +35,6 @@ def gaussian_blur(
     """Blurs with a Gaussian.
 
     Args:
-      x: frames.
       sigma: of the Gaussian, in pixels.
       size: taps on each axis, odd; None: cut at three sigma.
       border: replicated, or reflected about its outermost pixels (Kornia's default).
@@ -94,7 +93,6 @@ def unsharp(x: Float[Array, "*lead h w c"], amount: float) -> Float[Array, "*lea
     """Unsharp masking: adds ``amount`` times what a three-tap Gaussian takes away.
 
     Args:
-      x: frames.
       amount: 0 leaves them as they are.
 
     Returns:

@@ -33,7 +33,6 @@ def lucas_kanade(
 
     Args:
       ref: luma in [0, 1].
-      supp: luma of the other frame.
       levels: of the pyramid; motion of up to about ``2**levels`` pixels is followed.
       iterations: Gauss-Newton steps at each level, each of at most a pixel.
       radius: of the window over which motion is taken to be constant, in pixels.

@@ -27,10 +27,6 @@ def most_relevant(
 
     Memory does not grow with the square of the places. The choice itself has no gradient.
 
-    Args:
-      query: features of the current frame.
-      key: features of the reference.
-
     Returns:
       The soft attention, in [-1, 1], and the hard one, numbers of places row by row.
     """
@@ -52,7 +48,6 @@ def transferred(value: Float[Array, "h2 w2 f"], hard: Int[Array, "h w"]) -> Floa
     cells of so many pixels. Where patches overlap, their mean is taken over what lies inside.
 
     Args:
-      value: features of the reference.
       hard: of :func:`most_relevant`.
     """
     h, w = hard.shape

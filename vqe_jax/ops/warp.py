@@ -25,7 +25,6 @@ def flow_warp(
     """Samples ``x`` at every pixel's position plus its flow.
 
     Args:
-      x: frames or features.
       flow: displacement (dx, dy) in pixels; a pixel whose flow is not finite becomes NaN.
       padding: what lies outside: ``"zeros"`` (for each of the four corners on its own), or
         ``"border"``, the nearest pixel there is.

@@ -76,7 +76,6 @@ class DISTS(nn.Module):
 
         Args:
           pred: in [0, 1], RGB or luma.
-          target: the same shape.
 
         Returns:
           One distance a picture; 0 for equal ones.

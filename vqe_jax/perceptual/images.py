@@ -67,8 +67,6 @@ def check_images(x: Images, name: str, *, min_side: int = 1, reader: str = "the 
     """Refuses what would be measured wrongly without a word.
 
     Args:
-      x: pictures.
-      name: what to call them in an error.
       min_side: the smallest height and width, pixels.
       reader: who asks for ``min_side``.
 
@@ -101,9 +99,6 @@ def check_pair(
     """Checks both pictures of a comparison, and that they are of one shape.
 
     Args:
-      pred: the picture that is judged.
-      target: what it is compared with.
-      names: what to call them in an error.
       min_side: the smallest height and width, pixels.
       reader: who asks for ``min_side``.
 

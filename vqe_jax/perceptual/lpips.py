@@ -56,10 +56,6 @@ def unit_length(x: Float[Array, "*lead c"], *, eps: float = 1e-10) -> Float[Arra
     """Divides by the Euclidean length over the channels plus ``eps``.
 
     A zero vector stays zero, and so is its gradient (that of a plain square root is infinite).
-
-    Args:
-      x: features.
-      eps: added to the length.
     """
     square = jnp.sum(x * x, axis=-1, keepdims=True)
     nonzero = square > 0
@@ -111,7 +107,6 @@ class LPIPS(nn.Module):
 
         Args:
           pred: in [0, 1], RGB or luma.
-          target: the same shape.
 
         Returns:
           One map a layer, at the layer's size.
@@ -134,7 +129,6 @@ class LPIPS(nn.Module):
 
         Args:
           pred: in [0, 1], RGB or luma.
-          target: the same shape.
 
         Returns:
           One distance a picture, or a map ``[..., h, w]`` with ``spatial``.

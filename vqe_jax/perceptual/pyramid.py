@@ -22,7 +22,6 @@ def gaussian_downscale(x: Float[Array, "n h w c"], *, factor: int) -> Float[Arra
     The width is sigma = (factor - 1) / 2, cut off at four sigma, as in PeQuENet's released code.
 
     Args:
-      x: pictures.
       factor: 1 (unchanged) or more.
 
     Returns:

@@ -46,7 +46,6 @@ def guidance_mask(
     number of zeros is the same in every frame, rounded, and never less than one.
 
     Args:
-      key: chooses the squares.
       shape: ``(b, t, h, w)``.
       patch: side of a square in pixels (the paper: 32, 16, 8, 4).
       ratio: share of squares that show the raw picture, in [0, 1].
@@ -78,11 +77,8 @@ def truth_guidance(
     The loss is then on the compressed squares alone (``weight`` is 1 - M).
 
     Args:
-      key: chooses the squares.
       batch: ``compressed`` and ``raw`` clips ``[b, t, h, w, c]``.
       patch: as in :func:`guidance_mask`, like the two that follow.
-      ratio: see there.
-      per_frame: see there.
     """
     raw, compressed = batch["raw"], batch["compressed"]
     mask = guidance_mask(key, raw.shape[:4], patch=patch, ratio=ratio, per_frame=per_frame)

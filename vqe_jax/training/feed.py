@@ -80,10 +80,6 @@ class Feed:
         """Opens the pipeline at batch ``start``.
 
         Args:
-          config: of the pipeline.
-          seed: of the run.
-          start: number of the first batch.
-          sharding: of the batches.
           check_qp: refuses the QPs of a batch that the network cannot be told.
           references: chooses the frames of an example; None: frames that follow each other.
         """

@@ -86,7 +86,6 @@ def read_options(stage: Stage, channels: int) -> tuple[Options, nn.Module]:
 
     Args:
       stage: of kind "adversarial".
-      channels: of the frames.
 
     Raises:
       UserError: an unknown or impossible option.
@@ -188,11 +187,8 @@ class Game:
         """What the generator lowers, the discriminator's moved statistics, and each loss.
 
         Args:
-          outputs: of the generator, by name.
           batch: cut to the frames to compare; its ``raw`` is the ground truth.
-          discriminator: its parameters and statistics.
           weights: of the losses that look through a frozen network.
-          step: of the stage.
         """
         params, stats = discriminator
         fake_scores, fake_maps, stats = self.look(params, stats, self.seen(outputs["picture"]))

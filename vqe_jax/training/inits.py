@@ -56,11 +56,7 @@ def high_pass(
     """Kernels blind to the brightness of pictures, and Kaiming's for all other inputs.
 
     Args:
-      key: of this parameter.
-      current: what the network has drawn.
-      pictures: which input channels are pictures.
       gain: of the blind part: edges and artifacts are about a tenth of the brightness.
-      scale: of the other part.
       blind: all inputs are pictures, or none; None: as found in the network.
     """
     window, inputs = current.shape[:-2], current.shape[-2]
@@ -164,10 +160,8 @@ def redraw(
     """Draws parameters anew; each by a key of its path, so that none depends on the others.
 
     Args:
-      params: as the network has drawn them.
       inits: of the stage, in order.
       pictures: of the network, see :func:`pictures_of`.
-      key: of the stage.
 
     Raises:
       UserError: a pattern that matches no path, a scheme that does not exist.

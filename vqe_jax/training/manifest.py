@@ -95,10 +95,6 @@ class Manifest:
     def read(cls, path: Path, step: int) -> Manifest:
         """Reads a manifest.
 
-        Args:
-          path: of it.
-          step: that it should be of.
-
         Raises:
           Damaged: it is not whole, not sealed, or of another step.
           OSError: it cannot be read now.

@@ -58,12 +58,8 @@ class MetricsWriter:
         """Changes no file.
 
         Args:
-          workdir: of the run.
-          total_steps: of the run.
           tensorboard: write TensorBoard files too.
           silent: write nothing anywhere (all processes of a run but one).
-          quiet: print nothing.
-          output: in place of the standard output.
 
         Raises:
           UserError: TensorBoard is asked for and tensorboardX is not installed.
@@ -89,7 +85,6 @@ class MetricsWriter:
         """Opens the files; lines of steps that are done again after a resume are dropped.
 
         Args:
-          first_step: the next step.
           validated: the last step whose validation counts; None: ``first_step``.
         """
         path = Path(os.devnull) if self._silent else self._workdir / "metrics.jsonl"
@@ -148,11 +143,7 @@ class MetricsWriter:
         """Records a validation: ``KEY_mean``, ``KEY_worst``, ``worst_clip`` and what else it has.
 
         Args:
-          step: steps taken.
-          stage: under way.
-          values: the record.
           key: what was gained: "delta_psnr", in dB, or "gain_lpips" etc.
-          note: ends the printed line.
         """
         kind, _, quantity = key.partition("_")
         unit = " dB" if quantity == "psnr" else ""

@@ -79,7 +79,6 @@ class Objective:
           outputs: of the network, by name: arrays, or trees of them.
           batch: cut to the frames to compare, see :func:`vqe_jax.training.forward.whole_windows`.
           weights: of :meth:`load_weights`.
-          step: of the stage, for weights that change.
         """
         values: Metrics = {}
         total = jnp.zeros(())

@@ -33,8 +33,6 @@ def selected(tree: Any, patterns: Iterable[str], what: str) -> list[str]:
     """Paths in which one of the patterns is found (``re.search``).
 
     Args:
-      tree: parameters.
-      patterns: regular expressions.
       what: the config key they come from, for the message.
 
     Raises:

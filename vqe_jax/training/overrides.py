@@ -28,7 +28,6 @@ def override(run: Run, assignments: Sequence[tuple[str, str]]) -> Run:
     """The run with keys changed.
 
     Args:
-      run: as its config makes it.
       assignments: (path of the key, value as typed), as ``("stages[0].steps", "10")``.
 
     Raises:

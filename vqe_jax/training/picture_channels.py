@@ -59,7 +59,6 @@ def picture_channels(
     Args:
       function: ``(params, clip) -> anything``.
       params: or their shapes; kernels have their input channels at the last axis but one.
-      clip: or its shape.
 
     Example:
       >>> def network(params, clip):

@@ -50,9 +50,7 @@ def rehearse(plan: Run, workdir: Path, *, first: int, resumed: bool) -> None:
     """Begins every stage that is to come, on shapes alone; changes no file.
 
     Args:
-      plan: the run.
       workdir: where earlier stages left their models.
-      first: index of the stage that is next.
       resumed: that stage goes on from a checkpoint and not from its start.
 
     Raises:

@@ -41,8 +41,6 @@ def joined(
     Args:
       coordinator: ``HOST:PORT`` of the first process; None: JAX asks the cluster for all three, and
         watches by itself.
-      processes: how many there are.
-      process: which of them this is.
       start_timeout: seconds to wait for the others at the start.
       peer_timeout: seconds without a sign of life after which a process counts as gone.
 

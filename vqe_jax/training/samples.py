@@ -24,7 +24,6 @@ def write_sample(path: Path, picture: Float[np.ndarray, "h w c"]) -> None:
     """Writes a PNG file; parent folders are made.
 
     Args:
-      path: where to.
       picture: 1 channel (gray) or 3 (RGB), in [0, 1].
     """
     codes = np.round(np.asarray(picture) * 255).astype(np.uint8)

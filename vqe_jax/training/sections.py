@@ -30,9 +30,7 @@ def read_section(cls: type, values: Any, where: str) -> Any:
     """An instance of a dataclass from a dictionary, or from a tuple in the order of its fields.
 
     Args:
-      cls: the dataclass.
       values: the section, as :func:`to_plain` gives it.
-      where: its place in the config, for errors.
 
     Raises:
       UserError: an unknown or missing key, a value of another kind.

@@ -33,8 +33,6 @@ def make_inputs(
 
     Args:
       files: one model, or several that are averaged; in RGB.
-      pairs: of a data set.
-      folder: where to.
       self_ensemble: average over the eight flips and quarter turns too.
 
     Returns:

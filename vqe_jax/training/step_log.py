@@ -65,10 +65,7 @@ class StepLog:
         """Begins a log.
 
         Args:
-          writer: where lines and records go.
-          stage: its name.
           last: number of the stage's last step.
-          every: steps between records.
           max_skipped: so many steps in a row that are not finite end the run.
           warn: metrics -> a line to say, or None.
         """

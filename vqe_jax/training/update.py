@@ -47,12 +47,7 @@ def descend(
     """One update of the network's parameters and of their average.
 
     Args:
-      stage: what is held, scaled and averaged.
       optimizer: of :func:`build_optimizer`.
-      rate: learning rate of this step.
-      state: before the step.
-      grads: of its parameters.
-      stage_step: steps of the stage before this one.
 
     Returns:
       The new state, the norms for the log, and whether they are finite.
@@ -82,10 +77,7 @@ def finish(
     """Takes a step or skips it, counts either, and adds the counters to the metrics.
 
     Args:
-      ok: everything is finite.
       new: the state after the step, with the old counters.
-      old: the state before.
-      metrics: of the step.
     """
     state = jax.tree.map(lambda n, o: jnp.where(ok, n, o), new, old)
     in_a_row = jnp.where(ok, 0, old.skipped_in_a_row + 1)

@@ -143,8 +143,6 @@ def validate(
     """Enhances the clips and measures what was gained.
 
     Args:
-      network: the module.
-      variables: its variables.
       clips: from :func:`open_clips`.
       section: the config's ``eval``.
       metric: of :func:`find_metric`; None finds it anew.

@@ -59,9 +59,6 @@ def upsample(
     """A chroma plane at the size of luma.
 
     Args:
-      plane: chroma values.
-      shape: height and width of luma.
-      factors: horizontal and vertical subsampling.
       siting: as :class:`vqe_jax.video.ColorTags` names it, resolved.
     """
     down, across = _offsets(factors, siting)
@@ -75,8 +72,6 @@ def downsample(
     """A chroma plane of the size of luma at its own size (odd sizes round up).
 
     Args:
-      plane: chroma values.
-      factors: horizontal and vertical subsampling.
       siting: as :class:`vqe_jax.video.ColorTags` names it, resolved.
     """
     down, across = _offsets(factors, siting)

@@ -22,11 +22,7 @@ _TIMED = ("video", "audio")
 
 
 def start_time(container: av.container.InputContainer) -> Fraction:
-    """When the first picture or sound of a file is due, in seconds.
-
-    Args:
-      container: open for reading.
-    """
+    """When the first picture or sound of a file is due, in seconds."""
     cover = av.stream.Disposition.attached_pic
     starts = [
         stream.start_time * stream.time_base
@@ -43,7 +39,6 @@ class Clock:
     """Corrects the times of packets, which must come in the order of the file.
 
     Args:
-      container: open for reading.
       video: index of the stream that drives the clock where jumps are not to be expected.
 
     Attributes:
@@ -65,11 +60,7 @@ class Clock:
         return self._jumpy
 
     def correct(self, packet: Packet) -> None:
-        """Shifts a packet's times in place.
-
-        Args:
-          packet: the next one of the file.
-        """
+        """Shifts a packet's times in place."""
         if (packet.dts is None and packet.pts is None) or not packet.time_base:
             return
         base = packet.time_base

@@ -56,7 +56,6 @@ def to_rgb(frame: Frame, info: VideoInfo) -> Float32[np.ndarray, "h w 3"]:
     """The frame as RGB in [0, 1], clipped; not linearised.
 
     Args:
-      frame: YUV, gray or RGB.
       info: of the video; its color tags, resolved, choose matrix, range and siting.
 
     Raises:
@@ -71,7 +70,6 @@ def from_rgb(rgb: Float[np.ndarray, "h w 3"], info: VideoInfo, like: Frame | Non
 
     Args:
       rgb: in [0, 1].
-      info: of the video to make the frame for.
       like: the frame that ``rgb`` is a new version of, if it is one. Only the difference to its
         own RGB is then converted and added, so that what was not changed stays as it was to the
         last bit, colors outside RGB included. Time stamps come from it, too.

@@ -20,11 +20,7 @@ _MILLISECONDS = Fraction(1, 1000)
 
 
 def stated_layout(stream: av.AudioStream) -> str | None:
-    """The usual layout of a stream that says how many channels it has but not where; else None.
-
-    Args:
-      stream: of a source.
-    """
+    """The usual layout of a stream that says how many channels it has but not where; else None."""
     layout = stream.codec_context.layout
     if layout.nb_channels and layout.name.endswith("channels"):
         return _LAYOUTS.get(layout.nb_channels)
@@ -35,9 +31,7 @@ class AudioConverter:
     """Decodes the packets of a stream and encodes them anew.
 
     Args:
-      source: the stream.
       output: the container to write, before its header.
-      codec: FFmpeg's name of the encoder.
 
     Attributes:
       target: the new stream.
@@ -122,9 +116,7 @@ class SubtitleConverter:
     """Decodes text subtitles and encodes them as another container has them.
 
     Args:
-      source: the stream.
       output: the container to write, before its header.
-      codec: FFmpeg's name of the encoder.
 
     Attributes:
       target: the new stream.

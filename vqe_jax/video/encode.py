@@ -150,7 +150,6 @@ def two_pass(kbps: int = 200, *, preset: str = "medium", threads: int | None = N
     """The recipe of NTIRE 2021's quality enhancement challenge, track 3.
 
     Args:
-      kbps: kilobits per second.
       preset: of x265.
       threads: of x265; give 1 where several clips are encoded side by side.
 
@@ -164,9 +163,6 @@ def two_pass(kbps: int = 200, *, preset: str = "medium", threads: int | None = N
 
 def mean_p_offset(qp: int) -> float:
     """How far the mean QP of the P frames lies above the nominal QP in the low-delay recipe.
-
-    Args:
-      qp: the nominal QP.
 
     Example:
       >>> mean_p_offset(37)
@@ -201,7 +197,6 @@ def encode_hevc(
       frames: what to encode, from the first frame on; something that can be walked through
         more than once (a reader, a list), because the recipes count or encode twice.
       dst: ``.hevc``, ``.mkv``, ``.mp4``, ...
-      info: of the frames.
       recipe: :func:`low_delay_p` or :func:`two_pass`.
 
     Raises:

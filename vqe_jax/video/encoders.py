@@ -102,9 +102,6 @@ _PARAMS = ("x265-params", "x264-params", "svtav1-params", "aom-params", "kvazaar
 def encoder_name(name: str) -> str:
     """An encoder's own name, for the name of its codec too: ``hevc`` is libx265.
 
-    Args:
-      name: as the user wrote it.
-
     Raises:
       UserError: there is no such encoder.
 
@@ -123,12 +120,7 @@ def encoder_name(name: str) -> str:
 
 
 def takes(codec: str, pixel_format: PixelFormat) -> bool:
-    """Whether an encoder takes pictures of a format as they are.
-
-    Args:
-      codec: the encoder's own name.
-      pixel_format: of the pictures.
-    """
+    """Whether an encoder takes pictures of a format as they are."""
     known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
     return not known or pixel_format.av_name in known
 
@@ -144,10 +136,6 @@ def default_encoder(path: Path, info: VideoInfo) -> str:
     libx265; in ``.webm`` libvpx-vp9, or AV1 for depths that this build of it has not; libx264
     where a container cannot hold HEVC, and for interlaced pictures, which HEVC has no way to code
     as frames.
-
-    Args:
-      path: of the file to write.
-      info: of the frames.
     """
     kind = CONTAINERS.get(path.suffix.lower(), "")
     usual = _ENCODERS.get(kind, "libx265")
@@ -160,12 +148,7 @@ def default_encoder(path: Path, info: VideoInfo) -> str:
 
 
 def known_quality(codec: str, options: Mapping[str, str]) -> bool:
-    """Whether it is known that the encoder keeps what was gained, or the user chose its quality.
-
-    Args:
-      codec: the encoder's own name.
-      options: that it gets.
-    """
+    """Whether it is known that the encoder keeps what was gained, or the user chose its quality."""
     return codec in DEFAULT_OPTIONS or codec in _GOOD_AS_THEY_ARE or _says_quality(options)
 
 
@@ -177,12 +160,7 @@ def _says_quality(options: Mapping[str, str]) -> bool:
 
 
 def with_defaults(codec: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The defaults of an encoder with what was given; only one setting may decide on the quality.
-
-    Args:
-      codec: the encoder's own name.
-      given: options of the user.
-    """
+    """An encoder's defaults with what was given; only one setting decides on the quality."""
     options = dict(DEFAULT_OPTIONS.get(codec, {}))
     if _says_quality(given):
         for name in (*_QUALITY, "flags", *_PARAMS):
@@ -192,10 +170,6 @@ def with_defaults(codec: str, given: Mapping[str, str]) -> dict[str, str]:
 
 def check_options(codec: str, options: Mapping[str, str]) -> None:
     """FFmpeg passes over options it does not know; here they are an error.
-
-    Args:
-      codec: the encoder's own name.
-      options: that it gets.
 
     Raises:
       UserError: an option the encoder does not have.

@@ -176,7 +176,6 @@ class ColorTags:
         left (MPEG-2 and later).
 
         Args:
-          height: of the picture, in lines.
           subsampling: of its :class:`PixelFormat`.
         """
         rgb = subsampling == "rgb"

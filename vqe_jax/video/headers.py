@@ -40,11 +40,7 @@ class TracedPacket:
     pts: int | None
 
     def last(self, name: str) -> int | None:
-        """The last value of an element in this packet, or None.
-
-        Args:
-          name: as the codec's specification spells it.
-        """
+        """The last value of an element in this packet, or None."""
         values = [value for key, value in self.elements if key == name]
         return values[-1] if values else None
 

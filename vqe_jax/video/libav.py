@@ -28,7 +28,6 @@ def open_input(path: Path, *, best_effort_times: bool = False) -> av.container.I
     an absolute path never is. Old cameras write tags in Latin-1.
 
     Args:
-      path: the file.
       best_effort_times: leave presentation times out where the container has decoding times
         only, instead of taking the next packet's decoding time for one.
     """
@@ -39,12 +38,7 @@ def open_input(path: Path, *, best_effort_times: bool = False) -> av.container.I
 
 
 def open_output(path: Path, kind: str) -> av.container.OutputContainer:
-    """Opens a file for writing.
-
-    Args:
-      path: the file.
-      kind: FFmpeg's name of the container.
-    """
+    """Opens a file for writing."""
     return av.open(os.path.abspath(path), "w", format=kind)
 
 
@@ -55,10 +49,6 @@ def reset_clock(container: av.container.InputContainer) -> bool:
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The first video stream that is not a cover picture.
-
-    Args:
-      container: open for reading.
-      path: for the message.
 
     Raises:
       UserError: there is none.
@@ -86,12 +76,7 @@ class BestEffort:
         self._last_pts = self._last_dts = -(1 << 62)
 
     def time(self, pts: int | None, dts: int | None) -> int | None:
-        """The time of the next picture in display order, in the stream's units.
-
-        Args:
-          pts: as the decoder gave it.
-          dts: as the decoder gave it.
-        """
+        """The time of the next picture in display order, in the stream's units."""
         if dts is not None:
             self._faulty_dts += dts <= self._last_dts
             self._last_dts = dts

@@ -84,8 +84,6 @@ class ContainerWriter(Writer):
     """An encoded video in a container; its header is written when it is opened.
 
     Args:
-      path: its suffix names the container.
-      info: of the frames to come.
       codec: FFmpeg's name of the encoder; None for the container's usual one.
       options: of the encoder; None for :data:`vqe_jax.video.encoders.DEFAULT_OPTIONS`.
       copy_from: the file whose other streams come along.

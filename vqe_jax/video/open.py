@@ -30,7 +30,6 @@ def open_reader(
     """Opens a video: any container FFmpeg decodes, raw ``.yuv``, ``.y4m`` or a folder of PNG.
 
     Args:
-      path: the file or folder.
       size: (width, height) of a raw file whose name does not say it.
       pixel_format: of a raw file; 8-bit 4:2:0 unless its name says otherwise.
       keep_damaged: go on over frames that the decoder had to patch up and accept a file that
@@ -58,7 +57,6 @@ def read_frames(
 
     Args:
       path: as :func:`open_reader` takes it.
-      start: index of the first.
       count: how many at most; None for all that follow.
       **options: as :func:`open_reader` takes them.
     """
@@ -82,7 +80,6 @@ def open_writer(
     container (``.mkv``, ``.mp4``, ``.mov``, ``.hevc``, ...).
 
     Args:
-      path: the final name.
       info: size, pixel format, color tags and timing; frames must fit it.
       codec: FFmpeg's name of an encoder, for containers; None for the usual one (libx265,
         libvpx-vp9 in ``.webm``, libx264 in ``.avi``).

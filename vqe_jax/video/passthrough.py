@@ -55,11 +55,7 @@ def _kept(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def other_streams(source: Path) -> list[tuple[str, str]]:
-    """(kind, codec) of each stream of a file that is not its video.
-
-    Args:
-      source: any container.
-    """
+    """(kind, codec) of each stream of a file that is not its video."""
     with translated(source, "read"), open_input(source) as container:
         video = video_stream(container, source)
         return [

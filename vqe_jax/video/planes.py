@@ -58,7 +58,6 @@ def side_data(picture: av.VideoFrame, kind: str) -> list[bytes]:
     """The frame's side data of a kind.
 
     Args:
-      picture: as PyAV's decoder returned it.
       kind: PyAV's name of it, such as ``"DISPLAYMATRIX"``.
     """
     found: Any = picture.side_data
@@ -68,9 +67,6 @@ def side_data(picture: av.VideoFrame, kind: str) -> list[bytes]:
 def layout_of(picture: av.VideoFrame) -> PixelFormat:
     """The layout that :func:`from_av_frame` gives a picture.
 
-    Args:
-      picture: as PyAV's decoder returned it.
-
     Raises:
       UserError: its pixel format has no planar integer equivalent here.
     """
@@ -79,9 +75,6 @@ def layout_of(picture: av.VideoFrame) -> PixelFormat:
 
 def from_av_frame(picture: av.VideoFrame) -> Frame:
     """Copies a decoded picture; packed layouts are rearranged, sample values never change.
-
-    Args:
-      picture: as PyAV's decoder returned it.
 
     Raises:
       UserError: its pixel format has no planar integer equivalent here.

@@ -47,7 +47,6 @@ def frame_qps(path: str | os.PathLike[str], *, limit: int | None = None) -> list
     """QP and type of each frame of an HEVC or H.264 video, in display order.
 
     Args:
-      path: any container or bitstream.
       limit: stop after that many frames in coding order; None for all.
 
     Raises:
@@ -70,9 +69,6 @@ def frame_types(path: str | os.PathLike[str]) -> list[str | None]:
     """``"I"``, ``"P"``, ``"B"`` or None for each frame in display order, for every codec.
 
     The frames are decoded; for HEVC and H.264 :func:`frame_qps` is quicker.
-
-    Args:
-      path: any video.
     """
     with open_reader(path) as reader:
         return [frame.pict_type for frame in reader]
@@ -95,9 +91,6 @@ def mean_p_qp(qps: Sequence[FrameQP]) -> float | None:
 
 def encoder_settings(path: str | os.PathLike[str]) -> dict[str, str] | None:
     """The settings that x264 and x265 leave in the first frame's SEI; None where there are none.
-
-    Args:
-      path: any container or bitstream.
 
     Returns:
       For example ``{"rc": "crf", "crf": "28.0", ...}``; a bare switch is ``"1"``, and one with

@@ -61,10 +61,6 @@ def _covers(covers: list[tuple[str, bytes]]) -> bytes:
 def add_extras(path: Path, extras: Extras) -> bool:
     """Adds tags and covers to an MP4 or MOV file that ends with its ``moov`` box.
 
-    Args:
-      path: the file.
-      extras: what to add.
-
     Returns:
       Whether it could be done.
     """

@@ -61,11 +61,7 @@ class Steps:
         self._most = max(self._most, off)
 
     def uneven(self, path: Path) -> str:
-        """What to say of them; empty where they are even.
-
-        Args:
-          path: of the file.
-        """
+        """What to say of them; empty where they are even."""
         if not self._uneven or self._rate is None:
             return ""
         return (

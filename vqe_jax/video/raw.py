@@ -55,8 +55,6 @@ def read_planes(file: IO[bytes], info: VideoInfo, path: Path) -> tuple[np.ndarra
 
     Args:
       file: open for reading, at the start of a frame.
-      info: size and format of a frame.
-      path: for the message.
 
     Raises:
       UserError: the file ends within the frame.
@@ -79,12 +77,7 @@ def read_planes(file: IO[bytes], info: VideoInfo, path: Path) -> tuple[np.ndarra
 
 
 def write_planes(file: IO[bytes], frame: Frame) -> None:
-    """Appends a frame's planes.
-
-    Args:
-      file: open for writing.
-      frame: what to write.
-    """
+    """Appends a frame's planes."""
     for plane in frame.planes:
         file.write(plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes())
 
@@ -93,7 +86,6 @@ class RawReader(Reader):
     """Frames of a ``.yuv`` file.
 
     Args:
-      path: the file.
       size: (width, height); None to take it from the name.
       pixel_format: None to take it from the name, or 8-bit 4:2:0.
       keep_damaged: accept a part of a frame at the end, and leave it out.

@@ -160,11 +160,7 @@ def _read_back(kind: str, trial: Trial) -> av.stream.Stream | None:
 
 
 def codec_name(stream: Any) -> str:
-    """What a stream is, in a word: its codec, or the name of an attachment.
-
-    Args:
-      stream: of a source.
-    """
+    """What a stream is, in a word: its codec, or the name of an attachment."""
     if stream.type in ("data", "attachment"):
         return str(stream.name or "unknown")
     return stream.codec_context.name if stream.codec_context else "unknown"
@@ -208,13 +204,7 @@ def _converts(kind: str, stream: Any, samples: list[Packet], codec: str) -> bool
 def add_copy(
     output: av.container.OutputContainer, stream: Any, layout: str | None
 ) -> av.stream.Stream:
-    """Adds a stream whose packets will be copied.
-
-    Args:
-      output: before its header.
-      stream: of the source.
-      layout: of its channels, where it does not state it.
-    """
+    """Adds a stream whose packets will be copied."""
     target = output.add_stream_from_template(stream, opaque=True)
     if layout:
         target.codec_context.layout = layout
@@ -223,13 +213,7 @@ def add_copy(
 
 
 def add_converted(output: av.container.OutputContainer, stream: Any, codec: str) -> Converter:
-    """Adds a stream whose packets will be converted.
-
-    Args:
-      output: before its header.
-      stream: of the source.
-      codec: FFmpeg's name of the encoder.
-    """
+    """Adds a stream whose packets will be converted."""
     if stream.type == "audio":
         return AudioConverter(stream, output, codec)
     return SubtitleConverter(stream, output, codec)
@@ -239,8 +223,6 @@ def find_routes(source: Path, video: int, kind: str) -> tuple[Route, ...]:
     """What becomes of the streams of a file other than its video.
 
     Args:
-      source: the file.
-      video: index of its video stream.
       kind: FFmpeg's name of the container to write.
     """
     with open_input(source) as container:
@@ -315,22 +297,13 @@ def _other_coding(kind: str, stream: Any, samples: list[Packet]) -> Route:
 
 
 def cover_file(stream: Any) -> tuple[str, str]:
-    """Name and MIME type of a cover picture as a file.
-
-    Args:
-      stream: of the source.
-    """
+    """Name and MIME type of a cover picture as a file."""
     ending, mime = _ENDINGS[codec_name(stream)]
     return stream.metadata.get("filename", f"cover.{ending}"), mime
 
 
 def lost_tags(tags: dict[str, str], kind: str) -> dict[str, str]:
-    """Those tags of a file that a container does not give back, found by trying.
-
-    Args:
-      tags: of the source.
-      kind: FFmpeg's name of the container.
-    """
+    """Those tags of a file that a container does not give back, found by trying."""
     if not tags:
         return {}
 

@@ -172,9 +172,6 @@ def missing_pictures(path: Path) -> int:
 
     Counts go up by one step from picture to picture within a coded video sequence, in order of
     display: by 1 in HEVC, by 2 in most of H.264.
-
-    Args:
-      path: of the bitstream.
     """
     parser: SliceParser | None = None
     sequences: dict[int, list[int]] = {}

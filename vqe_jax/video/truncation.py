@@ -49,9 +49,6 @@ def has_no_end(path: Path) -> bool:
 
     NUT has an index there whose length stands in its last bytes, FLV the size of its last tag.
     A stream that was recorded live may lack them, too.
-
-    Args:
-      path: the file.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -103,7 +103,6 @@ class Y4mReader(Reader):
     """Frames of a ``.y4m`` file.
 
     Args:
-      path: the file.
       keep_damaged: end where the file breaks off, with a warning.
     """
 

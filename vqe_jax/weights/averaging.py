@@ -18,7 +18,6 @@ def average_models(files: Sequence[ModelFile], weights: Sequence[float] = ()) ->
     """Averages the weights of checkpoints, as Shannon's system does with its last five.
 
     Args:
-      files: of one network with the same fields.
       weights: of each, any positive scale (Shannon's: 0.25, 0.25, 0.2, 0.15, 0.15); empty: equal.
 
     Returns:

@@ -115,7 +115,6 @@ def from_torch(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[
       name: the network; ``"spynet"`` and ``"patchgan"`` are parts that have names too.
       state_dict: official tensor names to arrays; a checkpoint that wraps them in
         ``state_dict`` or ``params``, or prefixes ``module.`` or ``generator.``, is unwrapped.
-      **kwargs: the network's fields.
 
     Returns:
       ``{"params": ..., ...}`` as nested dictionaries of numpy arrays.
@@ -136,9 +135,7 @@ def to_torch(name: str, variables: Mapping[str, Any], **kwargs: Any) -> dict[str
     """The way back: our variables under the official names and layouts.
 
     Args:
-      name: the network.
       variables: as :func:`from_torch` returns them.
-      **kwargs: the network's fields.
 
     Returns:
       Official tensor names to arrays (without those that nothing reads).

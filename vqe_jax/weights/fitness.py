@@ -28,10 +28,7 @@ def check_network(
     """Refuses what is no network of this package with its weights.
 
     Args:
-      name: of the network.
-      kwargs: its fields.
       tensors: its variables by path, ``"params/head/kernel"``.
-      where: what holds them, for messages.
 
     Returns:
       The network's channels.

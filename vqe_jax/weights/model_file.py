@@ -98,7 +98,6 @@ def save_model(path: str | os.PathLike[str], file: ModelFile) -> None:
 
     Args:
       path: where to; parent folders are made.
-      file: the network and its weights.
     """
     flat = _flatten(file.variables)
     metadata = {
@@ -117,10 +116,6 @@ def save_model(path: str | os.PathLike[str], file: ModelFile) -> None:
 
 def check_model(file: ModelFile, where: str) -> None:
     """Refuses fields out of bounds, and weights that are not those of the network.
-
-    Args:
-      file: as read, from whoever wrote it.
-      where: what it is called in messages.
 
     Raises:
       UserError: names the first thing that is wrong.
@@ -183,7 +178,6 @@ def read_model(path: Path, *, unsigned: bool = False) -> ModelFile:
     """Reads a model file and compares it with its checksum; the network is not built.
 
     Args:
-      path: of the file.
       unsigned: take the files of earlier versions, whose checksum is of the tensors alone.
 
     Raises:

@@ -203,8 +203,6 @@ def extract(
 
     Args:
       name: a key of :data:`PARTS`.
-      tensors: all tensors of a file.
-      origin: the file, for errors.
 
     Returns:
       Our variables by path, ``params/conv1_1/kernel``, as float32 arrays.

@@ -87,7 +87,6 @@ def prefixed(ours: str, theirs: Name, rules: Rules) -> Prefixed:
     Args:
       ours: regular expression for the path of the part; ``""`` for the network itself.
       theirs: their name of the part, as in a rule; ``""`` for none.
-      rules: of the part by itself.
 
     Example:
       >>> level = [(r"conv(\d)", r"body.\1")]
@@ -215,8 +214,6 @@ def tensors_to_variables(
 
     Args:
       table: of :func:`official_table`.
-      tensors: official names to arrays.
-      where: the network or file, for messages.
       dead: regular expressions for official tensors that nothing reads.
 
     Returns:

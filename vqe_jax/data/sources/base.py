@@ -42,8 +42,6 @@ def option(default: Any, help: str, **more: Any) -> Any:
     """A field of options with the text that the command line shows.
 
     Args:
-      default: its value.
-      help: one line.
       **more: what else :func:`dataclasses.field` takes.
     """
     return dataclasses.field(default=default, metadata={"help": help, **more})
@@ -155,9 +153,6 @@ class Source(abc.ABC):
 def recipes(options: CommonOptions) -> list[tuple[str, int | None, Recipe]]:
     """Configuration name, QP and recipe of each configuration asked for.
 
-    Args:
-      options: of the build.
-
     Raises:
       UserError: an unknown recipe, a QP out of range, one name for several QPs.
     """
@@ -182,13 +177,7 @@ def recipes(options: CommonOptions) -> list[tuple[str, int | None, Recipe]]:
 def plans_of(
     options: AugmentedOptions, clips: Sequence[tuple[str, str, Origin]], what: str
 ) -> tuple[Plan, ...]:
-    """Plans that encode clips, by one recipe a configuration or by the mixture of them all.
-
-    Args:
-      options: of the build.
-      clips: name, split and origin of each.
-      what: the clips are, for the description.
-    """
+    """Plans that encode clips, by one recipe a configuration or by the mixture of them all."""
     if options.rounds < 1:
         raise UserError(f"--rounds {options.rounds}; expected at least 1")
     plans = []
@@ -221,10 +210,6 @@ def _round(
 
 def with_variants(jobs: Sequence[ClipJob], options: AugmentedOptions) -> list[ClipJob]:
     """Adds variants of the training clips.
-
-    Args:
-      jobs: of one configuration.
-      options: of the build.
 
     Returns:
       The jobs, each training clip followed by its variants ``NAME+1``, ``NAME+2``, ...

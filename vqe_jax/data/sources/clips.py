@@ -52,9 +52,6 @@ class Clips(Source):
     def plan(self, options: ClipsOptions) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: no videos, streams that are missing, options that contradict each other.
         """

@@ -54,9 +54,6 @@ class Demo(Source):
     def plan(self, options: DemoOptions) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: sizes that cannot be, or scikit-image is not installed.
         """

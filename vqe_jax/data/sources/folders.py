@@ -62,10 +62,8 @@ def keep(
     """Chooses clips by name.
 
     Args:
-      clips: by name.
       include: patterns such as ``bear*``; none: everything.
       exclude: patterns of what is left out all the same.
-      what: they are called in messages.
 
     Raises:
       UserError: a pattern fits no clip, or nothing is left.
@@ -91,9 +89,7 @@ def kept_for_validation(names: Iterable[str], share: float, seed: int) -> frozen
     """Chooses a share of clips, at least one of several; depends on names and seed alone.
 
     Args:
-      names: of all.
       share: in [0, 1).
-      seed: of the choice.
 
     Raises:
       UserError: no such share.
@@ -115,8 +111,6 @@ def find_stream(folder: Path, name: str, stem: str | None = None) -> Path | None
     """The compressed stream of a clip: ``NAME.hevc`` (any suffix), or ``NAME/STEM.hevc``.
 
     Args:
-      folder: of the streams.
-      name: of the clip.
       stem: of the file in the clip's own folder; None: the only file there.
 
     Raises:

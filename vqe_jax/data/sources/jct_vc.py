@@ -44,9 +44,6 @@ class JctVc(Source):
     def plan(self, options: JctVcOptions) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: sequences or streams are missing; says where they come from.
         """

@@ -64,9 +64,6 @@ class Ldv(Source):
     def plan(self, options: LdvOptions) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: folders, videos or streams are missing, or there is no such track.
         """

@@ -50,9 +50,6 @@ class MfqeV2(Source):
     def plan(self, options: MfqeV2Options) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: folders, sequences or streams are missing; says where they come from.
         """
