@@ -30,7 +30,7 @@ def enhance() -> None:
 
     from vqe_jax.inference.cli import main
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)  # through every "with": nothing stays behind
 
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP

@@ -67,8 +67,12 @@ def map_clips(
         def advance(index: int) -> None:
             progress.update(task, advance=1, clip=jobs[index][0].name)
 
-        run = _in_processes if workers > 1 else _here
-        results, failures = run(function, jobs, workers, advance)
+        many = workers > 1
+        results, failures = (
+            _in_processes(function, jobs, workers, advance)
+            if many
+            else _here(function, jobs, advance)
+        )
     if failures:
         raise _summary(failures, len(jobs))
     return results
@@ -77,7 +81,6 @@ def map_clips(
 def _here(
     function: Callable[..., Any],
     jobs: Sequence[tuple[Any, ...]],
-    workers: int,
     advance: Callable[[int], None],
 ) -> tuple[list[Any], list[UserError]]:
     results, failures = [], []

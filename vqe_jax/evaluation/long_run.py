@@ -124,7 +124,7 @@ def long_run(
         for i in range(clip.count)
     ]
     sizes: list[float] = []
-    watching = Guard(passive=True, observe=lambda frame, size, change: sizes.append(size))
+    watching = Guard(passive=True, observe=lambda _frame, size, _change: sizes.append(size))
     told = known_frames(
         model.ready(clip.qp)[0].network,
         [clip.frame_qps[i] for i in order],

@@ -319,7 +319,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     args = parser().parse_args(words)
     console = Console(stderr=True, soft_wrap=True)
-    say = (lambda text: None) if args.quiet else (lambda text: print(text, flush=True))
+    say = (lambda _: None) if args.quiet else (lambda text: print(text, flush=True))
     kept = keep(args.program_cache)
     with _warnings_on(console):
         layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None

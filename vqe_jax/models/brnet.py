@@ -56,10 +56,10 @@ class BRNet(FrameNetwork):
             self.channels,
             1,
             kernel_init=_identity,
-            bias_init=lambda key, shape, dtype=jnp.float32: sign * jnp.asarray(mean, dtype),
+            bias_init=lambda *_: sign * jnp.asarray(mean, jnp.float32),
             name="sub_mean" if sign < 0 else "add_mean",
         )
 
 
-def _identity(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def _identity(_key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
     return jnp.eye(shape[2], shape[3], dtype=dtype)[None, None]

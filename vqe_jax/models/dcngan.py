@@ -38,9 +38,7 @@ def _conv(features: int, kernel_size: int = 3, stride: int = 1, **options: objec
 
 
 def _norm(name: str) -> BatchNorm:
-    def around_one(
-        key: jax.Array, shape: tuple[int, ...], dtype: object = jnp.float32
-    ) -> jax.Array:
+    def around_one(key: jax.Array, shape: tuple[int, ...], *_: object) -> jax.Array:
         return 1 + 0.02 * jax.random.normal(key, shape, jnp.float32)
 
     return BatchNorm(scale_init=around_one, name=name)

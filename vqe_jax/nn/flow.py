@@ -132,8 +132,8 @@ def clip_flows(network: SPyNet, clip: Clip, *, look_for_mirrors: bool) -> tuple[
         # The flows of a clip that equals its reversal are its other flows in reverse.
         to_previous = nn.cond(
             jnp.array_equal(clip, clip[:, ::-1]),
-            lambda module, known, a, b: known[:, ::-1],
-            lambda module, known, a, b: _pairwise(module, a, b),
+            lambda _module, known, *_: known[:, ::-1],
+            lambda module, _known, a, b: _pairwise(module, a, b),
             network,
             to_next,
             later,

@@ -36,9 +36,7 @@ def uniform_bias(fan_in: int) -> Init:
     """The bias that goes with :func:`uniform_fan_in`; ``fan_in`` is that of the layer's kernel."""
     limit = 1 / math.sqrt(fan_in)
 
-    def init(
-        key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **kwargs: Any
-    ) -> jax.Array:
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **_: Any) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
     return init
@@ -56,9 +54,7 @@ def kaiming_normal(scale: float = 1.0, *, negative_slope: float = 0.0) -> Init:
 def beside(first: Init, count: int, rest: Init) -> Init:
     """``first`` for a kernel's first ``count`` input channels, ``rest`` for the others."""
 
-    def init(
-        key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **kwargs: Any
-    ) -> jax.Array:
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **_: Any) -> jax.Array:
         *window, inputs, outputs = shape
         keys = jax.random.split(key)
         parts = (
@@ -78,9 +74,7 @@ def high_pass(gain: float = 1.0) -> Init:
     """
     kaiming = kaiming_normal(gain)
 
-    def init(
-        key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **kwargs: Any
-    ) -> jax.Array:
+    def init(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32, **_: Any) -> jax.Array:
         kernel = kaiming(key, shape, dtype)
         return kernel - kernel.mean(axis=tuple(range(len(shape) - 2)), keepdims=True)
 

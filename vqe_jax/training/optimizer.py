@@ -151,7 +151,7 @@ def _part(rate: Rate) -> int:
 
 
 def _held(base: optax.GradientTransformation, steps: int) -> optax.GradientTransformation:
-    def due(count: Any, stage_step: Any = None, **_: Any) -> Any:
+    def due(_count: Any, stage_step: Any = None, **_: Any) -> Any:
         return stage_step >= steps
 
     return optax.conditionally_mask(base, due, forward_extra_args=True)
