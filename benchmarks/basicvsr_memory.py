@@ -48,8 +48,13 @@ def step_memory(batch: int, frames: int, crop: int, **kwargs: Any) -> tuple[floa
 
 def main() -> None:
     parser = Parser(description=__doc__)
-    for name, value in (("batch", 8), ("frames", 15), ("crop", 64), ("features", 64),
-                        ("blocks", 30)):  # fmt: skip
+    for name, value in (
+        ("batch", 8),
+        ("frames", 15),
+        ("crop", 64),
+        ("features", 64),
+        ("blocks", 30),
+    ):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--without-remat", action="store_true", help="measure that too")
     args = parser.parse_args()
@@ -61,9 +66,14 @@ def main() -> None:
     for remat in (True, False) if args.without_remat else (True,):
         start = time.perf_counter()
         temporary, held = step_memory(
-            args.batch, args.frames, args.crop,
-            features=args.features, blocks=args.blocks, remat=remat, mirrored=False,
-        )  # fmt: skip
+            args.batch,
+            args.frames,
+            args.crop,
+            features=args.features,
+            blocks=args.blocks,
+            remat=remat,
+            mirrored=False,
+        )
         seconds = time.perf_counter() - start
         kept = "recomputed" if remat else "kept"
         print(f"| {kept} | {temporary:.2f} | {held:.2f} | {seconds:.0f} |", flush=True)

@@ -43,10 +43,14 @@ def main() -> None:
     args = parser.parse_args()
     file = load_model(args.model)
     if "dtype" not in models.fields(file.model) or file.color != "luma":
-        raise UserError(f"{args.model} is a {file.color} model of {file.model!r}; expected one of "
-                        "luma whose network has the field dtype")  # fmt: skip
-    programs = [dataclasses.replace(file, kwargs=file.kwargs | {"dtype": dtype})
-                for dtype in ("float32", "bfloat16")]  # fmt: skip
+        raise UserError(
+            f"{args.model} is a {file.color} model of {file.model!r}; expected one of "
+            "luma whose network has the field dtype"
+        )
+    programs = [
+        dataclasses.replace(file, kwargs=file.kwargs | {"dtype": dtype})
+        for dtype in ("float32", "bfloat16")
+    ]
     print("| clip | frames | compressed dB | float32 dB | bfloat16 dB | lost dB |")
     print("|---|---|---|---|---|---|")
     rows = []

@@ -51,8 +51,11 @@ def plot(path: Path, curves: dict[str, np.ndarray], chunk: int) -> None:
     axes = figure.subplots()
     for label, values in curves.items():
         axes.semilogy(np.maximum(values, 1e-3), label=label, linewidth=1)
-    axes.set(xlabel="frame", ylabel="RMS difference to exact (8-bit code values)",
-             title=f"pieces of {chunk} frames against the whole clip")  # fmt: skip
+    axes.set(
+        xlabel="frame",
+        ylabel="RMS difference to exact (8-bit code values)",
+        title=f"pieces of {chunk} frames against the whole clip",
+    )
     axes.legend(fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

@@ -82,9 +82,13 @@ def run_case(model: str, width: int, height: int, count: int, engine: bool) -> d
             peaks.append(peak_mib())
 
         enhance_video(
-            source, target, model=model, codec="libx264", encoder_options=ENCODER,
+            source,
+            target,
+            model=model,
+            codec="libx264",
+            encoder_options=ENCODER,
             progress=note,
-        )  # fmt: skip
+        )
     steady = (len(stamps) - 2) / (stamps[-1] - stamps[1])
     alone = 1 / engine_seconds(model, width, height, min(count, 12)) if engine else float("nan")
     early = peaks[len(peaks) // 10]

@@ -142,8 +142,19 @@ OTHERS: dict[str, tuple[str, Callable[[str, np.ndarray, np.ndarray], Measure]]] 
     "dists": ("DISTS-pytorch", _pytorch),
     "fid": ("pytorch-fid", _pytorch),
 }
-NAMES = ("psnr", "ssim_uniform", "ssim_gaussian", "ms_ssim", "lpips_alex", "lpips_alex_bfloat16",
-         "lpips_squeeze", "lpips_vgg", "dists", "fid", "vmaf")  # fmt: skip
+NAMES = (
+    "psnr",
+    "ssim_uniform",
+    "ssim_gaussian",
+    "ms_ssim",
+    "lpips_alex",
+    "lpips_alex_bfloat16",
+    "lpips_squeeze",
+    "lpips_vgg",
+    "dists",
+    "fid",
+    "vmaf",
+)
 
 
 def processor_seconds() -> float:

@@ -110,8 +110,14 @@ def row(name: str, size: tuple[int, int], frames: int, repeats: int, train: bool
         inputs = (params, rest, optax.adam(1e-4).init(params), clip, raw)
         program, more = _compiled(_step(network, side), *inputs)
         step, seconds = _median_ms(program, inputs, repeats), seconds + more
-    cells = (name, network.color, f"{count:,}", f"{frame:.1f}",
-             "-" if step is None else f"{step:.0f}", f"{seconds:.1f}")  # fmt: skip
+    cells = (
+        name,
+        network.color,
+        f"{count:,}",
+        f"{frame:.1f}",
+        "-" if step is None else f"{step:.0f}",
+        f"{seconds:.1f}",
+    )
     return "| " + " | ".join(cells) + " |"
 
 
@@ -128,8 +134,10 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     device = jax.devices()[0]
-    print(f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__};"
-          f" {args.frames} frames of {args.size}\n")  # fmt: skip
+    print(
+        f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__};"
+        f" {args.frames} frames of {args.size}\n"
+    )
     print("| network | color | parameters | ms a frame | ms a training step | s to compile |")
     print("|---|---|---|---|---|---|", flush=True)
     for name in args.networks:

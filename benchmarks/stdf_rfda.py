@@ -268,8 +268,11 @@ def _our_training(name: str, shape: tuple[int, int, int], dtype: str) -> Contend
     @functools.cache
     def start() -> list[Any]:
         params = _variables(name)["params"]
-        return [params, optimizer.init(params), *(jax.random.uniform(jax.random.key(k), clip.shape)
-                                                  for k in (1, 2))]  # fmt: skip
+        return [
+            params,
+            optimizer.init(params),
+            *(jax.random.uniform(jax.random.key(k), clip.shape) for k in (1, 2)),
+        ]
 
     def run() -> Any:
         held = start()

@@ -61,10 +61,14 @@ class TorchVIG(nn.Module):
     def load(self, params: Any) -> None:
         """Takes the parameters of the JAX network."""
         places = {
-            "pre": ("pre",), "tsd1": ("tsd1",), "tsd2": ("tsd2",), "td": ("td",),
-            "su1": ("decoder", "su1", "conv"), "su2": ("decoder", "su2", "conv"),
+            "pre": ("pre",),
+            "tsd1": ("tsd1",),
+            "tsd2": ("tsd2",),
+            "td": ("td",),
+            "su1": ("decoder", "su1", "conv"),
+            "su2": ("decoder", "su2", "conv"),
             "fusion": ("fusion",),
-        }  # fmt: skip
+        }
         with torch.no_grad():
             for name, path in places.items():
                 node = params

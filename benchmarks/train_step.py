@@ -150,7 +150,7 @@ class Contender:
         self.name = name
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )  # fmt: skip
+        )
 
     def ask(self, line: str = "step") -> dict[str, float]:
         """One step, or with another word the figures alone."""
@@ -183,8 +183,10 @@ def main() -> None:
         return
     contenders = [Contender(name) for name in options.only]
     first = [c.ask() for c in contenders]  # compiles
-    print("first loss: " + ", ".join(f"{c.name} {a['loss']:.6f}"
-                                     for c, a in zip(contenders, first, strict=True)))  # fmt: skip
+    print(
+        "first loss: "
+        + ", ".join(f"{c.name} {a['loss']:.6f}" for c, a in zip(contenders, first, strict=True))
+    )
     for c in contenders:
         c.ask()
     times: dict[str, list[float]] = {c.name: [] for c in contenders}
@@ -197,8 +199,10 @@ def main() -> None:
     print("|---|---|---|---|---|")
     for c, compile_time in zip(contenders, first, strict=True):
         last, mine = c.ask("memory"), times[c.name]
-        print(f"| {c.name} | {statistics.median(mine):.1f} | {min(mine):.1f} | "
-              f"{compile_time['seconds']:.1f} | {last['peak'] / 2**20:.0f} |")  # fmt: skip
+        print(
+            f"| {c.name} | {statistics.median(mine):.1f} | {min(mine):.1f} | "
+            f"{compile_time['seconds']:.1f} | {last['peak'] / 2**20:.0f} |"
+        )
         c.close()
 
 

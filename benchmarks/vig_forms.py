@@ -65,8 +65,10 @@ def main() -> None:
         in_clip = multiply_adds(network.apply, variables, clip) / (pixels * given.frames)
         in_stream = stream_operations(network, variables, window) / pixels
         median = statistics.median(seconds[form])
-        print(f"| {form} | {in_clip:,.0f} | {in_stream:,.0f} | "
-              f"{1000 * median / given.frames:.1f} | {median / base:.2f} |")  # fmt: skip
+        print(
+            f"| {form} | {in_clip:,.0f} | {in_stream:,.0f} | "
+            f"{1000 * median / given.frames:.1f} | {median / base:.2f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import vqe_jax
 
 # Commands, not libraries: importing them runs something.
 MODULES = sorted(
-    m.name for m in pkgutil.walk_packages(vqe_jax.__path__, "vqe_jax.")
+    m.name
+    for m in pkgutil.walk_packages(vqe_jax.__path__, "vqe_jax.")
     if not m.name.endswith("__main__")
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

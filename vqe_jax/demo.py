@@ -89,8 +89,10 @@ def _evaluate(folder: Path, models: dict[str, str], console: Console) -> list[tu
     write_report(report, folder / "report")
     rows: list[tuple[str, ...]] = []
     for label in models:
-        psnr, ssim = ([float(r.gain(name, label).mean()) for r in report.results]
-                      for name in ("psnr_y", "ssim_y"))  # fmt: skip
+        psnr, ssim = (
+            [float(r.gain(name, label).mean()) for r in report.results]
+            for name in ("psnr_y", "ssim_y")
+        )
         means = f"{np.mean(psnr):+.3f} dB", f"{100 * np.mean(ssim):+.2f}"
         rows.append((label, *means, f"{min(psnr):+.3f} dB", str(len(psnr))))
     return rows
@@ -109,8 +111,14 @@ def _enhance(folder: Path, console: Console) -> dict[str, Path]:
 
 
 def _summary(console: Console, rows: list[tuple[str, ...]], files: dict[str, Path]) -> None:
-    gained = Table("model", "PSNR-Y", "SSIM x 100", "worst clip", "clips",
-                   title="gained over the compressed input")  # fmt: skip
+    gained = Table(
+        "model",
+        "PSNR-Y",
+        "SSIM x 100",
+        "worst clip",
+        "clips",
+        title="gained over the compressed input",
+    )
     for row in rows:
         gained.add_row(*row)
     where = Table("what", "file", title="where things are")

@@ -58,7 +58,7 @@ _WORDS = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.ENOMEM: "out of memory",
     errno.EBUSY: "in use by the system",
-}  # fmt: skip
+}
 # Libraries wrap the system's errors in texts of their own.
 _TELLTALES = {
     "No space left on device": errno.ENOSPC,
@@ -69,7 +69,7 @@ _TELLTALES = {
     "Too many open files": errno.EMFILE,
     "Input/output error": errno.EIO,
     "Stale file handle": errno.ESTALE,
-}  # fmt: skip
+}
 
 
 def near_misses(name: str, known: Iterable[str]) -> str:

@@ -39,8 +39,18 @@ def test_the_crop_is_where_compression_did_most_damage():
     raw = np.full((200, 300, 1), 0.5, np.float32)
     coded = raw.copy()
     coded[150:160, 220:230] += 0.3
-    made = EvalClip("c", 37, 300, 200, 1, 25.0, 1.0, "I", (37,),
-                    lambda side, color: iter([raw if side == "raw" else coded]))  # fmt: skip
+    made = EvalClip(
+        "c",
+        37,
+        300,
+        200,
+        1,
+        25.0,
+        1.0,
+        "I",
+        (37,),
+        lambda side, color: iter([raw if side == "raw" else coded]),
+    )
     crops = measure(made, [model()], [PSNR], Options()).crops
     assert crops["raw"].shape == (128, 128, 1)
     assert np.isclose((crops["compressed"] - crops["raw"]).sum(), 0.3 * 100, rtol=1e-4)

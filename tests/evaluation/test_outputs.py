@@ -51,8 +51,15 @@ def test_mistakes_are_said(astf):
 def test_strip_shows_the_way_from_input_to_truth(astf, tmp_path):
     pictures = steps_of(astf.choices[0].files[0], _rgb_clip())
     assert list(pictures) == [
-        "compressed", "stage1", "enhance2", "enhance1", "mask", "fuse", "fuse_sharp", "raw",
-    ]  # fmt: skip
+        "compressed",
+        "stage1",
+        "enhance2",
+        "enhance1",
+        "mask",
+        "fuse",
+        "fuse_sharp",
+        "raw",
+    ]
     assert pictures["mask"].shape == (64, 72, 1)
     assert 0 <= pictures["mask"].min() < pictures["mask"].max() <= 1
     draw_all_steps([astf], [_rgb_clip()], tmp_path)

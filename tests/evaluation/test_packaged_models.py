@@ -13,8 +13,13 @@ from vqe_jax.metrics import protocol
 from vqe_jax.weights import packaged_models
 
 PSNR = protocol("psnr_y")
-CLIPS = ("aot1007_480x264", "carphone_176x144", "foliage_720x480", "sam2_04_coffee_416x232",
-         "tennis_432x240")  # fmt: skip
+CLIPS = (
+    "aot1007_480x264",
+    "carphone_176x144",
+    "foliage_720x480",
+    "sam2_04_coffee_416x232",
+    "tennis_432x240",
+)
 SIDE = 96
 
 

@@ -23,9 +23,13 @@ def result(name, origin, metrics, *, qp=37, size=(24, 20), fps=4.0, totals=()):
         for metric, pair in metrics.items()
     }
     return ClipResult(
-        dataclasses.replace(pictures, origin=origin), values, {"m": fps}, {"m": ()}, {},
+        dataclasses.replace(pictures, origin=origin),
+        values,
+        {"m": fps},
+        {"m": ()},
+        {},
         totals=dict(totals),
-    )  # fmt: skip
+    )
 
 
 def tables_of(paper, results, missing=(), models=None):

@@ -76,8 +76,11 @@ def test_a_full_disk_leaves_no_half_written_file(report, tmp_path, monkeypatch):
 def test_without_matplotlib_there_are_no_pictures(report, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "available", lambda: False)
     assert set(write_report(report, tmp_path)) == {
-        "frames.csv", "records.csv", "report.json", "report.md",
-    }  # fmt: skip
+        "frames.csv",
+        "records.csv",
+        "report.json",
+        "report.md",
+    }
 
 
 def test_the_worst_clip_is_named(report):
@@ -165,9 +168,12 @@ def test_one_label_holds_a_file_for_each_qp(tmp_path):
     (tmp_path / "run").mkdir()
     save_model(tmp_path / "run" / "best.safetensors", model_file())
     family, alone = open_models(
-        [f"vig={tmp_path}/qp22.safetensors", f"vig={tmp_path}/qp37.safetensors",
-         str(tmp_path / "run")]
-    )  # fmt: skip
+        [
+            f"vig={tmp_path}/qp22.safetensors",
+            f"vig={tmp_path}/qp37.safetensors",
+            str(tmp_path / "run"),
+        ]
+    )
     assert (family.label, alone.label) == ("vig", "run")
     assert [family.at_qp(qp).qp for qp in (22, 27, 32, 42)] == [(22,), (22,), (37,), (37,)]
 
@@ -349,8 +355,9 @@ def test_models_are_averaged_as_the_command_line_says(tmp_path):
     assert both.parameters == 2 * alone.parameters
     assert (alone.label, alone.ensemble_text) == ("qp37 x8", "mirrors and turns x8")
     assert [m.ensemble_text for m in open_models([f"{a}+{b}+{a}@x12", f"{a}+{b}@x12"])] == [
-        "3 models, mirrors x4: 12 passes", "2 models, mirrors and turns x6: 12 passes",
-    ]  # fmt: skip
+        "3 models, mirrors x4: 12 passes",
+        "2 models, mirrors and turns x6: 12 passes",
+    ]
     with pytest.raises(UserError, match="x12 averages three models"):
         open_models([a], "x12")
     with pytest.raises(UserError, match="'x7' does not exist"):

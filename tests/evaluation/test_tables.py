@@ -45,9 +45,12 @@ def test_gains_are_printed_as_the_papers_print_them():
     gain = next(t for t in tables if t.title == "Gain, QP 37")
     assert gain.header[:2] == ("class", "sequence")
     assert [row[:2] for row in gain.rows] == [
-        ("B", "Kimono1"), ("D", "RaceHorses"), ("D", "BQSquare"), ("D", "mean"),
+        ("B", "Kimono1"),
+        ("D", "RaceHorses"),
+        ("D", "BQSquare"),
+        ("D", "mean"),
         ("", "average of 3"),
-    ]  # fmt: skip
+    ]
     assert gain.rows[1][2:] == ("30.00 / 0.9000", "+1.000 / +1.00")
     assert gain.rows[3][3] == "+0.750 / +1.50"
     assert gain.rows[4][2:] == ("32.00 / 0.9000", "+0.600 / +1.33")
@@ -65,8 +68,11 @@ def test_fluctuation_of_a_saw():
     saw = [31.0, 30.0, 33.0, 29.0, 32.0]
     table = fluctuation_table(*of([result("cat", saw, [0, 1, 0, 2, 0], qp=None)]), ["m"], PSNR)
     assert table.title == "Fluctuation"
-    assert table.rows[0] == ("cat", f"3.00 / {np.std(saw):.2f}",
-                             f"2.00 / {np.std([31, 31, 33, 31, 32]):.2f}")  # fmt: skip
+    assert table.rows[0] == (
+        "cat",
+        f"3.00 / {np.std(saw):.2f}",
+        f"2.00 / {np.std([31, 31, 33, 31, 32]):.2f}",
+    )
 
 
 def test_rates_need_four_points_and_agree_with_the_metric():
@@ -91,8 +97,13 @@ def test_curves_without_common_ground_do_not_spoil_the_report():
 def test_each_qp_has_its_tables():
     results = [result("cat", [30.0], 0.5, qp=37), result("cat", [33.0], 0.4, qp=32)]
     titles = [t.title for t in all_tables(of(results)[0], [model("m")], Metrics((PSNR,)))]
-    assert titles == ["Gain, QP 32", "Fluctuation, QP 32", "Gain, QP 37", "Fluctuation, QP 37",
-                      "Models"]  # fmt: skip
+    assert titles == [
+        "Gain, QP 32",
+        "Fluctuation, QP 32",
+        "Gain, QP 37",
+        "Fluctuation, QP 37",
+        "Models",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,14 @@ def clip(name="clip", count=6, height=20, width=24, noise=0.05, qp=37, seed=0, k
     coded = raw + noise * rng.standard_normal(raw.shape).astype(np.float32)
     sides = {"raw": raw, "compressed": np.clip(coded, 0, 1)}
     return EvalClip(
-        name=name, qp=qp, width=width, height=height, count=count, fps=25.0, kbps=kbps,
-        frame_types="I" + "P" * (count - 1), frame_qps=(-1 if qp is None else qp,) * count,
+        name=name,
+        qp=qp,
+        width=width,
+        height=height,
+        count=count,
+        fps=25.0,
+        kbps=kbps,
+        frame_types="I" + "P" * (count - 1),
+        frame_qps=(-1 if qp is None else qp,) * count,
         reader=lambda side, color: iter(sides[side]),
-    )  # fmt: skip
+    )

@@ -41,9 +41,14 @@ def state(step: int) -> dict[str, Any]:
 def progress(step: int) -> Progress:
     """What goes with it."""
     return Progress(
-        step=step, stage=0, data=json.dumps({"next_index": step}), best_score=step / 8,
-        best_step=step, validated=step, config={"model": "tiny", "steps": 90},
-    )  # fmt: skip
+        step=step,
+        stage=0,
+        data=json.dumps({"next_index": step}),
+        best_score=step / 8,
+        best_step=step,
+        validated=step,
+        config={"model": "tiny", "steps": 90},
+    )
 
 
 def fill(folder: Path, *steps: int, keep: int = 2) -> None:
@@ -174,9 +179,21 @@ def _unfinished(rng: random.Random, folder: Path) -> None:
 
 
 HARMS: tuple[Callable[[random.Random, Path], None], ...] = (
-    _flip, _flip, _cut, _lose_a_file, _lose_a_folder, _empty_a_step, _exchange, _digit, _digit,
-    _rewrite, _rewrite, _link, _strangers, _unfinished,
-)  # fmt: skip
+    _flip,
+    _flip,
+    _cut,
+    _lose_a_file,
+    _lose_a_folder,
+    _empty_a_step,
+    _exchange,
+    _digit,
+    _digit,
+    _rewrite,
+    _rewrite,
+    _link,
+    _strangers,
+    _unfinished,
+)
 
 
 def _harmed(rng: random.Random, source: Path, folder: Path, counts: Counts, what: str) -> None:

@@ -27,23 +27,46 @@ _FRAMES = 12
 _SLOW = 30  # seconds for one file
 _KINDS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[str | None, ...]], ...] = (
     # suffix, video, sound, text
-    (".mkv", ("libx264", "libx265", "ffv1", "mpeg4", "libvpx-vp9", "mpeg2video"),
-     (None, "aac", "flac", "pcm_s16le", "mp2", "libopus"), (None, "srt", "ass")),
+    (
+        ".mkv",
+        ("libx264", "libx265", "ffv1", "mpeg4", "libvpx-vp9", "mpeg2video"),
+        (None, "aac", "flac", "pcm_s16le", "mp2", "libopus"),
+        (None, "srt", "ass"),
+    ),
     (".mp4", ("libx264", "libx265", "mpeg4"), (None, "aac", "flac", "alac"), (None, "mov_text")),
-    (".mov", ("libx264", "mpeg4", "mjpeg"), (None, "aac", "pcm_s16le", "pcm_mulaw", "alac"),
-     (None,)),
-    (".avi", ("mpeg4", "mjpeg", "ffv1", "libx264"),
-     (None, "pcm_s16le", "adpcm_ms", "pcm_u8", "adpcm_yamaha", "pcm_alaw"), (None,)),
+    (
+        ".mov",
+        ("libx264", "mpeg4", "mjpeg"),
+        (None, "aac", "pcm_s16le", "pcm_mulaw", "alac"),
+        (None,),
+    ),
+    (
+        ".avi",
+        ("mpeg4", "mjpeg", "ffv1", "libx264"),
+        (None, "pcm_s16le", "adpcm_ms", "pcm_u8", "adpcm_yamaha", "pcm_alaw"),
+        (None,),
+    ),
     (".webm", ("libvpx-vp9", "libvpx"), (None, "libopus"), (None, "webvtt")),
     (".ts", ("libx264", "mpeg2video", "libx265"), (None, "mp2", "aac"), (None,)),
     (".flv", ("flv", "libx264"), (None, "aac"), (None,)),
     (".nut", ("ffv1", "mpeg4"), (None, "pcm_s16le", "flac"), (None,)),
     (".264", ("libx264",), (None,), (None,)),
     (".hevc", ("libx265",), (None,), (None,)),
-)  # fmt: skip
+)
 _TARGETS = (
-    ".mkv", ".mkv", ".mp4", ".mp4", ".mov", ".webm", ".avi", ".ts", ".flv", ".nut", ".y4m", "",
-)  # fmt: skip
+    ".mkv",
+    ".mkv",
+    ".mp4",
+    ".mp4",
+    ".mov",
+    ".webm",
+    ".avi",
+    ".ts",
+    ".flv",
+    ".nut",
+    ".y4m",
+    "",
+)
 _LAYOUTS = {"ffv1": ("yuv420p", "yuv444p", "gbrp16le", "yuva420p", "gray"), "mjpeg": ("yuvj420p",)}
 _BARE = (".264", ".hevc")
 
@@ -126,8 +149,13 @@ def _head(rng: random.Random, data: bytearray) -> bytes:
 
 
 _DAMAGE: tuple[Callable[[random.Random, bytearray], bytes], ...] = (
-    _flips, _cut, _zeros, _dropped, _noise, _head,
-)  # fmt: skip
+    _flips,
+    _cut,
+    _zeros,
+    _dropped,
+    _noise,
+    _head,
+)
 
 
 class _Library:

@@ -126,9 +126,14 @@ def _unsigned_json(rng: random.Random, file: ModelFile) -> dict[str, str]:
     from vqe_jax.weights.model_file import _FORMAT
 
     metadata = {
-        "format": _FORMAT, "model": file.model, "kwargs": json.dumps(file.kwargs),
-        "color": file.color, "qp": "[37]", "source": "", "extra": "{}",
-    }  # fmt: skip
+        "format": _FORMAT,
+        "model": file.model,
+        "kwargs": json.dumps(file.kwargs),
+        "color": file.color,
+        "qp": "[37]",
+        "source": "",
+        "extra": "{}",
+    }
     key = rng.choice(sorted(metadata))
     if rng.random() < 0.3:
         del metadata[key]

@@ -179,8 +179,9 @@ def test_apple_players_know_the_tag(tmp_path, suffix, codec):
     ],
 )
 def test_what_pictures_lose_is_named(tmp_path, layout, codec, word):
-    source = make(tmp_path / "a.mov" if codec == "png" else tmp_path / "a.mkv", codec=codec,
-                  layout=layout)  # fmt: skip
+    source = make(
+        tmp_path / "a.mov" if codec == "png" else tmp_path / "a.mkv", codec=codec, layout=layout
+    )
     assert any(word in s for s in enhance(source, tmp_path / "b.mkv"))
 
 
@@ -225,9 +226,9 @@ def test_known_encoders_keep_the_picture(tmp_path, codec):
     said = enhance(source, tmp_path / "b.mkv", codec=codec)
     enhance(source, tmp_path / "c.mkv", codec="ffv1")
     found, wanted = (list(open_reader(tmp_path / n)) for n in ("b.mkv", "c.mkv"))
-    error = np.mean([
-        (a.planes[0].astype(float) - b.planes[0]) ** 2 for a, b in zip(found, wanted, strict=True)
-    ])  # fmt: skip
+    error = np.mean(
+        [(a.planes[0].astype(float) - b.planes[0]) ** 2 for a, b in zip(found, wanted, strict=True)]
+    )
     assert 10 * np.log10(255**2 / error) > 42 and not any("quality" in s for s in said)
 
 

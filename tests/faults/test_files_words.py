@@ -19,10 +19,20 @@ from vqe_jax.video import encode_hevc, low_delay_p, open_reader
 from vqe_jax.weights import ModelFile, save_model
 
 NAMES = [
-    "Talk: part 1.mkv", "http:x.mkv", "file:x.mkv", "pipe:1.mkv", "a [x265] [bold]b.mkv",
-    "100% %d %03d.mkv", "-x.mkv", "ünïcode 漢字 🎬.mkv", "a'b\"c.mkv", "concat:a|b.mkv",
-    "new\nline.mkv", "x" * 200 + ".mkv", "C:\\film.mkv",
-]  # fmt: skip
+    "Talk: part 1.mkv",
+    "http:x.mkv",
+    "file:x.mkv",
+    "pipe:1.mkv",
+    "a [x265] [bold]b.mkv",
+    "100% %d %03d.mkv",
+    "-x.mkv",
+    "ünïcode 漢字 🎬.mkv",
+    "a'b\"c.mkv",
+    "concat:a|b.mkv",
+    "new\nline.mkv",
+    "x" * 200 + ".mkv",
+    "C:\\film.mkv",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,14 +117,23 @@ def test_repeated_warnings_are_said_once_with_a_count(tmp_path, weights, capsys,
 
 MODEL = ModelFile("vig", {}, {}, qp=(37,))
 DOUBTS = [
-    ("hevc", 43.0, None), ("hevc", 46.0, None), ("h264", 41.0, None), ("hevc", None, None),
+    ("hevc", 43.0, None),
+    ("hevc", 46.0, None),
+    ("h264", 41.0, None),
+    ("hevc", None, None),
     ("hevc", 25.0, "better than.*QP 25.0.*QP 43.0.*lose detail"),
     ("hevc", 37.0, "better than.*may lose some detail"),
-    ("h264", 20.0, "better than.*will lose detail"), ("hevc", 50.0, "worse than.*only a part"),
-    ("av1", None, "coded as AV1.*H.265 and H.264 only"), ("libdav1d", None, "coded as AV1"),
-    ("vp9", None, "VP9"), ("mpeg2video", None, "MPEG-2"), ("mpeg4", None, "MPEG-4"),
-    ("ffv1", None, "lose detail"), ("huffyuv", None, "lose detail"), ("png", None, "lose detail"),
-]  # fmt: skip
+    ("h264", 20.0, "better than.*will lose detail"),
+    ("hevc", 50.0, "worse than.*only a part"),
+    ("av1", None, "coded as AV1.*H.265 and H.264 only"),
+    ("libdav1d", None, "coded as AV1"),
+    ("vp9", None, "VP9"),
+    ("mpeg2video", None, "MPEG-2"),
+    ("mpeg4", None, "MPEG-4"),
+    ("ffv1", None, "lose detail"),
+    ("huffyuv", None, "lose detail"),
+    ("png", None, "lose detail"),
+]
 
 
 @pytest.mark.parametrize(("codec", "mean", "message"), DOUBTS)

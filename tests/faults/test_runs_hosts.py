@@ -43,8 +43,9 @@ def test_all_who_come_know_each_other():
         lambda: _join_first(where, 3, 2, 10.0),
     )  # fmt: skip
     assert sorted(link.name.split(" on ")[0] for link in first) == [
-        "process 1 of 3", "process 2 of 3"
-    ]  # fmt: skip
+        "process 1 of 3",
+        "process 2 of 3",
+    ]
     assert all(link.name.startswith("process 0 of 3 on ") for [link] in others)
     _close([*first, *others[0], *others[1]])
 

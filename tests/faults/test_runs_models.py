@@ -105,9 +105,15 @@ def test_files_of_an_earlier_version_are_signed_on_request_only(tmp_path, capsys
     file, old, new = small(), tmp_path / "old.safetensors", tmp_path / "new.safetensors"
     flat = _flatten(file.variables)
     metadata = {
-        "format": "vqe_jax model 1", "model": file.model, "kwargs": json.dumps(file.kwargs),
-        "colour": "luma", "qp": "[37]", "source": "", "extra": "{}", "sha256": _checksum(flat, {}),
-    }  # fmt: skip
+        "format": "vqe_jax model 1",
+        "model": file.model,
+        "kwargs": json.dumps(file.kwargs),
+        "colour": "luma",
+        "qp": "[37]",
+        "source": "",
+        "extra": "{}",
+        "sha256": _checksum(flat, {}),
+    }
     save_file(flat, old, metadata=metadata)
     with pytest.raises(UserError, match=r"weights sign .*old.safetensors"):
         load_model(old)

@@ -59,8 +59,11 @@ def test_a_mistake_in_the_second_stage_is_told_at_once(tmp_path, keys, message):
 def test_a_third_stage_from_the_first_and_one_from_a_file(tmp_path, monkeypatch):
     network = synthetic.Tiny()
 
-    kept = {k: v for k, v in initial_variables(network, jax.random.key(1)).items()
-            if k in ("params", "batch_stats")}  # fmt: skip
+    kept = {
+        k: v
+        for k, v in initial_variables(network, jax.random.key(1)).items()
+        if k in ("params", "batch_stats")
+    }
     model = ModelFile("tiny", {}, jax.tree.map(np.asarray, kept))
     save_model(tmp_path / "given.safetensors", model)
     stages = (

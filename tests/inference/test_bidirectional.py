@@ -104,10 +104,17 @@ def test_streams_tell_of_frames_that_are_passed_through(kind, options):
     clip, told = clip_of(8), []
     clip[2] = np.inf
     network = kind()
-    out = np.stack(list(
-        enhance_frames(network, iter(clip), variables=variables_of(network),
-                       guard=Guard(report=told.append), **options)
-    ))  # fmt: skip
+    out = np.stack(
+        list(
+            enhance_frames(
+                network,
+                iter(clip),
+                variables=variables_of(network),
+                guard=Guard(report=told.append),
+                **options,
+            )
+        )
+    )
     assert {2} <= {event.frame for event in told} and told[0].action == "passed"
     for event in told:
         np.testing.assert_array_equal(out[event.frame], clip[event.frame])

@@ -5,8 +5,14 @@ from vqe_jax.errors import UserError
 from vqe_jax.metrics.mos import Rating, main, mean_opinion_scores, read_ratings
 
 # Three videos by two methods; "b" is better by 20 points everywhere.
-TRUTH = {("a", "v1"): 30, ("a", "v2"): 40, ("a", "v3"): 50,
-         ("b", "v1"): 50, ("b", "v2"): 60, ("b", "v3"): 70}  # fmt: skip
+TRUTH = {
+    ("a", "v1"): 30,
+    ("a", "v2"): 40,
+    ("a", "v3"): 50,
+    ("b", "v1"): 50,
+    ("b", "v2"): 60,
+    ("b", "v3"): 70,
+}
 
 
 def ratings(subject, gain=1.0, shift=0.0, slip=0.0):

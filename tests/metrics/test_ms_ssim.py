@@ -14,9 +14,7 @@ def independent(x, y):
     value = 1.0
     weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
     for scale, weight in enumerate(weights):
-        mx, my, xx, yy, xy = (
-            convolve2d(v, window, "valid") for v in (x, y, x * x, y * y, x * y)
-        )  # fmt: skip
+        mx, my, xx, yy, xy = (convolve2d(v, window, "valid") for v in (x, y, x * x, y * y, x * y))
         cs = (2 * (xy - mx * my) + 0.03**2) / (xx - mx**2 + yy - my**2 + 0.03**2)
         if scale == 4:
             cs = cs * (2 * mx * my + 0.01**2) / (mx**2 + my**2 + 0.01**2)

@@ -13,8 +13,11 @@ from ..perceptual.seeded import seeded
 
 def test_every_protocol_has_its_weights():
     assert {weights_of(n) for n in PERCEPTUAL_PROTOCOLS} == {
-        "lpips_alex", "lpips_vgg", "lpips_squeeze", "dists",
-    }  # fmt: skip
+        "lpips_alex",
+        "lpips_vgg",
+        "lpips_squeeze",
+        "dists",
+    }
     with pytest.raises(UserError, match="'lpips_alx' does not exist; did you mean 'lpips_alex'"):
         weights_of("lpips_alx")
 

@@ -53,8 +53,9 @@ def test_rounding_and_clipping_are_what_the_protocols_differ_in():
 def test_rgb_has_one_error_over_its_channels():
     result, reference = (quantise(jnp.asarray(x)) for x in frames((2, 9, 9, 3)))
     value = protocol("psnr_rgb_uint8")(result, reference)
-    channels = np.asarray(mse(jnp.moveaxis(result, -1, 0)[..., None],
-                              jnp.moveaxis(reference, -1, 0)[..., None]))  # fmt: skip
+    channels = np.asarray(
+        mse(jnp.moveaxis(result, -1, 0)[..., None], jnp.moveaxis(reference, -1, 0)[..., None])
+    )
     np.testing.assert_allclose(value, -10 * np.log10(channels.mean(0)), rtol=1e-5)
 
 

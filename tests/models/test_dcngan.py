@@ -64,9 +64,7 @@ def test_training_uses_and_moves_the_batch_statistics(official, clip, qp):
     variables = weights.from_torch("dcngan", official, **SMALL)
 
     def train(v):
-        return network.apply(
-            v, clip, qp=qp, train=True, mutable=["batch_stats"], method="inner"
-        )  # fmt: skip
+        return network.apply(v, clip, qp=qp, train=True, mutable=["batch_stats"], method="inner")
 
     out, moved = jax.jit(train)(variables)
     assert out.shape == (2, 1, 32, 40, 1)

@@ -136,9 +136,13 @@ def test_both_sides_move_and_a_step_that_is_not_finite_moves_neither(variables, 
     state, metrics = made.step_fn(before, batch)
     after = jax.device_get(state)
     for side in ("params", "auxiliary"):
-        moved = jax.tree.map(lambda a, b: not np.array_equal(a, b), *(
-            getattr(s, side) if side == "params" else s.auxiliary["params"] for s in (start, after)
-        ))  # fmt: skip
+        moved = jax.tree.map(
+            lambda a, b: not np.array_equal(a, b),
+            *(
+                getattr(s, side) if side == "params" else s.auxiliary["params"]
+                for s in (start, after)
+            ),
+        )
         assert all(jax.tree.leaves(moved))
     assert np.isfinite([float(v) for v in metrics.values()]).all()
     # Two looks of each of its two updates and two of the generator's step.
@@ -260,9 +264,15 @@ def test_window_networks_are_judged_where_their_neighbours_are_known(batch):
 
 def _config(**keys):
     stage = {
-        "name": "gan", "steps": 4, "kind": "adversarial", "losses": (("l1", 1.0),), "ema": 0.9,
-        "options": TINY, "learning_rate": 1e-3, "data": {"frames": 2, "crop": 64},
-    }  # fmt: skip
+        "name": "gan",
+        "steps": 4,
+        "kind": "adversarial",
+        "losses": (("l1", 1.0),),
+        "ema": 0.9,
+        "options": TINY,
+        "learning_rate": 1e-3,
+        "data": {"frames": 2, "crop": 64},
+    }
     return synthetic.config(stage, model="vig", model_kwargs=NETWORK, eval=None, **keys)
 
 
@@ -287,8 +297,14 @@ def test_resume_is_bit_identical_and_health_is_visible(tmp_path, tiny):
     records = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     last = [r for r in records if r["kind"] == "train"][-1]
     assert {
-        "loss/adversarial", "loss/feature_matching", "loss/l1", "grad_norm", "discriminator/loss",
-        "discriminator/accuracy_real", "discriminator/accuracy_fake", "discriminator/grad_norm",
-    } <= set(last)  # fmt: skip
+        "loss/adversarial",
+        "loss/feature_matching",
+        "loss/l1",
+        "grad_norm",
+        "discriminator/loss",
+        "discriminator/accuracy_real",
+        "discriminator/accuracy_fake",
+        "discriminator/grad_norm",
+    } <= set(last)
     pictures = sorted(p.name for p in (whole / "samples").iterdir())
     assert pictures == ["00000002.png", "00000004.png"]

@@ -100,7 +100,10 @@ def test_the_command_itself(config):
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "train.py", f"--config={config}", "--workdir=w", "--config.sede=1"],
-        cwd=root, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 2
     assert done.stderr == "error: config has no key 'sede'; did you mean 'seed'?\n"

@@ -53,8 +53,9 @@ def test_two_processes_do_what_one_does(tiny, tmp_path):
 def test_a_signal_to_one_stops_both_at_one_step(tmp_path):
     codes, texts = two_processes(tmp_path, fatal=5)
     assert codes == [128 + signal.SIGTERM] * 2, texts
-    (manifest,) = sorted((tmp_path / "checkpoints").glob("*.manifest.json"),
-                         key=lambda p: int(p.name.split(".")[0]))[-1:]  # fmt: skip
+    (manifest,) = sorted(
+        (tmp_path / "checkpoints").glob("*.manifest.json"), key=lambda p: int(p.name.split(".")[0])
+    )[-1:]
     step = json.loads(manifest.read_text())["progress"]["step"]
     assert 5 <= step < 12 and f"stopped at step {step}" in texts[0][0]
     codes, texts = two_processes(tmp_path)

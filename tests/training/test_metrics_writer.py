@@ -26,9 +26,13 @@ def test_a_line_a_record_and_one_for_people(tmp_path):
         }
         writer.validation(100, "main", record, note=", best so far")
     assert records(tmp_path)[0] == {
-        "step": 100, "kind": "train", "stage": "main", "loss": 0.5, "learning_rate": 1e-4,
+        "step": 100,
+        "kind": "train",
+        "stage": "main",
+        "loss": 0.5,
+        "learning_rate": 1e-4,
         "steps_per_second": 2.0,
-    }  # fmt: skip
+    }
     first, second = output.getvalue().splitlines()
     assert first == " 100/1000 main loss 0.5 lr 0.0001 steps/s 2 left 0:07:30"
     assert "delta PSNR mean +0.2500 dB, worst -0.5000 dB (x), best so far" in second

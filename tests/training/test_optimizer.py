@@ -124,11 +124,10 @@ def test_every_optimiser_goes_downhill(name):
     decay = 0.01 if name in ("adamw", "lamb", "lion", "muon") else 0.0
     section = Optimizer(name, weight_decay=decay, clip_norm=1.0)
     optimizer = build_optimizer(Stage("s", 10, optimizer=section))
-    grads = jax.tree.map(lambda p: jnp.sin(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape),
-                         PARAMS)  # fmt: skip
-    updates, _ = optimizer.update(
-        grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0)
-    )  # fmt: skip
+    grads = jax.tree.map(
+        lambda p: jnp.sin(jnp.arange(p.size, dtype=p.dtype)).reshape(p.shape), PARAMS
+    )
+    updates, _ = optimizer.update(grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0))
     slope = sum(
         float(jnp.sum(u * g))
         for u, g in zip(jax.tree.leaves(updates), jax.tree.leaves(grads), strict=True)
@@ -142,9 +141,7 @@ def test_adaptive_clipping_bounds_each_output_channel_by_its_weights():
     scale = jnp.asarray([1.0, 1.0, 1e-3, 1e-3])  # two channels with large gradients, two small
     grads = jax.tree.map(jnp.zeros_like, PARAMS)
     grads["head"]["kernel"] = jnp.ones((3, 3, 2, 4)) / scale[None, None, None] * 1e-4
-    updates, _ = optimizer.update(
-        grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0)
-    )  # fmt: skip
+    updates, _ = optimizer.update(grads, optimizer.init(PARAMS), PARAMS, stage_step=jnp.int32(0))
     norms = np.linalg.norm(np.asarray(updates["head"]["kernel"]).reshape(-1, 4), axis=0)
     whole = np.sqrt(18)  # the norm of a channel's weights, all ones
     np.testing.assert_allclose(norms, [1e-4 * whole] * 2 + [0.01 * whole] * 2, rtol=1e-4)

@@ -30,9 +30,20 @@ def test_results_are_the_networks_and_are_kept(data_dir, tmp_path, capsys):  # n
     files = [_file(0), _file(1)]
     for name, file in zip("ab", files, strict=True):
         save_model(tmp_path / f"{name}.safetensors", file)
-    command = [str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors"), "--dataset",
-               "clips", "--data_dir", str(data_dir), "--config_name", "qp37", "--split", "val",
-               "--to", str(tmp_path / "out")]  # fmt: skip
+    command = [
+        str(tmp_path / "a.safetensors"),
+        str(tmp_path / "b.safetensors"),
+        "--dataset",
+        "clips",
+        "--data_dir",
+        str(data_dir),
+        "--config_name",
+        "qp37",
+        "--split",
+        "val",
+        "--to",
+        str(tmp_path / "out"),
+    ]
     main(command)
     assert f"{len(pairs)} of {len(pairs)} clips enhanced" in capsys.readouterr().out
     (pair, *_) = pairs

@@ -19,9 +19,7 @@ def test_keys_become_fields_and_sections_dataclasses():
     )  # fmt: skip
     first, second = plan.stages
     assert first.learning_rate == 1.0 and first.optimizer.betas == (0.9, 0.99)
-    assert first.losses == (
-        Term("charbonnier", 0.5, {"eps": 1e-9}), Term("fft", 0.1), Term("l1")
-    )  # fmt: skip
+    assert first.losses == (Term("charbonnier", 0.5, {"eps": 1e-9}), Term("fft", 0.1), Term("l1"))
     assert first.rates == (Rate("pre", 0.1), Rate("post", 0.0, 5))
     assert second.schedule.name == "cosine" and plan.first_step(1) == 3
     assert plan.eval.every == 3

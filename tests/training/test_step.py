@@ -183,8 +183,10 @@ class Window(WindowNetwork):
 
 def test_window_networks_are_judged_where_their_window_is_whole():
     stage = parse(config({"name": "s", "steps": 1, "losses": (("l2", 1.0),)})).stages[0]
-    clips = {k: jax.random.uniform(jax.random.key(i), (2, 3, 4, 4, 1))
-             for i, k in enumerate(("compressed", "raw"))}  # fmt: skip
+    clips = {
+        k: jax.random.uniform(jax.random.key(i), (2, 3, 4, 4, 1))
+        for i, k in enumerate(("compressed", "raw"))
+    }
     network = Window()
     step = plain.make_step(stage, network, steps.make_place(1))
     state = step.init_state(network.init(jax.random.key(0), clips["raw"]))

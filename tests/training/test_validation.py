@@ -18,10 +18,12 @@ def variables(scale: float):
     ones, zeros = np.ones(4, np.float32), np.zeros(4, np.float32)
     return {
         "params": {
-            "first": first, "last": zero, "BatchNorm_0": {"scale": ones, "bias": zeros},
+            "first": first,
+            "last": zero,
+            "BatchNorm_0": {"scale": ones, "bias": zeros},
         },
         "batch_stats": {"BatchNorm_0": {"mean": zeros, "var": ones}},
-    }  # fmt: skip
+    }
 
 
 def psnr(a, b):
@@ -87,8 +89,9 @@ def test_clips_are_chosen_by_name(tiny):
 
 
 def test_where_smaller_is_better_the_gain_is_what_it_falls_by():
-    metric = Protocol("mad", "mad", "luma", "float", "", lambda x, y: np.abs(x - y).mean(),
-                     higher_is_better=False)  # fmt: skip
+    metric = Protocol(
+        "mad", "mad", "luma", "float", "", lambda x, y: np.abs(x - y).mean(), higher_is_better=False
+    )
     pairs = Waves.pairs("val")
     gains = validate(Tiny(), variables(0.5), pairs, Evaluation(), metric)
     assert gains.key == "gain_mad"

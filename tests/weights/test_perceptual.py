@@ -66,9 +66,7 @@ def test_published_addresses_carry_their_checksums():
 def test_two_official_files_make_the_modules_variables(tmp_path):
     np.savez(tmp_path / "backbone.npz", **official("alexnet"))
     np.savez(tmp_path / "heads.npz", **official("heads_alex"))
-    found = load_perceptual(
-        "lpips_alex", path=[tmp_path / "heads.npz", tmp_path / "backbone.npz"]
-    )  # fmt: skip
+    found = load_perceptual("lpips_alex", path=[tmp_path / "heads.npz", tmp_path / "backbone.npz"])
     blank = np.zeros((1, 32, 32, 3), np.float32)
     expected = jax.eval_shape(LPIPS().init, jax.random.key(0), blank, blank)
     assert jax.tree.structure(found.variables) == jax.tree.structure(expected)

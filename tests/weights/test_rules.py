@@ -32,9 +32,13 @@ def _torch_conv(x, weight, bias, groups=1):
     """PyTorch's convolution with "same" padding, channels first."""
     axes = "DHW"[5 - x.ndim :]
     y = lax.conv_general_dilated(
-        x, weight, (1,) * len(axes), "SAME", feature_group_count=groups,
+        x,
+        weight,
+        (1,) * len(axes),
+        "SAME",
+        feature_group_count=groups,
         dimension_numbers=(f"NC{axes}", f"OI{axes}", f"NC{axes}"),
-    )  # fmt: skip
+    )
     return y + bias.reshape(1, -1, *(1,) * len(axes))
 
 
@@ -107,8 +111,11 @@ def test_the_first_rule_that_matches_the_whole_path_counts():
     rules = [(r"a", "first"), (r"a/b", r"second"), (r"(.+)", r"last/\1")]
     shapes = {f"params/{m}/bias": (1,) for m in ("a", "a/b", "a/b/c")} | {"params/gain": (1,)}
     assert [t.names[0] for t in official_table(rules, shapes).values()] == [
-        "first.bias", "second.bias", "last.a.b.c.bias", "last.gain",
-    ]  # fmt: skip
+        "first.bias",
+        "second.bias",
+        "last.a.b.c.bias",
+        "last.gain",
+    ]
 
 
 def test_a_part_keeps_its_own_groups_and_every_alias():
@@ -119,8 +126,10 @@ def test_a_part_keeps_its_own_groups_and_every_alias():
     ]
     shapes = {"params/stage0/conv3/kernel": (2, 3), "params/stage0/gain": (), "params/gain": ()}
     assert [t.names for t in official_table(rules, shapes).values()] == [
-        ("net1.body.3.weight", "net1.copy.3.weight"), ("net1.g",), ("top.g",),
-    ]  # fmt: skip
+        ("net1.body.3.weight", "net1.copy.3.weight"),
+        ("net1.g",),
+        ("top.g",),
+    ]
 
 
 def test_a_part_may_stand_under_either_of_two_paths():

@@ -49,18 +49,19 @@ class Options:
         """The stream of enhanced frames."""
         networks = model.ready(clip.qp)
         if len({n.network.context.references for n in networks}) > 1:
-            raise UserError(f"{model.label}: its members choose reference frames in unlike ways; "
-                            "evaluate them one by one")  # fmt: skip
+            raise UserError(
+                f"{model.label}: its members choose reference frames in unlike ways; "
+                "evaluate them one by one"
+            )
         told = [
             known_frames(n.network, clip.frame_qps, clip.frame_types, codec=clip.codec)
-            for n in networks if "infos" not in more
-        ]  # fmt: skip
+            for n in networks
+            if "infos" not in more
+        ]
         infos = next((i for i in told if i is not None), None)
         given = {"qp": clip.qp, "infos": infos, **self.stream, **more}
         if len(networks) * len(model.symmetries) > 1:
-            return enhance_frames_ensemble(
-                networks, frames, symmetries=model.symmetries, **given
-            )  # fmt: skip
+            return enhance_frames_ensemble(networks, frames, symmetries=model.symmetries, **given)
         return enhance_frames(networks[0], frames, **given)
 
 
@@ -263,8 +264,10 @@ def _telling_part(raw: np.ndarray, compressed: np.ndarray) -> tuple[slice, slice
     height, width = (min(_CROP, side) for side in error.shape)
     total = np.pad(error.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     sums = (
-        total[height:, width:] - total[:-height, width:]
-        - total[height:, :-width] + total[:-height, :-width]
-    )  # fmt: skip
+        total[height:, width:]
+        - total[:-height, width:]
+        - total[height:, :-width]
+        + total[:-height, :-width]
+    )
     y, x = np.unravel_index(np.argmax(sums), sums.shape)
     return slice(int(y), int(y) + height), slice(int(x), int(x) + width)

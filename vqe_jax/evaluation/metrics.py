@@ -101,7 +101,7 @@ def _fid(sources: dict[str, str]) -> ClipMetric:
     )
     return ClipMetric(
         "fid", "rgb", text, functools.partial(fid, variables=weights.variables), min_frames=2
-    )  # fmt: skip
+    )
 
 
 def _kid(sources: dict[str, str]) -> ClipMetric:
@@ -116,7 +116,7 @@ def _kid(sources: dict[str, str]) -> ClipMetric:
     )
     return ClipMetric(
         "kid", "rgb", text, lambda x, y: kid(x, y, variables=weights.variables).mean, min_frames=2
-    )  # fmt: skip
+    )
 
 
 def _vmaf(sources: dict[str, str]) -> ClipMetric:

@@ -105,11 +105,17 @@ class EvalModel:
             "parameters": self.parameters,
             "ensemble": self.ensemble_text,
             "files": [
-                {"path": choice.path, "model": f.model, "kwargs": f.kwargs, "qp": list(f.qp),
-                 "source": f.source}
-                for choice in self.choices for f in choice.files
+                {
+                    "path": choice.path,
+                    "model": f.model,
+                    "kwargs": f.kwargs,
+                    "qp": list(f.qp),
+                    "source": f.source,
+                }
+                for choice in self.choices
+                for f in choice.files
             ],
-        }  # fmt: skip
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +190,10 @@ def open_models(names: Sequence[str], ensemble: str = "x1") -> list[EvalModel]:
     models = []
     for label, found in opened.items():
         if len({(len(choice.files), used) for choice, used in found}) > 1:
-            raise UserError(f"{label}: its files for several QPs are not averaged alike; name as "
-                            "many members and one ensemble for each")  # fmt: skip
+            raise UserError(
+                f"{label}: its files for several QPs are not averaged alike; name as "
+                "many members and one ensemble for each"
+            )
         models.append(EvalModel(label, tuple(choice for choice, _ in found), found[0][1]))
     _check_colors(models)
     return models

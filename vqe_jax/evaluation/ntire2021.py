@@ -149,19 +149,36 @@ def _time(evidence: Evidence) -> Table:
     for model in evidence.models:
         times = [
             mean_text(
-                [evidence.values.get((c, model.label, SECONDS)) for c in evidence.clips
-                 if (c.height, c.width) == size],
+                [
+                    evidence.values.get((c, model.label, SECONDS))
+                    for c in evidence.clips
+                    if (c.height, c.width) == size
+                ],
                 "{:.3g}",
             )
             for size in sizes
-        ]  # fmt: skip
+        ]
         networks = dict.fromkeys(f.model for f in model.choices[0].files)
         rows.append(
-            (model.label, "+".join(networks), *times, platform, device,
-             model.ensemble_text or NONE, f"{model.parameters:,}")
-        )  # fmt: skip
-    header = ("model", "network", *(f"s/frame at {w}x{h}" for h, w in sizes), "Platform", "Device",
-              "Ensemble / fusion", "Parameters")  # fmt: skip
+            (
+                model.label,
+                "+".join(networks),
+                *times,
+                platform,
+                device,
+                model.ensemble_text or NONE,
+                f"{model.parameters:,}",
+            )
+        )
+    header = (
+        "model",
+        "network",
+        *(f"s/frame at {w}x{h}" for h, w in sizes),
+        "Platform",
+        "Device",
+        "Ensemble / fusion",
+        "Parameters",
+    )
     note = (
         "Time of the enhancement alone, without decoding, metrics and compilation, measured here."
     )

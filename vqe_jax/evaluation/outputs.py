@@ -56,8 +56,9 @@ def with_outputs(models: Sequence[EvalModel], outputs: Sequence[str]) -> list[Ev
             raise UserError(f"--outputs: {model.label} ({first.model}) has one output only")
         for output in known if list(outputs) == ["all"] else outputs:
             if output not in known:
-                raise UserError(f"--outputs: {model.label} has no output {output!r}"
-                                f"{near_misses(output, known)}")  # fmt: skip
+                raise UserError(
+                    f"--outputs: {model.label} has no output {output!r}{near_misses(output, known)}"
+                )
             choices = tuple(_of_output(choice, output) for choice in model.choices)
             label = output if len(models) == 1 else f"{model.label}:{output}"
             rows.append(dataclasses.replace(model, label=label, choices=choices))
@@ -116,8 +117,9 @@ def draw_steps(file: ModelFile, clip: EvalClip, path: str | os.PathLike[str]) ->
 
     pictures = steps_of(file, clip)
     figure = Figure(figsize=(2.4 * len(pictures), 2.8), layout="constrained")
-    for axes, (name, picture) in zip(figure.subplots(1, len(pictures)), pictures.items(),
-                                     strict=True):  # fmt: skip
+    for axes, (name, picture) in zip(
+        figure.subplots(1, len(pictures)), pictures.items(), strict=True
+    ):
         axes.imshow(np.clip(picture, 0, 1).squeeze(), cmap="gray", vmin=0, vmax=1)
         axes.set_title(name, fontsize="small")
         axes.axis("off")

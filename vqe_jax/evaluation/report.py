@@ -250,14 +250,21 @@ def _clip_json(report: Report, result: ClipResult) -> dict[str, Any]:
 
     every = [COMPRESSED, *labels]
     return {
-        "name": clip.name, "class": clip.group, "qp": clip.qp, "origin": clip.origin,
-        "width": clip.width, "height": clip.height, "frames": clip.frames, "kbps": clip.kbps,
+        "name": clip.name,
+        "class": clip.group,
+        "qp": clip.qp,
+        "origin": clip.origin,
+        "width": clip.width,
+        "height": clip.height,
+        "frames": clip.frames,
+        "kbps": clip.kbps,
         "means": by_metric(result.values, every),
         "gain": by_metric(result.values, labels, COMPRESSED),
         "totals": by_metric(result.totals, every),
         "left_out": result.left_out,
-        "fps": result.speed, "guard": {k: list(v) for k, v in result.events.items()},
-    }  # fmt: skip
+        "fps": result.speed,
+        "guard": {k: list(v) for k, v in result.events.items()},
+    }
 
 
 Rows = Iterable[Sequence[Any]]
@@ -279,8 +286,11 @@ def _record_rows(report: Report) -> Rows:
 
 def _frame_rows(report: Report) -> Rows:
     """A line a frame, a column for every metric and model."""
-    columns = [(p.name, x) for p in report.metrics.frames for x in
-               (COMPRESSED, *(m.label for m in report.models))]  # fmt: skip
+    columns = [
+        (p.name, x)
+        for p in report.metrics.frames
+        for x in (COMPRESSED, *(m.label for m in report.models))
+    ]
     yield ["clip", "qp", "frame", "type", "frame_qp", *(f"{x} {name}" for name, x in columns)]
     for r in _ordered(report.results):
         c = r.clip

@@ -37,9 +37,12 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
       ``(what is done now) -> function to call after each frame``.
     """
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=total, rate="")
 
@@ -90,9 +93,7 @@ def evaluate(
                 measure(clip, models, metrics.frames, options, advance, clip_metrics=metrics.clips)
             )
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Report(
-        results, models, metrics, command, date, papers, _notes(models, metrics, options)
-    )  # fmt: skip
+    return Report(results, models, metrics, command, date, papers, _notes(models, metrics, options))
 
 
 def _notes(models: Sequence[EvalModel], metrics: Metrics, options: Options) -> list[str]:

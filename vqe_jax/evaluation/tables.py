@@ -241,8 +241,13 @@ def model_table(values: Values, models: Sequence[EvalModel]) -> Table:
     """Parameters and measured speed of each model (RFDA Table 2)."""
     clips = clips_of(values)
     sizes = sorted({(c.height, c.width) for c in clips})
-    header = ("model", "parameters", "averaged", "trained at QP",
-              *(f"fps at {w}x{h}" for h, w in sizes))  # fmt: skip
+    header = (
+        "model",
+        "parameters",
+        "averaged",
+        "trained at QP",
+        *(f"fps at {w}x{h}" for h, w in sizes),
+    )
     rows = []
     for m in models:
         qps = sorted({qp for choice in m.choices for qp in choice.qp})

@@ -139,8 +139,9 @@ def exact(
                 broken = passed is not None and not _is_finite(found)
                 state, result = (None, found[1]) if broken else found
                 if not is_last:
-                    spills[index + 1].put(i, jax.tree.map(jnp.zeros_like, result) if broken
-                                          else result)  # fmt: skip
+                    spills[index + 1].put(
+                        i, jax.tree.map(jnp.zeros_like, result) if broken else result
+                    )
                 elif passed and broken:
                     passed(i)
                     yield enlarged(clip.get(i), network)

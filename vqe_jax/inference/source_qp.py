@@ -48,9 +48,28 @@ _SPOKEN = {
     "dnxhd": "DNxHD",
 }
 _LOSSLESS = (
-    "ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "v410", "rawvideo", "qtrle", "png",
-    "apng", "gif", "zlib", "zmbv", "lagarith", "r210", "yuv4", "qoi", "bmp", "tiff", "dpx",
-)  # fmt: skip
+    "ffv1",
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "magicyuv",
+    "v210",
+    "v410",
+    "rawvideo",
+    "qtrle",
+    "png",
+    "apng",
+    "gif",
+    "zlib",
+    "zmbv",
+    "lagarith",
+    "r210",
+    "yuv4",
+    "qoi",
+    "bmp",
+    "tiff",
+    "dpx",
+)
 _COMPARE = "compare with --preview 5s --split, or go on without this warning with --force"
 
 

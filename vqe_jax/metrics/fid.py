@@ -167,9 +167,7 @@ def fid(
     moments = []
     for frames in (result, reference):
         total = Moments.empty(2048 // divisor)
-        for features in stream_features(
-            frames, variables=variables, chunk=chunk, divisor=divisor
-        ):  # fmt: skip
+        for features in stream_features(frames, variables=variables, chunk=chunk, divisor=divisor):
             total = total.add(features)
         moments.append(total)
     return frechet_distance(*moments)

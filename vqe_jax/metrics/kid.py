@@ -139,9 +139,7 @@ def kid(
     found = []
     for frames in (result, reference):
         reservoir = Reservoir(capacity, seed=seed)
-        for features in stream_features(
-            frames, variables=variables, chunk=chunk, divisor=divisor
-        ):  # fmt: skip
+        for features in stream_features(frames, variables=variables, chunk=chunk, divisor=divisor):
             reservoir.add(features)
         found.append(reservoir.features)
     return kid_of_features(*found, subset_size=subset_size, subsets=subsets, seed=seed)

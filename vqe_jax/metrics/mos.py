@@ -122,9 +122,7 @@ def _inconsistency(groups: dict[tuple[str, str, str], list[float]]) -> dict[str,
     return {subject: float(np.mean(g)) for subject, g in gaps.items()}
 
 
-def mean_opinion_scores(
-    ratings: Sequence[Rating], *, drop: int = 0, scale: str = "spread"
-) -> MOS:  # fmt: skip
+def mean_opinion_scores(ratings: Sequence[Rating], *, drop: int = 0, scale: str = "spread") -> MOS:
     """Averages ratings.
 
     Args:
@@ -149,9 +147,8 @@ def mean_opinion_scores(
         raise UserError(f"drop is {drop}, but there are only {len(subjects)} subjects")
     if drop and (silent := subjects - set(gaps)):
         raise UserError(
-            f"subject {min(silent)!r} rated nothing twice, so consistency is not known; "
-            "use drop=0"
-        )  # fmt: skip
+            f"subject {min(silent)!r} rated nothing twice, so consistency is not known; use drop=0"
+        )
     dropped = tuple(sorted(gaps, key=lambda s: (-gaps[s], s))[:drop])
     return _averaged({k: v for k, v in groups.items() if k[0] not in dropped}, dropped, gaps)
 

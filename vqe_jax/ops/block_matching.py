@@ -46,8 +46,10 @@ def block_corners(height: int, width: int, size: int, stride: int) -> Int[np.nda
       [[0, 0], [2, 0]]
     """
     if not 0 < stride <= size:
-        raise UserError(f"blocks of {size} pixels every {stride} do not cover a frame; "
-                        f"use a stride from 1 to {size}")  # fmt: skip
+        raise UserError(
+            f"blocks of {size} pixels every {stride} do not cover a frame; "
+            f"use a stride from 1 to {size}"
+        )
     if size > min(height, width):
         raise UserError(f"a block of {size} pixels does not fit in a frame of {width}x{height}")
     axes = [sorted({*range(0, n - size, stride), n - size}) for n in (height, width)]

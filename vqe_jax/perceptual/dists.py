@@ -84,9 +84,7 @@ class DISTS(nn.Module):
           UserError: pictures that are no floats in [0, 1], or smaller than 16 pixels.
         """
         check_pair(pred, target, min_side=DISTS_MIN_SIDE, reader="DISTS")
-        vgg = VGG(
-            depth=16, taps=_TAPS, divisor=self.divisor, pool=l2_pool, name="backbone"
-        )  # fmt: skip
+        vgg = VGG(depth=16, taps=_TAPS, divisor=self.divisor, pool=l2_pool, name="backbone")
         sets = [self._with_picture(vgg, jnp.asarray(x)) for x in (pred, target)]
         channels = 3 + sum(tap_channels(t, divisor=self.divisor) for t in _TAPS)
         alpha, beta = (

@@ -88,8 +88,12 @@ class InceptionV3(nn.Module):
         for name, pooled in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
             x = self._block_a(x, name, pooled)
         x = self._block_b(x, "Mixed_6a")
-        for name, width in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160),
-                            ("Mixed_6e", 192)):  # fmt: skip
+        for name, width in (
+            ("Mixed_6b", 128),
+            ("Mixed_6c", 160),
+            ("Mixed_6d", 160),
+            ("Mixed_6e", 192),
+        ):
             x = self._block_c(x, name, width)
         x = self._block_d(x, "Mixed_7a")
         x = self._block_e(x, "Mixed_7b", _average_pool)

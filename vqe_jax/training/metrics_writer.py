@@ -69,16 +69,21 @@ class MetricsWriter:
         self._file: IO[str] | None = None
         self._board: Any = None
         self._console = Console(
-            file=cast(IO[str], unbreakable(output or sys.stdout)), highlight=False,
-            soft_wrap=True, quiet=silent or quiet,
-        )  # fmt: skip
+            file=cast(IO[str], unbreakable(output or sys.stdout)),
+            highlight=False,
+            soft_wrap=True,
+            quiet=silent or quiet,
+        )
         self._total = total_steps
         self._width = len(str(total_steps))
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(), console=self._console,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
             disable=silent or quiet or not self._console.is_terminal,
-        )  # fmt: skip
+        )
         self._task = self._progress.add_task("training", total=total_steps)
 
     def begin(self, first_step: int, validated: int | None = None) -> None:

@@ -92,8 +92,9 @@ def _curve(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
         return _steps(schedule, peak, length)
     if schedule.name != "cosine":
         known = ("constant", "cosine", "step")
-        raise UserError(f"schedule {schedule.name!r} does not exist"
-                        f"{near_misses(schedule.name, known)}")  # fmt: skip
+        raise UserError(
+            f"schedule {schedule.name!r} does not exist{near_misses(schedule.name, known)}"
+        )
     periods = schedule.periods or (length,)
     scales = schedule.restart_scales or (1.0,) * len(periods)
     if len(scales) != len(periods):
@@ -172,8 +173,9 @@ def _base(section: Optimizer) -> optax.GradientTransformation:
         "muon": lambda: _muon(b1, b2, eps, decay),
     }
     if section.name not in makers:
-        raise UserError(f"optimizer {section.name!r} does not exist"
-                        f"{near_misses(section.name, makers)}")  # fmt: skip
+        raise UserError(
+            f"optimizer {section.name!r} does not exist{near_misses(section.name, makers)}"
+        )
     if decay and section.name in ("adam", "nadam", "radam", "sgd"):
         raise UserError(f"optimizer {section.name!r} has no weight_decay; use 'adamw'")
     return makers[section.name]()
@@ -191,6 +193,12 @@ def _muon(b1: float, b2: float, eps: float, decay: float) -> optax.GradientTrans
         return jax.tree.map(one, params)
 
     return optax.contrib.muon(
-        1.0, beta=b1, adam_b1=b1, adam_b2=b2, eps=eps, weight_decay=decay,
-        adam_weight_decay=decay, muon_weight_dimension_numbers=dimensions,
-    )  # fmt: skip
+        1.0,
+        beta=b1,
+        adam_b1=b1,
+        adam_b2=b2,
+        eps=eps,
+        weight_decay=decay,
+        adam_weight_decay=decay,
+        muon_weight_dimension_numbers=dimensions,
+    )

@@ -89,8 +89,9 @@ def _start(
         # Its file is not there yet, but it will hold what the stage ends with.
         averaged = stage.start_averaged and not stage.keep_optimizer
         previous = exported_variables(states[source], averaged=averaged)
-        stages = [dataclasses.replace(s, start="previous") if s is stage else s
-                  for s in plan.stages]  # fmt: skip
+        stages = [
+            dataclasses.replace(s, start="previous") if s is stage else s for s in plan.stages
+        ]
         plan = dataclasses.replace(plan, stages=tuple(stages))
 
     def begin(fresh: Any, previous: Any) -> Any:

@@ -157,9 +157,7 @@ def _join_first(
 ) -> list[_Link]:
     until = time.monotonic() + timeout
     where = f"{address[0]}:{address[1]}"
-    hello = json.dumps(
-        {"process": process, "processes": processes, "host": socket.gethostname()}
-    )  # fmt: skip
+    hello = json.dumps({"process": process, "processes": processes, "host": socket.gethostname()})
     while time.monotonic() < until:
         try:
             connection = socket.create_connection(address, timeout=2)

@@ -41,7 +41,7 @@ class Session:
         self.primary = is_primary()
         self.progress = Progress(
             step=0, stage=0, data="", hosts=jax.process_count(), config=self.config
-        )  # fmt: skip
+        )
         self._begun = False
         self._earlier: Progress | None = None
 

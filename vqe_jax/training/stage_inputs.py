@@ -64,8 +64,10 @@ def make_inputs(
 def _model(name: str, output: str | None) -> ModelFile:
     path = Path(name)
     if path.is_dir():
-        path = next((p for p in (path / "best.safetensors", path / "last.safetensors")
-                     if p.is_file()), path / "last.safetensors")  # fmt: skip
+        path = next(
+            (p for p in (path / "best.safetensors", path / "last.safetensors") if p.is_file()),
+            path / "last.safetensors",
+        )
     file = load_model(path if path.suffix else name)
     if output is None:
         return file

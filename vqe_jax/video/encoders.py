@@ -81,21 +81,67 @@ DEFAULT_OPTIONS: dict[str, dict[str, str]] = {
 } | {
     name: _FINEST
     for name in (
-        "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "libxvid", "msmpeg4", "msmpeg4v2", "wmv1",
-        "wmv2", "flv", "h263", "h263p",
+        "mpeg4",
+        "mpeg2video",
+        "mpeg1video",
+        "mjpeg",
+        "libxvid",
+        "msmpeg4",
+        "msmpeg4v2",
+        "wmv1",
+        "wmv2",
+        "flv",
+        "h263",
+        "h263p",
     )
-}  # fmt: skip
+}
 DEFAULT_OPTIONS["libtheora"] = {"flags": "+qscale", "global_quality": str(10 * 118)}
 # Lossless, or nearly so, as they come.
 _GOOD_AS_THEY_ARE = (
-    "huffyuv", "ffvhuff", "utvideo", "magicyuv", "png", "apng", "rawvideo", "v210", "v410", "qtrle",
-    "r210", "prores", "prores_aw", "prores_ks", "dnxhd", "cfhd", "jpegls", "tiff", "dpx", "zlib",
-    "zmbv", "yuv4", "v308", "v408", "hap", "targa", "bmp", "qoi",
-)  # fmt: skip
+    "huffyuv",
+    "ffvhuff",
+    "utvideo",
+    "magicyuv",
+    "png",
+    "apng",
+    "rawvideo",
+    "v210",
+    "v410",
+    "qtrle",
+    "r210",
+    "prores",
+    "prores_aw",
+    "prores_ks",
+    "dnxhd",
+    "cfhd",
+    "jpegls",
+    "tiff",
+    "dpx",
+    "zlib",
+    "zmbv",
+    "yuv4",
+    "v308",
+    "v408",
+    "hap",
+    "targa",
+    "bmp",
+    "qoi",
+)
 _QUALITY = (
-    "crf", "qp", "q", "b", "bitrate", "lossless", "global_quality", "cq", "qscale", "vb", "rc",
-    "qmax", "vbr",
-)  # fmt: skip
+    "crf",
+    "qp",
+    "q",
+    "b",
+    "bitrate",
+    "lossless",
+    "global_quality",
+    "cq",
+    "qscale",
+    "vb",
+    "rc",
+    "qmax",
+    "vbr",
+)
 _PARAMS = ("x265-params", "x264-params", "svtav1-params", "aom-params", "kvazaar-params")
 
 

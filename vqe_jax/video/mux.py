@@ -35,9 +35,20 @@ _FAR = 1000  # frames; no encoder reorders over such a distance
 _EVEN_ONLY = ("libx264", "libx265", "libsvtav1")
 # Encoders and containers in which a frame lasts one unit of time: the unit must be the frame rate.
 _FIXED_RATE = (
-    "mpeg1video", "mpeg2video", "mpeg4", "libxvid", "msmpeg4", "msmpeg4v2", "h263", "h263p", "flv",
-    "wmv1", "wmv2", "avi", "mpeg",
-)  # fmt: skip
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "libxvid",
+    "msmpeg4",
+    "msmpeg4v2",
+    "h263",
+    "h263p",
+    "flv",
+    "wmv1",
+    "wmv2",
+    "avi",
+    "mpeg",
+)
 _HEVC = ("libx265", "libkvazaar", "hevc_nvenc", "hevc_qsv", "hevc_vaapi", "hevc_videotoolbox")
 
 

@@ -31,9 +31,15 @@ __all__ = ["Passthrough", "other_streams"]
 
 # Muxers write these themselves; a stale copy would contradict the new video.
 _OWN_TAGS = (
-    "encoder", "duration", "major_brand", "minor_version", "compatible_brands", "alpha_mode",
-    "handler_name", "vendor_id",
-)  # fmt: skip
+    "encoder",
+    "duration",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "alpha_mode",
+    "handler_name",
+    "vendor_id",
+)
 _OWN_PREFIXES = ("_statistics", "bps", "number_of_frames", "number_of_bytes")
 # Broadcasts start their clock anywhere; other containers begin at 0, as the ffmpeg program does.
 _KEEPS_START = ("mpegts",)
@@ -41,9 +47,15 @@ _KEEPS_START = ("mpegts",)
 
 # MOV has its own list of languages, with the bibliographic codes of ISO 639-2.
 _MOV_LANGUAGES = {
-    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "swe": "sve",
-    "sqi": "alb", "mkd": "mac",
-}  # fmt: skip
+    "deu": "ger",
+    "nld": "dut",
+    "ell": "gre",
+    "isl": "ice",
+    "zho": "chi",
+    "swe": "sve",
+    "sqi": "alb",
+    "mkd": "mac",
+}
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:

@@ -41,10 +41,11 @@ def average_models(files: Sequence[ModelFile], weights: Sequence[float] = ()) ->
             )
     shares = np.array(weights, np.float64) / sum(weights)
     mean = jax.tree.map(
-        lambda *xs: sum(s * np.asarray(x, np.float64) for s, x in zip(shares, xs, strict=True))
-        .astype(np.asarray(xs[0]).dtype),
+        lambda *xs: sum(
+            s * np.asarray(x, np.float64) for s, x in zip(shares, xs, strict=True)
+        ).astype(np.asarray(xs[0]).dtype),
         *(f.variables for f in files),
-    )  # fmt: skip
+    )
     said = "" if len(set(weights)) == 1 else " with weights " + ", ".join(f"{s:g}" for s in shares)
     text = f"mean of {len(files)} checkpoints{said}"
     qps = tuple(sorted({qp for f in files for qp in f.qp}))
