@@ -315,13 +315,14 @@ def test_no_scatter_where_frames_need_no_gradient():
 def test_memory_stays_below_the_columns():
     x, offset, kernel, mask = Case(size=(64, 64), offset_groups=4, out=4).arrays(batch=1)
     columns = 4 * 64 * 64 * 9 * x.shape[-1]
-    for rows, bound in ((4, 1.0), (64, 100.0)):
+    used = {}
+    for rows in (4, 64):
         loss = jax.grad(
             lambda *a, rows=rows: deform_conv2d(*a, padding=1, rows=rows).sum(), argnums=(1, 2, 3)
         )
         compiled = jax.jit(loss).lower(x, offset, kernel, mask).compile()
-        used = compiled.memory_analysis().temp_size_in_bytes
-        assert used < bound * columns, (rows, used, columns)
+        used[rows] = compiled.memory_analysis().temp_size_in_bytes
+    assert used[4] < columns < used[64]  # all rows at once hold the columns
 
 
 def test_rows_are_chosen_from_the_size():

@@ -1,6 +1,7 @@
 """Where later stages get what they start from, on the recipes that need it."""
 
 import dataclasses
+import io
 
 import jax
 import numpy as np
@@ -10,9 +11,10 @@ from flax.traverse_util import flatten_dict
 from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training import loop
 from vqe_jax.training.recipes import load
 from vqe_jax.training.starts import build_network, start_variables
-from vqe_jax.weights import ModelFile, save_model
+from vqe_jax.weights import ModelFile, load_model, save_model
 
 TINY = {"radius": 1, "features": 4, "depth": 1, "fused_features": 4}
 TINY |= {"qe_features": 4, "qe_depth": 3}
@@ -63,3 +65,23 @@ def test_rfda_starts_from_a_file_of_stdf(tmp_path):
     run = dataclasses.replace(run, stages=(stage,))
     with pytest.raises(UserError, match="stdf"):
         start_variables(run, 0, build_network(run, stage), workdir=tmp_path)
+
+
+@pytest.mark.parametrize("averaged", [True, False])
+def test_a_stage_begins_with_the_average_unless_it_asks_for_the_raw_weights(
+    averaged, tiny, tmp_path
+):
+    first = {"name": "first", "steps": 3, "learning_rate": 1e-2, "ema": 0.9}
+    still = {"name": "still", "steps": 1, "learning_rate": 0.0, "start": "previous"}
+    stages = (first, {**still, "start_averaged": averaged})
+    loop.run(tiny.config(*stages, eval=None), tmp_path, output=io.StringIO())
+    before, after = (load_model(tmp_path / f"{n}.safetensors") for n in ("stages/first", "last"))
+    same = [
+        np.array_equal(a, b)
+        for a, b in zip(
+            jax.tree.leaves(before.variables["params"]),
+            jax.tree.leaves(after.variables["params"]),
+            strict=True,
+        )
+    ]
+    assert all(same) if averaged else not any(same)
