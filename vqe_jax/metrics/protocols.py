@@ -27,6 +27,7 @@ __all__ = ["PROTOCOLS", "Protocol", "protocol", "register"]
 
 _MIN_SIDES = {"psnr": 1, "ssim": 11, "ms-ssim": MS_SSIM_MIN_SIDE}
 
+_Metric = Callable[..., Float[Array, "*b"] | Float[np.ndarray, "*b"]]
 _Frames = Float[Array, "..."] | Float[np.ndarray, "..."]  # [..., h, w, c]
 
 
@@ -51,7 +52,7 @@ class Protocol:
     color: Literal["luma", "rgb"]
     rounding: Literal["float", "uint8"]
     description: str
-    metric: Callable[..., Float[Array, "*b"] | Float[np.ndarray, "*b"]]
+    metric: _Metric
     higher_is_better: bool = True
     min_side: int = 1
 
@@ -97,81 +98,51 @@ def _psnr_of_luma(
     return psnr(_luma_of_rgb(result), _luma_of_rgb(reference))
 
 
+# What each says in reports: the rule, and who uses it.
+_RULES = {
+    "psnr_y": "PSNR of Y, float values neither rounded nor clipped (STDF, RFDA)",
+    "psnr_y_uint8": "PSNR of Y, clipped and rounded to 8 bits, as of a written file",
+    "psnr_rgb_uint8": (
+        "PSNR of RGB, clipped and rounded to 8 bits, one MSE over the channels (NTIRE)"
+    ),
+    "psnr_y_of_rgb": (
+        "PSNR of Y that is taken from 8-bit RGB by BT.601 and rounded again (PowerVQE)"
+    ),
+    "ssim_y": (
+        "SSIM of Y, 7x7 uniform window, sample covariance, float values neither rounded nor "
+        "clipped (RFDA; scikit-image's defaults)"
+    ),
+    "ssim_y_gaussian": (
+        "SSIM of Y, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits (MATLAB, BasicSR)"
+    ),
+    "ssim_rgb_gaussian": (
+        "SSIM of RGB, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits, mean of the "
+        "channels (BasicSR, mmediting, NTIRE)"
+    ),
+    "ms_ssim_y": "MS-SSIM of Y, five scales, 8 bits",
+    "ms_ssim_rgb": "MS-SSIM of RGB, mean of the channels, five scales, 8 bits (NTIRE)",
+}
+
+
 def _protocols() -> dict[str, Protocol]:
     uniform = functools.partial(ssim, window="uniform")
     gaussian = functools.partial(ssim, window="gaussian")
-    rows: list[tuple[str, str, str, str, str, Callable[..., Float[Array, "*b"]]]] = [
-        (
-            "psnr_y",
-            "psnr",
-            "luma",
-            "float",
-            "PSNR of Y, float values neither rounded nor clipped (STDF, RFDA)",
-            psnr,
-        ),
-        (
-            "psnr_y_uint8",
-            "psnr",
-            "luma",
-            "uint8",
-            "PSNR of Y, clipped and rounded to 8 bits, as of a written file",
-            psnr,
-        ),
-        (
-            "psnr_rgb_uint8",
-            "psnr",
-            "rgb",
-            "uint8",
-            "PSNR of RGB, clipped and rounded to 8 bits, one MSE over the channels (NTIRE)",
-            psnr,
-        ),
-        (
-            "psnr_y_of_rgb",
-            "psnr",
-            "rgb",
-            "uint8",
-            "PSNR of Y that is taken from 8-bit RGB by BT.601 and rounded again (PowerVQE)",
-            _psnr_of_luma,
-        ),
-        (
-            "ssim_y",
-            "ssim",
-            "luma",
-            "float",
-            "SSIM of Y, 7x7 uniform window, sample covariance, float values neither rounded nor "
-            "clipped (RFDA; scikit-image's defaults)",
-            uniform,
-        ),
-        (
-            "ssim_y_gaussian",
-            "ssim",
-            "luma",
-            "uint8",
-            "SSIM of Y, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits (MATLAB, BasicSR)",
-            gaussian,
-        ),
-        (
-            "ssim_rgb_gaussian",
-            "ssim",
-            "rgb",
-            "uint8",
-            "SSIM of RGB, 11x11 Gaussian window of sigma 1.5, valid region, 8 bits, mean of the "
-            "channels (BasicSR, mmediting, NTIRE)",
-            gaussian,
-        ),
-        ("ms_ssim_y", "ms-ssim", "luma", "uint8", "MS-SSIM of Y, five scales, 8 bits", ms_ssim),
-        (
-            "ms_ssim_rgb",
-            "ms-ssim",
-            "rgb",
-            "uint8",
-            "MS-SSIM of RGB, mean of the channels, five scales, 8 bits (NTIRE)",
-            ms_ssim,
-        ),
+    rows: list[tuple[str, str, Literal["luma", "rgb"], Literal["float", "uint8"], _Metric]] = [
+        ("psnr_y", "psnr", "luma", "float", psnr),
+        ("psnr_y_uint8", "psnr", "luma", "uint8", psnr),
+        ("psnr_rgb_uint8", "psnr", "rgb", "uint8", psnr),
+        ("psnr_y_of_rgb", "psnr", "rgb", "uint8", _psnr_of_luma),
+        ("ssim_y", "ssim", "luma", "float", uniform),
+        ("ssim_y_gaussian", "ssim", "luma", "uint8", gaussian),
+        ("ssim_rgb_gaussian", "ssim", "rgb", "uint8", gaussian),
+        ("ms_ssim_y", "ms-ssim", "luma", "uint8", ms_ssim),
+        ("ms_ssim_rgb", "ms-ssim", "rgb", "uint8", ms_ssim),
     ]
     return {
-        row[0]: Protocol(*row, min_side=_MIN_SIDES[row[1]])  # type: ignore[arg-type]
-        for row in rows
+        name: Protocol(
+            name, quantity, color, rounding, _RULES[name], metric, min_side=_MIN_SIDES[quantity]
+        )
+        for name, quantity, color, rounding, metric in rows
     }
 
 

@@ -146,12 +146,12 @@ class Parallel(Network, kw_only=True):
     def context(self) -> Context:
         """All together."""
         contexts = [branch.context for branch in self.branches.values()]
-        fields = [c.receptive_field for c in contexts]
+        fields = [c.receptive_field for c in contexts if c.receptive_field is not None]
         return _merged(
             list(self.branches.values()),
             past=max(c.past for c in contexts),
             future=max(c.future for c in contexts),
-            receptive_field=None if None in fields else max(fields),  # type: ignore[type-var]
+            receptive_field=max(fields) if len(fields) == len(contexts) else None,
             scale=contexts[0].scale,
             outputs=(*self.branches, *self.joined),
         )

@@ -8,6 +8,8 @@ residual to the input.
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,10 +33,10 @@ Map = Float[Array, "b _ _ _"]  # sizes and channels change inside
 _DOUBLINGS = 3  # strided convolutions, and as many doublings back
 
 
-def _conv(features: int, kernel_size: int = 3, stride: int = 1, **options: object) -> Conv:
+def _conv(features: int, kernel_size: int = 3, stride: int = 1, **options: Any) -> Conv:
     """The official initialisation: N(0, 0.02) for kernels, PyTorch's default for biases."""
     normal = nn.initializers.normal(0.02)
-    return Conv(features, kernel_size, stride, kernel_init=normal, **options)  # type: ignore[arg-type]
+    return Conv(features, kernel_size, stride, kernel_init=normal, **options)
 
 
 def _norm(name: str) -> BatchNorm:

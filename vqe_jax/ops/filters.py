@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Literal
 
 import jax.numpy as jnp
@@ -85,7 +87,7 @@ def _separable(
         padded = jnp.pad(x, widths, mode=border)
         n = x.shape[axis]
         parts = [lax.slice_in_dim(padded, i, i + n, axis=axis) for i in range(len(taps))]
-        x = sum(w * part for w, part in zip(taps, parts, strict=True))  # type: ignore[assignment]
+        x = functools.reduce(operator.add, (w * p for w, p in zip(taps, parts, strict=True)))
     return x
 
 
