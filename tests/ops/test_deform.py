@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from vqe_jax.errors import UserError
-from vqe_jax.ops.deform import deform_conv2d, deform_sample, offsets_from_torch
+from vqe_jax.ops.deform import deform_conv2d, offsets_from_torch
 from vqe_jax.ops.deform_core import default_rows
 
 OPTIONS = ("stride", "padding", "dilation", "groups", "rows")
@@ -258,13 +258,6 @@ def test_golden_op(shared):
     kernel = jnp.asarray(data["weight"].transpose(2, 3, 1, 0))
     got = deform_conv2d(x, offset, kernel, mask, padding=1) + data["bias"][None, None, None]
     np.testing.assert_allclose(np.moveaxis(got, -1, 1), data["out"], atol=2e-5)
-
-
-def test_samples_times_kernel_are_the_convolution():
-    x, offset, kernel, mask = Case(offset_groups=2).arrays()
-    samples = deform_sample(x, offset, mask, kernel_size=3, padding=1)
-    got = jnp.einsum("bhwkc,kco->bhwo", samples, kernel.reshape(9, *kernel.shape[2:]))
-    np.testing.assert_allclose(got, deform_conv2d(x, offset, kernel, mask, padding=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 4])

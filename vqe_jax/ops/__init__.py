@@ -7,6 +7,6 @@ Conventions, for every function of this package and those above it:
 * deformable offsets are ``[..., 2]`` in **(dy, dx)** pixels.
 """
 
-from vqe_jax.ops.deform import deform_conv2d, deform_sample, offsets_from_torch
+from vqe_jax.ops.deform import deform_conv2d, offsets_from_torch
 
-__all__ = ["deform_conv2d", "deform_sample", "offsets_from_torch"]
+__all__ = ["deform_conv2d", "offsets_from_torch"]

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Num
 from vqe_jax.errors import UserError
 from vqe_jax.ops.deform_core import Geometry, default_rows, default_unroll, deform
 
-__all__ = ["deform_conv2d", "deform_sample", "offsets_from_torch"]
+__all__ = ["deform_conv2d", "offsets_from_torch"]
 
 _Pair = int | tuple[int, int]
 # Typed loosely: another type or rank is a user's mistake that gets a sentence.
@@ -89,53 +89,9 @@ def deform_conv2d(
             f"channels in {groups} group(s): expected kernel.shape[2] == {c // groups}"
         )
     _check_float("kernel", kernel)
-    geometry = _geometry(x, offset, mask, kernel.shape[:2], stride, padding, dilation, groups, rows)
+    pairs = _pair(stride), _pair(padding), _pair(dilation)
+    geometry = _geometry(x, offset, mask, kernel.shape[:2], pairs, groups, rows)
     return deform(x, offset, mask, kernel.astype(x.dtype), geometry)
-
-
-def deform_sample(
-    x: Float[Array, "b h w c"],
-    offset: _Loose,
-    mask: _Loose | None = None,
-    *,
-    kernel_size: _Pair = 1,
-    stride: _Pair = 1,
-    padding: _Pair = 0,
-    dilation: _Pair = 1,
-    rows: int | None = None,
-) -> Float[Array, "b ho wo k c"]:
-    """The samples that :func:`deform_conv2d` multiplies with its kernel.
-
-    Args:
-      offset: ``[b, ho, wo, g, k, 2]``, (dy, dx) in pixels for every output pixel, offset group
-        and tap.
-      mask: factor of every sample, ``[b, ho, wo, g, k]``; None for ones.
-      kernel_size: taps; with the default 1 this reads one displaced value a pixel and group.
-      stride: pixels between outputs.
-      padding: pixels of zeros on every side.
-      dilation: pixels between taps.
-      rows: output rows computed at a time; None chooses from the size.
-
-    Returns:
-      One value for every output pixel, tap and channel, in the type of ``x``.
-
-    Raises:
-      UserError: shapes or types that do not fit together.
-
-    Example:
-      >>> x = jnp.array([0.0, 10.0, 20.0]).reshape(1, 1, 3, 1)
-      >>> offset = jnp.zeros((1, 1, 3, 1, 1, 2)).at[..., 1].set(0.5)
-      >>> deform_sample(x, offset).ravel().tolist()
-      [5.0, 15.0, 10.0]
-    """
-    size = _pair(kernel_size)
-    return deform(
-        x,
-        offset,
-        mask,
-        None,
-        _geometry(x, offset, mask, size, stride, padding, dilation, 1, rows),
-    )
 
 
 def offsets_from_torch(
@@ -205,15 +161,12 @@ def _geometry(
     offset: Array,
     mask: Array | None,
     kernel: tuple[int, ...],
-    stride: _Pair,
-    padding: _Pair,
-    dilation: _Pair,
+    pairs: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
     groups: int,
     rows: int | None,
 ) -> Geometry:
-    """Checks what can be checked before anything runs."""
+    """Checks what can be checked before anything runs; ``pairs``: stride, padding, dilation."""
     size = (kernel[0], kernel[1])
-    pairs = _pair(stride), _pair(padding), _pair(dilation)
     b, h, w, c = x.shape
     ho, wo = _output_size((h, w), size, *pairs)
     taps = size[0] * size[1]

@@ -169,16 +169,14 @@ def _gather(
 
 def _contract(
     columns: Float[Array, "b r wo s *cg"],
-    kernel: Float[Array, "kh kw ci o"] | None,
+    kernel: Float[Array, "kh kw ci o"],
     taps: int,
     groups: int,
 ) -> Array:
-    """Columns times kernel; without a kernel the columns by tap, ``[b, r, wo, k, c]``."""
+    """Columns times kernel."""
     b, r, wo, s = columns.shape[:4]
     columns = columns.reshape(b, r, wo, s // taps, taps, -1)
     c = s // taps * columns.shape[-1]
-    if kernel is None:
-        return columns.swapaxes(3, 4).reshape(b, r, wo, taps, c)
     out = kernel.shape[-1]
     if groups == 1:
         # The kernel is turned to the order in which columns are gathered, not the other way.
@@ -222,21 +220,17 @@ def deform(
     x: Float[Array, "b h w c"],
     offset: Float[Array, "b ho wo g k 2"],
     mask: Float[Array, "b ho wo g k"] | None,
-    kernel: Float[Array, "kh kw ci o"] | None,
+    kernel: Float[Array, "kh kw ci o"],
     geometry: Geometry,
-) -> Array:
-    """Deformable sampling, followed by the kernel where there is one; arguments are not checked.
+) -> Float[Array, "b ho wo o"]:
+    """Deformable sampling, followed by the kernel; arguments are not checked.
 
     Args:
       offset: (dy, dx) in pixels.
       mask: multiplies the samples; None for ones.
-      kernel: convolution kernel, or None for the samples themselves.
       geometry: kernel size, stride, padding, dilation, groups, chunks.
-
-    Returns:
-      ``[b, ho, wo, o]``, or ``[b, ho, wo, k, c]`` without a kernel.
     """
-    b, h, w, c = x.shape
+    b, h, w, _ = x.shape
     ho, wo, groups, taps = offset.shape[1:5]
     table = _table(x, groups)
     offset = _merged(offset)
@@ -253,8 +247,7 @@ def deform(
         part = _contract(columns.astype(x.dtype), kernel, taps, geometry.groups)
         return _put(out, part, start)
 
-    shape = (taps, c) if kernel is None else (kernel.shape[-1],)
-    out = jnp.zeros((b, ho, wo, *shape), x.dtype)
+    out = jnp.zeros((b, ho, wo, kernel.shape[-1]), x.dtype)
     return _chunked(body, out, ho, geometry.rows[0], geometry.unroll)
 
 
@@ -266,7 +259,7 @@ class _Gradients(NamedTuple):
     table: Array
     offset: Array
     mask: Any  # None where there is no mask
-    kernel: Any  # None where there is no kernel
+    kernel: Array
 
 
 def _backward(geometry: Geometry, inputs: Any, cotangent: Array) -> tuple[Any, ...]:
@@ -302,21 +295,21 @@ def _backward(geometry: Geometry, inputs: Any, cotangent: Array) -> tuple[Any, .
             d_table,
             _put(grads.offset, d_offset, start),
             None if masks is None else _put(grads.mask, d_mask, start),
-            None if kernel is None else grads.kernel + d_kernel.astype(dtype),
+            grads.kernel + d_kernel.astype(dtype),
         )
 
     zeros = _Gradients(
         jnp.zeros(table.shape, dtype),
         jnp.zeros_like(offsets),
         None if masks is None else jnp.zeros_like(masks),
-        None if kernel is None else jnp.zeros(kernel.shape, dtype),
+        jnp.zeros(kernel.shape, dtype),
     )
     grads = _chunked(body, zeros, ho, geometry.rows[1], 1)
     return (
         grads.table.reshape(b, h + 2, w + 2, c)[:, 1:-1, 1:-1].astype(x.dtype),
         grads.offset.reshape(offset.shape),
         None if mask is None else grads.mask.reshape(mask.shape),
-        None if kernel is None else grads.kernel.astype(kernel.dtype),
+        grads.kernel.astype(kernel.dtype),
     )
 
 
