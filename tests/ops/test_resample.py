@@ -12,7 +12,6 @@ from vqe_jax.ops.resample import resize_bilinear
         ("up2_half_pixel", (26, 36), False),
         ("up2_align", (26, 36), True),
         ("resize_odd", (21, 25), False),
-        ("down_half", (6, 9), False),
     ],
 )
 def test_golden(shared, key, size, aligned):
