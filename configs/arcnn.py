@@ -7,8 +7,7 @@ Data, loss and lengths are those of configs/dncnn.py, so that the baselines can 
 
 Variants:
   direct        the last layer gives the picture
-  small, demo   32 channels: minutes on two cores (data set `demo`); does not learn yet (gains
-                nothing in its 1,200 steps)
+  small, demo   32 channels: minutes on two cores (data set `demo`)
 """
 
 from typing import Any, Literal
@@ -22,6 +21,7 @@ def get_config(direct: bool = False, width: Literal["full", "small"] = "full") -
     """The recipe; variants as above."""
     fields = {"output": "picture"} if direct else {}
     if width == "small":
-        wide = (("^conv0/kernel$", "high_pass", {"gain": 3.0}),)  # edges fill a kernel of 9x9
-        return common.small_frames("arcnn", {**fields, "features": 32}, init=wide, last="conv3")
+        # Faster, half of the units that sum 49 places are dead within a hundred steps.
+        fields = {**fields, "features": 32}
+        return common.small_frames("arcnn", fields, last="conv3", rate=3e-4)
     return common.powerqe("arcnn", fields)

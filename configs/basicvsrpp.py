@@ -51,9 +51,10 @@ FIELDS: dict[str, dict[str, Any]] = {
         "reconstruction_blocks": 2,
         "upsampled_features": 16,
         "deform_groups": 4,
-        "flow_levels": 3,
-        "flow_widths": (8, 16, 8),
+        "flow_levels": 2,
+        "flow_widths": (8, 8),
         "remat": False,
+        "unroll": 1,
     },
 }
 
@@ -109,8 +110,8 @@ def small(
     model: str, fields: dict[str, Any], *stages: dict[str, Any], frames: int = 3
 ) -> dict[str, Any]:
     """A narrow network on short clips of the demo data."""
-    stages = stages or (common.fast_stage(model, 600, init=INIT, ema=0.99),)
-    crops = common.demo(frames=frames, batch=4, color="rgb")
+    stages = stages or (common.fast_stage(model, 400, init=INIT, ema=0.99),)
+    crops = common.demo(frames=frames, crop=48, batch=4, color="rgb")
     return common.small(model, fields, *stages, data=crops)
 
 

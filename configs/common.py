@@ -126,6 +126,7 @@ def small_frames(
     frames: int = 1,
     last: str = "last",
     init: tuple[Any, ...] = (),
+    rate: float = 2e-3,
 ) -> Config:
     """A narrow network on RGB crops of the demo clips, blind to brightness, no residual at first.
 
@@ -136,9 +137,11 @@ def small_frames(
       frames: of a clip.
       last: path of the convolution that gives the residual.
       init: how further parameters begin.
+      rate: at which it learns.
     """
     init = (*HIGH_PASS, *init, (f"^{last}/kernel$", "zeros"))
-    return small(model, fields, fast_stage(model, steps, init=init), data=demo(frames, color="rgb"))
+    only = fast_stage(model, steps, rate, init=init)
+    return small(model, fields, only, data=demo(frames, color="rgb"))
 
 
 def powerqe(

@@ -22,10 +22,12 @@ from vqe_jax.recipes.common import variants
 from vqe_jax.training.inits import HIGH_PASS
 
 _SMALL = {"features": 8, "blocks1": 1, "blocks2": 1, "reduction": 4, "residual": True}
-# Blocks near the identity and no residual at first.
+# Blocks near the identity and no residual at first; convolutions without an activation behind them
+# keep what comes in, and do not let it grow from one U-Net to the next.
 _INIT = (
     *HIGH_PASS,
     ("conv2/kernel$", "kaiming", {"scale": 0.1}),
+    (r"(narrow|fuse|_tail|wider\d)/kernel$", "kaiming", {"scale": 0.7}),
     ("^conv_tail/kernel$", "zeros"),
 )
 
@@ -36,7 +38,7 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("duve", 1_000, 5e-4, init=_INIT, ema=0.99)
+        few = common.fast_stage("duve", 500, 1e-3, init=_INIT, ema=0.99)
         data = common.demo(5, crop=32, batch=4, color="rgb")
         return common.small("duve", {**_SMALL, "remat": False}, few, data=data)
     stage = common.stage(

@@ -13,7 +13,7 @@ the first.
 Variants:
   start=PATH  a model of `basicvsrpp` (track 1) or `provqe` for the first round.
   powerqe     64 channels, 7 blocks, 5 blocks of reconstruction, 7 frames, 500,000 steps.
-  small, demo 16 channels, one block, which grows from 1 to 3 blocks of reconstruction, on the demo
+  small, demo 16 channels, one block, which grows from 1 to 2 blocks of reconstruction, on the demo
               data; minutes on two cores.
   spynet=PATH official SPyNet weights, see configs/basicvsrpp.py.
 
@@ -40,8 +40,8 @@ def get_config(
     """The recipe; variants as above."""
     if recipe == "small":
         fields = basicvsrpp.FIELDS["small"]
-        stages = _rounds((1, 2, 3), (300, 200, 200), _small_round)
-        fields = fields | {"reconstruction_blocks": 3}
+        stages = _rounds((1, 2), (300, 150), _small_round)
+        fields = fields | {"reconstruction_blocks": 2}
         # Fewer frames know no key but the frame before the last.
         return basicvsrpp.small("provqe", fields, *stages, frames=5)
     changes = basicvsrpp.flow_start(spynet) | ({"start": start, "fresh": _NEW} if start else {})

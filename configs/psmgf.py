@@ -61,7 +61,7 @@ def _small() -> dict[str, Any]:
     options |= {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
     first = common.fast_stage(
         "smgf",
-        400,
+        300,
         1e-3,
         ema=0.99,
         init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
@@ -70,7 +70,7 @@ def _small() -> dict[str, Any]:
     )
     second = common.stage(
         "generators",
-        200,
+        100,
         1e-3,
         kind="adversarial",
         start="previous",

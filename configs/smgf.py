@@ -24,10 +24,10 @@ from vqe_jax.training.inits import HIGH_PASS
 LOSSES = (("l1", 1.0), ("fft", 1.0, {"orthonormal": True}), ("gradient", 1.0))
 SMALL: dict[str, Any] = {"stdf_features": 8, "stdf_depth": 2, "fused_features": 16, "features": 12}
 SMALL |= {"expanded": 32, "blocks": 2, "reduction": 4, "gate_features": 8, "gate_depth": 3}
-SMALL |= {"remat": False}
+SMALL |= {"each_side": 2, "remat": False}
 _OTHERS = {"first": ("second", "gate"), "second": ("first", "gate"), "gate": ("first", "second")}
 _STEPS = {"first": 300_000, "second": 300_000, "gate": 50_000}
-_FEW = {"first": 300, "second": 200, "gate": 100}
+_FEW = {"first": 250, "second": 150, "gate": 50}
 _TRACK1 = "runs/smgf/last.safetensors"
 # No offsets and no residual at first.
 INIT = (

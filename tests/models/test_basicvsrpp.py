@@ -9,9 +9,11 @@ from tests.models import golden
 from vqe_jax import models, weights
 from vqe_jax.errors import UserError
 from vqe_jax.inference.bidirectional import exact
+from vqe_jax.models.basicvsrpp import PASSES
 from vqe_jax.models.shapes import initial_variables, variable_shapes
 from vqe_jax.nn.grid_propagation import FlowGuidedAlignment
 from vqe_jax.ops.warp import flow_warp
+from vqe_jax.training.forward import scalar_metrics
 from vqe_jax.weights.conversion import table_of
 
 SMALL = {
@@ -92,8 +94,13 @@ def test_there_and_back(official):
 def test_both_ways_of_processing_agree(small):
     network, variables, run = small
     clip, network = random_clip(), network.clone(unroll=1)
-    fast = jax.jit(lambda v, x: network.apply(v, x, train=True))(variables, clip)
+    train = jax.jit(lambda v, x: network.apply(v, x, train=True, mutable=["metrics"]))
+    fast, sown = train(variables, clip)
     assert float(jnp.max(jnp.abs(run(clip) - clip))) > 0.05
+    for name in PASSES:  # how far offsets reach, of every frame of every pass
+        assert sown["metrics"][name]["align"]["deform"]["offset_max"][0].shape == (4,)
+    reach = scalar_metrics(sown["metrics"])
+    assert float(reach["offset_max"]) > float(reach["offset_mean"]) > 0
     np.testing.assert_allclose(run(clip), fast, rtol=0, atol=2e-5)
 
 
@@ -149,7 +156,12 @@ def test_untrained_alignment_follows_the_flow():
     kernel[1, 1] = [[2, 0], [0, 2], [2, 0], [0, 2]]  # the mask is a half
     variables["params"]["deform"]["kernel"] = jnp.asarray(kernel)
     warped = flow_warp(first, flows[0]) + flow_warp(second, flows[1])
-    out = jax.jit(align.apply)(variables, first, second, current, flows)
+    run = jax.jit(lambda *args: align.apply(variables, *args, mutable=["metrics"]))
+    out, sown = run(first, second, current, flows)
+    reach = np.abs(np.stack(flows))
+    metrics = scalar_metrics(sown["metrics"])
+    assert float(metrics["offset_max"]) == pytest.approx(reach.max())
+    assert float(metrics["offset_mean"]) == pytest.approx(reach.mean(), rel=1e-5)
     np.testing.assert_allclose(out, warped, rtol=0, atol=1e-5)
 
 

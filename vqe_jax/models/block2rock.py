@@ -12,6 +12,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from flax.core.lift import Out
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -165,6 +166,7 @@ class Block2Rock(WindowNetwork):
         over: Any = nn.scan(
             lambda module, carry, x: (carry, module(x)),
             variable_broadcast="params",
+            variable_axes={"metrics": Out(0)},
             split_rngs={"params": False},
         )
         _, blocks = over(self.enhancer, (), stacks.reshape(-1, few, *stacks.shape[1:]))

@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import check_frames, sow_offsets
+from vqe_jax.models.edvr import check_frames
 from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.intra_frames import IntraFrames
 from vqe_jax.models.side import Side
@@ -131,7 +131,6 @@ class Bluedot(WindowNetwork):
             predicted, _ = self.first(chosen, itself, intra)
             intra = lax.stop_gradient(jnp.clip(predicted, 0, 1))
         picture, offsets = self.main(near, match, intra)
-        sow_offsets(self, offsets)
         return {"picture": picture, "offsets": offsets, "intra": intra}
 
     def _network(self) -> IntraEDVR:

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import sow_offsets
 from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import Levels, PCDAlignment, TSAFusion
@@ -63,7 +62,6 @@ class CVQENet(WindowNetwork):
         pyramid = self._pyramid(x.reshape(shallow.shape))
         align = PCDAlignment(self.features, self.deform_groups, name="alignment")
         aligned, offsets = align(pyramid)
-        sow_offsets(self, offsets)
         x = TSAFusion(self.features, name="fusion")(aligned)
         x = NestedUNet(self.features, self.back_blocks - 1, gated, name="unet")(x)
         if not gated:  # the class with spatial gates has no skip from the shallow features

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,13 +17,13 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
 from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.side import Side
-from vqe_jax.nn.edvr import EDVRTrunk, Offsets, offset_extent
+from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.residual import Upsample
 from vqe_jax.ops.resample import resize_bilinear
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
-__all__ = ["EDVR", "apart", "beside", "check_frames", "sow_offsets"]
+__all__ = ["EDVR", "apart", "beside", "check_frames"]
 
 # Width of the last layers of the network that enlarges, whatever that of the others.
 _UPSAMPLED_FEATURES = 64
@@ -101,7 +100,6 @@ class EDVR(WindowNetwork):
         """The residual of the fused features, added to the middle frame."""
         frames, features = apart(made, self.features)
         x, offsets = self.trunk.join(features.astype(self.dtype))
-        sow_offsets(self, offsets)
         for upsample in self.upsample:
             x = leaky_relu(upsample(x))
         frame = frames[:, frames.shape[1] // 2]
@@ -136,10 +134,3 @@ def check_frames(network: Any) -> None:
             f"{type(network).__name__}: frames={network.frames} must be odd, the current frame "
             "and as many before it as after it"
         )
-
-
-def sow_offsets(network: Any, offsets: Offsets) -> None:
-    """Tells training how far the offsets reach."""
-    if network.is_mutable_collection("metrics") and not network.is_initializing():
-        for name, value in offset_extent(jax.lax.stop_gradient(offsets)).items():
-            network.sow("metrics", name, value)

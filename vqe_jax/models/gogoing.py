@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import check_frames, sow_offsets
+from vqe_jax.models.edvr import check_frames
 from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ResidualGroup
@@ -83,7 +83,6 @@ class Gogoing(WindowNetwork):
             name="temporal",
         )
         x, offsets = trunk(windows.astype(self.dtype))
-        sow_offsets(self, offsets)
         found: Outputs = {"offsets": offsets}
         if self.handed == "picture":
             frame = frame + Conv(self.channels, name="stage1_last")(x).astype(frame.dtype)

@@ -15,7 +15,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import apart, beside, sow_offsets
+from vqe_jax.models.edvr import apart, beside
 from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.references import NearestPeaks
 from vqe_jax.models.side import Side
@@ -120,7 +120,6 @@ class PEN(WindowNetwork):
         frame = windows[:, _FRAMES // 2]
         first = self.enhancement(self.fusion(frame_stack(windows))).astype(frame.dtype)
         joined, offsets = self.trunk.join(features.astype(self.dtype))
-        sow_offsets(self, offsets)
         second = self.conv_last(joined).astype(frame.dtype)
         if self.residual == "report":
             picture = frame + first + second

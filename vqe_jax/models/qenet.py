@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import apart, beside, check_frames, sow_offsets
+from vqe_jax.models.edvr import apart, beside, check_frames
 from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import DeformPack, TSAFusion, double
@@ -113,7 +113,6 @@ class QENet(WindowNetwork):
             x, offset = self.alignment(x, reference)
             offset = offset.reshape(n, k, *offset.shape[1:]).astype(jnp.float32)
             offsets[f"pass{number + 1}"] = offset
-        sow_offsets(self, offsets)
         fused = self.fusion(x.reshape(features.shape))
         fused = fused + self.reconstruction(fused)
         frame = frames[:, k // 2]

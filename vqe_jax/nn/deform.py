@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float
@@ -14,7 +15,13 @@ __all__ = ["DeformConv"]
 
 
 class DeformConv(nn.Module):
-    """A modulated deformable convolution that keeps the size of odd kernels at stride 1."""
+    """A modulated deformable convolution that keeps the size of odd kernels at stride 1.
+
+    Where the collection "metrics" is mutable, as in training, the largest and the mean size of the
+    offsets are sown there as ``offset_max`` and ``offset_mean``. Deformable alignment is known to
+    collapse when offsets run away: beyond about 100 pixels nothing inside the frame is sampled any
+    more.
+    """
 
     features: int  # output channels
     kernel_size: int = 3  # odd
@@ -36,6 +43,7 @@ class DeformConv(nn.Module):
           mask: channels group, tap; None for ones.
         """
         size, groups = self.kernel_size, self.offset_groups
+        self._log_reach(offset)
         kernel = self.param(
             "kernel",
             self.kernel_init or uniform_fan_in(),
@@ -52,3 +60,10 @@ class DeformConv(nn.Module):
             padding=size // 2,
         )
         return y + jnp.asarray(bias, x.dtype)[None, None, None]
+
+    def _log_reach(self, offset: Float[Array, "b h w n"]) -> None:
+        if not self.is_mutable_collection("metrics") or self.is_initializing():
+            return
+        reach = jnp.abs(jax.lax.stop_gradient(offset).astype(jnp.float32))
+        self.sow("metrics", "offset_max", jnp.max(reach))
+        self.sow("metrics", "offset_mean", jnp.mean(reach))

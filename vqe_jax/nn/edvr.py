@@ -28,7 +28,6 @@ __all__ = [
     "PCDAlignment",
     "TSAFusion",
     "double",
-    "offset_extent",
 ]
 
 Maps = Float[Array, "n h w f"]
@@ -249,26 +248,6 @@ class EDVRTrunk(nn.Module):
 def double(x: Float[Array, "*lead h w f"]) -> Float[Array, "*lead h2 w2 f"]:
     """Maps at twice their size, by bilinear interpolation."""
     return resize_bilinear(x, (2 * x.shape[-3], 2 * x.shape[-2]))
-
-
-def offset_extent(offsets: Offsets) -> dict[str, Float[Array, ""]]:
-    """How far offsets reach, for metrics.
-
-    Deformable alignment is known to collapse when offsets run away: beyond about 100 pixels
-    nothing inside the frame is sampled any more.
-
-    Args:
-      offsets: of the convolutions, in pixels of their levels.
-
-    Returns:
-      ``offset_mean``: the largest mean size of an offset among the convolutions; ``offset_max``:
-      the largest offset of all.
-    """
-    sizes = [jnp.abs(x) for x in offsets.values()]
-    return {
-        "offset_mean": jnp.max(jnp.stack([jnp.mean(x) for x in sizes])),
-        "offset_max": jnp.max(jnp.stack([jnp.max(x) for x in sizes])),
-    }
 
 
 def _repeated(level: Windows, reference: int | None) -> Float[Array, "m h w f"]:

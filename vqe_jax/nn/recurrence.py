@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.core.lift import Out
 
 __all__ = ["scan_time"]
 
@@ -29,7 +30,7 @@ def scan_time(
     """Applies ``state, y = cell(state, x)`` along axis 1 of the inputs with shared weights.
 
     Where the collection "metrics" is mutable, as in training, the root mean square of the last
-    state is sown there as ``state_norm``.
+    state is sown there as ``state_norm``; what the cell sows has an entry a step.
 
     Args:
       cell: a bound submodule; called as ``cell(state, x)``.
@@ -55,6 +56,7 @@ def scan_time(
     scan = nn.scan(
         nn.remat(body) if remat else body,
         variable_broadcast="params",
+        variable_axes={"metrics": Out(0)},
         split_rngs={"params": False},
         in_axes=1,
         out_axes=1,

@@ -15,7 +15,7 @@ from vqe_jax.training.corruption import Batch, Corruption
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Metrics, Place
 
-__all__ = ["Result", "apply_network", "prepare", "side_of", "whole_windows"]
+__all__ = ["Result", "apply_network", "prepare", "scalar_metrics", "side_of", "whole_windows"]
 
 Outputs = dict[str, Any]
 
@@ -121,7 +121,7 @@ def apply_network(
     found = result if outputs else {"picture": result}
     exact = jax.tree.map(lambda x: x.astype(jnp.float32), dict(found))
     stats = {k: v for k, v in updated.items() if k != "metrics"}
-    return Result(exact, stats, _scalar_metrics(updated.get("metrics", {})))
+    return Result(exact, stats, scalar_metrics(updated.get("metrics", {})))
 
 
 def side_of(batch: Batch) -> Side:
@@ -130,10 +130,20 @@ def side_of(batch: Batch) -> Side:
     return Side(**{k: v for k, v in batch.items() if k in names})
 
 
-def _scalar_metrics(sown: Any) -> dict[str, Float[Array, ""]]:
-    """What the network sowed into "metrics", by name; the mean where it did so several times."""
+def scalar_metrics(sown: Any) -> dict[str, Float[Array, ""]]:
+    """What a network sowed into "metrics", by name.
+
+    Args:
+      sown: the collection; each entry holds one value or several.
+
+    Returns:
+      The mean of all values of a name; of one that ends in ``_max`` the largest.
+    """
     found: dict[str, list[Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(sown):
         names = [str(k.key) for k in path if hasattr(k, "key")]
-        found.setdefault(names[-1], []).append(jnp.mean(leaf.astype(jnp.float32)))
-    return {name: jnp.mean(jnp.stack(values)) for name, values in found.items()}
+        found.setdefault(names[-1], []).append(jnp.ravel(leaf.astype(jnp.float32)))
+    return {
+        name: (jnp.max if name.endswith("_max") else jnp.mean)(jnp.concatenate(values))
+        for name, values in found.items()
+    }
