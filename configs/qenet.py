@@ -40,7 +40,7 @@ def get_config(
         init = (*INIT[:-1], ("conv_out/kernel$", "zeros"))
         # At the rate of the rest its offsets run away within a hundred steps.
         slow = (("/offset/", 0.1),)
-        few = common.fast_stage("qenet", 500, init=init, rates=slow)
+        few = common.fast_stage("qenet", 500, init=init, rates=slow, ema=0.99)
         few["losses"] += regularizers(500)
         return common.small("qenet", _SMALL, few, data=common.demo(3, crop=32, color="rgb"))
     stage = common.stage(

@@ -85,6 +85,28 @@ def test_a_batch_has_what_the_streams_say() -> None:
     assert batch["peak"].dtype == bool and batch["frame_qp"].dtype == np.int32
 
 
+class _Lossy(Numbered):
+    """A pair whose frames are coded with errors of these code values."""
+
+    errors = (1, 4, 2, 3, 1, 4, 4)
+
+    def clip(self, side: str, color: str) -> np.ndarray:
+        error = np.array(self.errors, np.uint8)[:, None, None] * np.uint8(side == "compressed")
+        return self._raw % 200 + error
+
+
+def test_peaks_may_be_those_of_the_ground_truth() -> None:
+    pair = _Lossy("a", 7, 8, 8)
+    config = DataConfig(frames=7, crop=8, batch=1)
+    peaks = []
+    for name in ("stream", "truth"):
+        batch = BatchSource([pair], dataclasses.replace(config, peaks=name), seed=0)[0]
+        peaks.append(np.flatnonzero(batch["peak"][0]).tolist())
+    assert peaks == [[0], [0, 4]]  # frame 2 is worse than one within two frames
+    with pytest.raises(UserError, match="peaks 'raw' is not 'stream' or 'truth'"):
+        DataConfig(peaks="raw")
+
+
 def test_duplicates_are_left_out_where_asked() -> None:
     pair = Numbered("a", 9, 8, 8, duplicates=(2, 3, 7))
     config = DataConfig(frames=4, crop=8, batch=64, drop_duplicates=True)

@@ -23,7 +23,13 @@ from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
 from vqe_jax.data.stored import StoredFrames
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.video import ColorTags, VideoInfo, codec_family, peak_frames
+from vqe_jax.video import (
+    ColorTags,
+    VideoInfo,
+    codec_family,
+    peak_frames,
+    peaks_of_scores,
+)
 
 __all__ = ["Pair", "PairInfo", "SideInfo", "open_pairs", "video_info"]
 
@@ -213,6 +219,18 @@ class Pair:
             peak=np.array(peak_frames(self.frame_qps, self.frame_types)),
             codec=np.full(len(self), codec_family(self.info.codec), np.int32),
         )
+
+    def true_peaks(self) -> Bool[np.ndarray, " t"]:
+        """Which frames are of peak quality by their PSNR on luma; reads the whole clip."""
+        scores = []
+        for index in range(len(self)):
+            now, truth = (
+                self.read(side, "luma", index, 1)[0].astype(np.int32)
+                for side in ("compressed", "raw")
+            )
+            error = float(np.mean(np.square(now - truth)))
+            scores.append(-error)  # as good as its PSNR where only the order counts
+        return np.array(peaks_of_scores(scores))
 
     def distinct_frames(self) -> Int[np.ndarray, " t"]:
         """Numbers of the frames whose raw picture is not that of the frame before."""

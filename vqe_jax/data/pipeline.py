@@ -57,6 +57,9 @@ class DataConfig:
       rotations: turn by multiples of 90 degrees at random, on the device; needs square crops.
       reverse: play backwards at random. Off: compressed clips have a direction in time.
       drop_duplicates: leave out frames whose raw picture equals that of the frame before.
+      peaks: by what frames are told to be of peak quality: ``"stream"``, by the QPs and types that
+        the compressed clips say; ``"truth"``, by their PSNR against the ground truth, which reads
+        every clip once before training begins.
       raw_window: add the ground truth of all frames that are looked at, where a network chooses
         them.
       skip_short: leave out clips that are too short or too small for a crop; otherwise an error.
@@ -82,6 +85,7 @@ class DataConfig:
     rotations: bool = True
     reverse: bool = False
     drop_duplicates: bool = False
+    peaks: str = "stream"
     raw_window: bool = False
     skip_short: bool = False
     rounds: int = 1
@@ -95,6 +99,8 @@ class DataConfig:
         height, width = self.crop_size
         if self.color not in ("luma", "rgb"):
             raise UserError(f"color {self.color!r} is not 'luma' or 'rgb'")
+        if self.peaks not in ("stream", "truth"):
+            raise UserError(f"peaks {self.peaks!r} is not 'stream' or 'truth'")
         counts = ("frames", "batch", "rounds", "refresh", "threads", "ahead")
         for name, value in [("crop", min(height, width)), *((c, getattr(self, c)) for c in counts)]:
             if value < 1:
@@ -279,6 +285,8 @@ def _places(clip: _Clip, config: DataConfig) -> int:
 def _clip(pair: Pair, config: DataConfig, references: References | None) -> _Clip:
     frames = pair.distinct_frames() if config.drop_duplicates else np.arange(len(pair))
     side = pair.side_info()
+    if config.peaks == "truth":
+        side = dataclasses.replace(side, peak=pair.true_peaks())
     if references is None:
         return _Clip(pair, frames, side)
     side = references.prepare(side)
