@@ -19,9 +19,9 @@ from vqe_jax.recipes.common import variants
 @variants
 def get_config(direct: bool = False, width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
-    fields = {"output": "picture"} if direct else {}
+    fields: dict[str, Any] = {"output": "picture"} if direct else {}
     if width == "small":
         # Faster, half of the units that sum 49 places are dead within a hundred steps.
-        fields = {**fields, "features": 32}
+        fields |= {"features": 32}
         return common.small_frames("arcnn", fields, last="conv3", rate=3e-4)
     return common.powerqe("arcnn", fields)
