@@ -20,6 +20,7 @@ from vqe_jax.evaluation.metrics import ClipMetric
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
 from vqe_jax.inference.side_info import known_frames
+from vqe_jax.inference.windows import copies
 from vqe_jax.metrics import Protocol
 
 __all__ = ["COMPRESSED", "ClipResult", "Options", "measure"]
@@ -188,13 +189,13 @@ def _measure_frames(
     on_frame: Callable[[], None],
 ) -> None:
     colors = sorted({p.color for p in protocols})
-    copies = itertools.tee(frames, max(len(colors), 1))
+    each = copies(frames, max(len(colors), 1))
     pairs = [
         zip(view(copy, c), clip.frames("raw", c), strict=True)
-        for copy, c in zip(copies, colors, strict=False)
+        for copy, c in zip(each, colors, strict=False)
     ]
     rows = []
-    for found in zip(*pairs, strict=True) if pairs else zip(copies[0]):
+    for found in zip(*pairs, strict=True) if pairs else zip(each[0]):
         seen = dict(zip(colors, found, strict=False))
         rows.append([float(p(*seen[p.color])) for p in protocols])
         on_frame()

@@ -7,7 +7,6 @@ ensembles of the NTIRE 2021 report by the names of its Table 4.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.inference.resolve import Frame, Model, resolve
 from vqe_jax.inference.stream import enhance_frames
+from vqe_jax.inference.windows import copies
 from vqe_jax.models.side import FrameInfo
 from vqe_jax.symmetry import MIRRORS, SYMMETRIES, TURNS, apply_symmetry, inverse_symmetry
 
@@ -111,14 +111,14 @@ def enhance_frames_ensemble(
         raise UserError("an ensemble needs at least one model and one symmetry")
     members = [(resolve(model), s) for model in models for s in symmetries]
     # Members read in step, so the copies hold no more than the largest look-ahead.
-    copies = itertools.tee(frames, len(members))
-    told = [None] * len(members) if infos is None else itertools.tee(infos, len(members))
+    each = copies(frames, len(members))
+    told = [None] * len(members) if infos is None else copies(infos, len(members))
     streams = [
         _turned(
             enhance_frames(model, _turned(copy, symmetry), infos=info, **options),
             inverse_symmetry(symmetry),
         )
-        for (model, symmetry), copy, info in zip(members, copies, told, strict=True)
+        for (model, symmetry), copy, info in zip(members, each, told, strict=True)
     ]
     for results in zip(*streams, strict=True):
         total = np.zeros(results[0].shape, np.float32)

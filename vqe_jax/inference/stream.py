@@ -26,7 +26,7 @@ from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
 from vqe_jax.inference.scenes import SceneCut, scenes
 from vqe_jax.inference.side_info import SideStream
 from vqe_jax.inference.tiles import Tiling, tiled_pieces, tiled_steps
-from vqe_jax.inference.windows import chunks, surrounded, windows
+from vqe_jax.inference.windows import chunks, copies, surrounded, windows
 from vqe_jax.models import Network, Side
 from vqe_jax.models.side import FrameInfo
 
@@ -275,7 +275,7 @@ def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
 
     def guarded(side: SideStream, frames: Iterable[Frame], first: int) -> Frames:
         passed = _pass_on(guard, first)
-        ahead, sources = itertools.tee(frames)  # they differ by a piece at most
+        ahead, sources = copies(frames, 2)  # they differ by a piece at most
         for index, (result, source) in enumerate(
             zip(run(side, ahead, first), sources, strict=True)
         ):

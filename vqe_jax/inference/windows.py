@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["Piece", "chunks", "overlapping", "surrounded", "windows"]
+__all__ = ["Piece", "chunks", "copies", "overlapping", "surrounded", "windows"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,33 @@ def windows(frames: Iterable[T], past: int, future: int) -> Iterator[tuple[T, ..
         yield (*behind, *ahead, *missing)
         behind.append(ahead.popleft())
         ahead.extend(itertools.islice(source, 1))
+
+
+def copies(frames: Iterable[T], count: int) -> tuple[Iterator[T], ...]:
+    """Reads a stream several times over, holding what the slowest reader has yet to read.
+
+    As :func:`itertools.tee`, which holds up to 57 items more: gigabytes, where these are frames.
+
+    Example:
+      >>> first, second = copies("ab", 2)
+      >>> next(first), list(second), list(first)
+      ('a', ['a', 'b'], ['b'])
+    """
+    source = iter(frames)
+    waiting: list[deque[T]] = [deque() for _ in range(count)]
+
+    def reader(own: deque[T]) -> Iterator[T]:
+        while True:
+            if not own:
+                ahead = tuple(itertools.islice(source, 1))
+                if not ahead:
+                    return
+                for each in waiting:
+                    each.extend(ahead)
+                del ahead
+            yield own.popleft()
+
+    return tuple(reader(own) for own in waiting)
 
 
 def chunks(
