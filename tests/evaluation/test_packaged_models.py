@@ -22,6 +22,12 @@ CLIPS = (
 )
 SIDE = 96
 
+# dB over the first 12 frames of each clip, in the order of CLIPS; less is a change for the worse.
+GAINS = {
+    ("vig_qp37", "x265hm_qp37"): (0.134, 0.330, 0.051, 0.385, 0.070),
+    ("vig_qp37", "hm1625_ldp_gop4_qp37"): (0.122, 0.329, 0.053, 0.0, 0.067),
+}
+
 
 @pytest.fixture(scope="module", params=packaged_models())
 def model(request):
@@ -54,7 +60,9 @@ def test_it_gains_on_every_unseen_clip(shared, model, name, stream):
     enhanced = enhance_frames(model.ready(37)[0], clip.frames("compressed", "luma"))
     both = zip(enhanced, clip.frames("compressed", "luma"), clip.frames("raw", "luma"), strict=True)
     gains = [float(PSNR(out, raw)) - float(PSNR(before, raw)) for out, before, raw in both]
-    assert np.mean(gains) > 0
+    known = GAINS.get((model.label, stream))
+    least = known[CLIPS.index(name)] - 0.005 if known else 0.0
+    assert np.mean(gains) > max(least, 0.0)
 
 
 @pytest.mark.parametrize("name", ["carphone_176x144", "tennis_432x240"])

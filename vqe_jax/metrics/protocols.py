@@ -56,7 +56,7 @@ class Protocol:
     higher_is_better: bool = True
     min_side: int = 1
 
-    def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, ...]:
+    def __call__(self, result: _Frames, reference: _Frames) -> Float[np.ndarray, "*b"]:
         """Judges frames against the true ones.
 
         Args:
