@@ -42,7 +42,7 @@ def test_a_file_is_enhanced(clip, weights, capsys):
     target = clip.with_name("out.mkv")
     assert main([str(clip), str(target), "--model", weights]) == 0
     said = capsys.readouterr()
-    assert "64x48 yuv420p, hevc, 25 fps, 5 frames, QP of P frames 43" in said.out
+    assert "64x48 yuv420p, hevc, 25 fps, 5 frames, QP 43" in said.out
     assert "VIG on luma" in said.out and "libx265 preset=medium crf=12" in said.out
     assert "5 frames in" in said.out
     assert "warning" not in said.err and "Traceback" not in said.err

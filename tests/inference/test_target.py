@@ -17,8 +17,11 @@ from vqe_jax.video import PixelFormat, to_rgb
         ("frames", "libx265", (10, "444"), (16, "rgb")),
         ("frames", "libx265", (10, "gray"), (16, "gray")),
         ("a.mkv", "ffv1", (16, "rgb"), (16, "rgb")),
-        ("a.mp4", "libx265", (8, "rgb"), (8, "420")),
-        ("a.mp4", "libx265", (16, "rgb"), (10, "420")),
+        ("a.mp4", "libx265", (8, "rgb"), (8, "rgb")),
+        ("a.mp4", "libx264", (8, "rgb"), (8, "444")),
+        ("a.mp4", "libsvtav1", (8, "rgb"), (8, "420")),
+        ("a.mp4", "libx265", (16, "rgb"), (12, "rgb")),
+        ("a.mp4", "libx264", (16, "rgb"), (10, "444")),
         ("a.y4m", "libx265", (16, "rgb"), (16, "444")),
     ],
 )

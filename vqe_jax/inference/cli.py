@@ -262,12 +262,12 @@ def _describe(job: Job, model: str) -> str:
     source, target = job.reader.info, job.target
     rate = f", {float(source.frame_rate):.5g} fps" if source.frame_rate else ""
     count = f", {job.frames} frames" if job.frames else ""
-    qp = "unknown" if job.source_qp is None else f"{job.source_qp:.1f}"
+    qp = "unknown" if job.source_qp is None else f"{job.source_qp:.1f} on average"
     network = type(job.ready.network).__name__
     told = f", told QP {job.qp}" if job.qp is not None else ""
     lines = [
         f"in     {job.reader.path}: {source.width}x{source.height} {source.pixel_format.av_name}, "
-        f"{source.codec}{rate}{count}, QP of P frames {qp}",
+        f"{source.codec}{rate}{count}, QP {qp}",
         f"model  {model}: {network} on {job.color}{told}",
         f"out    {job.dst}: {target.width}x{target.height} {target.pixel_format.av_name}"
         + _encoder(job),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from vqe_jax.video import Reader, VideoInfo, other_streams
+from vqe_jax.video import PixelFormat, Reader, VideoInfo, other_streams
 from vqe_jax.video.encoders import CONTAINERS
 
 __all__ = ["concerns"]
@@ -32,8 +32,10 @@ def concerns(reader: Reader, target: VideoInfo, dst: Path, codec: str) -> Iterat
             )
     if info.rotation and pictures_only:
         yield f"{dst} cannot say that the picture is to be turned by {info.rotation} degrees"
-    if info.alpha:
-        yield "the source's transparency (alpha channel) is left out: the result is opaque"
+    if info.alpha and pictures_only and dst.suffix:
+        yield f"the source's transparency (alpha channel) is left out: {dst.suffix} is opaque"
+    if info.captions and pictures_only:
+        yield "the source's closed captions (CEA-608/708) are left out"
     for thing in info.uncarried:
         yield f"{thing} of the source are left out"
     yield from _formats(info, target, pictures_only)
@@ -51,11 +53,20 @@ def _keeps_fields(codec: str, target: VideoInfo, dst: Path) -> bool:
 
 def _formats(info: VideoInfo, target: VideoInfo, pictures_only: bool) -> Iterator[str]:
     before, after = info.pixel_format, target.pixel_format
+    coarser = _share_of_color(after) / _share_of_color(before)
+    colors = {0.25: "a quarter", 0.5: "half"}.get(coarser, "a part") + " of the color samples"
+    way = "write PNG" if pictures_only else "--codec ffv1 in .mkv"
     if before.subsampling == "rgb" and after.subsampling != "rgb":
-        colors = "a quarter of the color samples" if after.subsampling == "420" else "rounding"
-        way = "write PNG" if pictures_only else "--codec ffv1 in .mkv"
         yield (
-            f"the source is RGB and becomes YUV ({after.av_name}), with {colors}; to keep it, {way}"
+            f"the source is RGB and becomes YUV ({after.av_name}), with "
+            f"{'rounding' if coarser == 1 else colors}; to keep it, {way}"
         )
-    elif after.bits < before.bits:
+    elif coarser < 1 and before.subsampling != "gray":
+        yield f"{before.av_name} becomes {after.av_name}, with {colors}; to keep all, {way}"
+    if after.bits < before.bits:
         yield f"{before.bits} bits a sample become {after.bits}"
+
+
+def _share_of_color(pixel_format: PixelFormat) -> float:
+    across, down = pixel_format.factors
+    return 1 / (across * down)

@@ -173,4 +173,10 @@ def _split(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 def _enlarged(values: np.ndarray, target: VideoInfo, like: Frame) -> Frame:
     made = from_rgb(values, target)
-    return dataclasses.replace(like, planes=made.planes, pixel_format=made.pixel_format)
+    alpha = like.alpha
+    if alpha is not None:
+        across, down = target.width // alpha.shape[1], target.height // alpha.shape[0]
+        alpha = alpha.repeat(down, 0).repeat(across, 1)
+    return dataclasses.replace(
+        like, planes=made.planes, pixel_format=made.pixel_format, alpha=alpha
+    )

@@ -22,8 +22,10 @@ __all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
 _FRAMES = 300
 # The literature's QPs are 5 apart; further than that another model would be the right one.
 _FAR = 5.0
-# From here on every clip that was tried lost quality at H.265; at H.264 not all of them did.
-_VERY_FAR = 8.0
+# From here on every clip that was tried lost quality; at H.264, whose QPs are not comparable to the
+# digit, some still gained with QPs 8 to 10 below those of the training.
+_VERY_FAR = {"h264": 12.0}
+_VERY_FAR_ELSEWHERE = 8.0
 # Where a model file does not say otherwise (extra["measured"]["codecs"]): networks trained on HEVC
 # were measured to gain on H.264 of the same quality, too, and to lose on AV1, VP9 and MPEG-2.
 _MEASURED = ("hevc", "h264")
@@ -118,12 +120,13 @@ def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> 
     return min(conditioning.qps, key=lambda qp: abs(qp - found))
 
 
-def mismatch(mean: float | None, trained: Sequence[int]) -> str | None:
+def mismatch(mean: float | None, trained: Sequence[int], codec: str = "hevc") -> str | None:
     """One sentence that says that a model is the wrong one for a stream; None if it is not.
 
     Args:
       mean: of the source, as :func:`measured_qp` found it.
       trained: the nominal QPs the model was trained at.
+      codec: of the source.
     """
     if mean is None or not trained:
         return None
@@ -135,7 +138,7 @@ def mismatch(mean: float | None, trained: Sequence[int]) -> str | None:
     found = "better" if better else "worse"
     result = "only a part of the damage will be repaired"
     if better:
-        much = means[nearest] - mean > _VERY_FAR
+        much = means[nearest] - mean > _VERY_FAR.get(codec, _VERY_FAR_ELSEWHERE)
         result = "it will lose detail" if much else "it may lose some detail"
     return (
         f"this file is {found} than what the model was trained to mend: its frames have QP "
@@ -173,5 +176,5 @@ def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
             f"{_words(codecs)} only; it may lose detail where it should gain"
         )
     elif not said.get("any_qp"):
-        message = mismatch(mean, model.qp)
+        message = mismatch(mean, model.qp, codec)
     return f"{message}; {_COMPARE}" if message else None

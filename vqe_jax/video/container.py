@@ -19,12 +19,12 @@ from vqe_jax.video.changes import change_of_pictures
 from vqe_jax.video.checksums import missing_mpeg_pictures
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.files import readable_file, translated
-from vqe_jax.video.formats import ColorTags, has_alpha
+from vqe_jax.video.formats import ColorTags
 from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.ledger import Ledger
-from vqe_jax.video.libav import BestEffort, Packet, open_input, video_stream
+from vqe_jax.video.libav import BestEffort, Packet, open_input, picture_decoder, video_stream
 from vqe_jax.video.log import counting_errors
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
@@ -42,7 +42,6 @@ _BITSTREAMS = ("hevc", "h264", "mpegvideo", "m4v", "obu")
 _COUNTED_BYTES = 1 << 26
 # What may lie in the pictures' side data and has no way into another encoder.
 _UNCARRIED = {
-    "A53_CC": "closed captions (CEA-608/708)",
     "DOVI_METADATA": "Dolby Vision metadata",
     "DOVI_RPU_BUFFER": "Dolby Vision metadata",
     "DYNAMIC_HDR_PLUS": "dynamic HDR10+ metadata",
@@ -181,13 +180,15 @@ class ContainerReader(Reader):
     ) -> Generator[av.VideoFrame, None, None]:
         clock, ledger = Clock(container, stream.index), Ledger(stream.codec_context.name)
         shape = stream.codec_context.sample_aspect_ratio
-        with counting_errors(), _emptied(stream):
+        decoder = picture_decoder(stream)
+        decoder.thread_type = stream.thread_type
+        with counting_errors(), _emptied(decoder):
             for packet in container.demux() if clock.drives_all else container.demux(stream):
                 clock.correct(packet)
                 if packet.stream.index != stream.index:
                     continue
                 ledger.send(packet)
-                for picture in self._decoded(packet, ledger):
+                for picture in self._decoded(decoder, packet, ledger):
                     ledger.listen()
                     ledger.show(picture)
                     now = stream.codec_context.sample_aspect_ratio
@@ -201,12 +202,14 @@ class ContainerReader(Reader):
                     yield picture
         self._finish(ledger, bare=container.format.name in _BITSTREAMS, warn=warn)
 
-    def _decoded(self, packet: Packet, ledger: Ledger) -> list[av.VideoFrame]:
+    def _decoded(
+        self, decoder: av.VideoCodecContext, packet: Packet, ledger: Ledger
+    ) -> list[av.VideoFrame]:
         """The pictures that a packet completes; recordings may begin before a key frame."""
         if not packet.size and (packet.pts, packet.dts) != (None, None):
             return []  # "as before", which AVI and Theora say with an empty packet
         try:
-            return packet.decode()
+            return decoder.decode(packet)
         except av.error.InvalidDataError as err:
             if not ledger.shown and not packet.is_keyframe:
                 ledger.leading += 1
@@ -266,13 +269,13 @@ class ContainerReader(Reader):
 
 
 @contextlib.contextmanager
-def _emptied(stream: av.VideoStream) -> Iterator[None]:
+def _emptied(decoder: av.VideoCodecContext) -> Iterator[None]:
     """Lets the decoder compare what checksums there are, and leaves no thread of it at work."""
-    stream.codec_context.options = {"err_detect": "crccheck"}
+    decoder.options = {"err_detect": "crccheck"}
     try:
         yield
     finally:
-        stream.codec_context.flush_buffers()
+        decoder.flush_buffers()
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
@@ -306,10 +309,11 @@ def _describe(
     elif container.duration:
         duration = container.duration / av.time_base
     full = picture.format.name.startswith("yuvj")
+    frame = from_av_frame(picture)
     return VideoInfo(
         picture.width,
         picture.height,
-        from_av_frame(picture).pixel_format,
+        frame.pixel_format,
         ColorTags(
             matrix=int(picture.colorspace),
             range=2 if full else int(picture.color_range),
@@ -326,7 +330,8 @@ def _describe(
         sample_aspect_ratio=_known(stream.sample_aspect_ratio),
         interlaced=bool(picture.interlaced_frame) or stream.codec_context.field_order > 1,
         field_order=_field_order(stream, picture),
-        alpha=has_alpha(picture.format.name),
+        alpha=frame.alpha is not None,
+        captions=frame.carrier is not None,
         uncarried=_uncarried(picture),
         duration=duration,
         bit_rate=stream.bit_rate or container.bit_rate or None,

@@ -22,7 +22,10 @@ __all__ = [
     "check_options",
     "default_encoder",
     "encoder_name",
+    "keeps_alpha",
+    "keeps_captions",
     "known_quality",
+    "layout_for",
     "takes",
     "with_defaults",
 ]
@@ -165,10 +168,50 @@ def encoder_name(name: str) -> str:
         raise UserError(f"encoder {name!r} is not in this FFmpeg{hint}") from None
 
 
+# The same samples in another arrangement, for encoders that know no planes of RGB.
+_PACKED = {"gbrp": ("bgr0", "rgb24", "bgr24"), "gbrp16le": ("rgb48le", "rgb48be")}
+# With transparency that players and FFmpeg's own decoders read back; others write it for nobody.
+_ALPHA_KEPT = (
+    "ffv1", "png", "apng", "qtrle", "utvideo", "magicyuv", "ffvhuff", "huffyuv", "prores_ks",
+    "cfhd", "rawvideo", "libvpx", "libvpx-vp9",
+)  # fmt: skip
+_CAPTIONS_KEPT = ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc")
+
+
+def layout_for(codec: str, pixel_format: PixelFormat, *, alpha: bool = False) -> str | None:
+    """The encoder's own pixel format that holds samples of a format unchanged; None without one.
+
+    Args:
+      codec: the encoder's own name.
+      pixel_format: of the pictures.
+      alpha: with their transparency.
+    """
+    known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
+    if alpha:
+        names = pixel_format.av_names_with_alpha
+    else:
+        name = pixel_format.av_name
+        # MJPEG's name of full range comes first in its own lists only.
+        names = (name, *_PACKED.get(name, ()), name.replace("yuv", "yuvj", 1))
+    return next((n for n in names if n in known or not known), None)
+
+
 def takes(codec: str, pixel_format: PixelFormat) -> bool:
     """Whether an encoder takes pictures of a format as they are."""
-    known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
-    return not known or pixel_format.av_name in known
+    return layout_for(codec, pixel_format) is not None
+
+
+def keeps_alpha(codec: str, pixel_format: PixelFormat, path: Path) -> bool:
+    """Whether the transparency of pictures comes back from a file."""
+    kind = CONTAINERS.get(path.suffix.lower(), "")
+    if codec.startswith("libvpx") and kind not in ("matroska", "webm"):
+        return False
+    return codec in _ALPHA_KEPT and layout_for(codec, pixel_format, alpha=True) is not None
+
+
+def keeps_captions(codec: str) -> bool:
+    """Whether an encoder writes the closed captions of its pictures."""
+    return codec in _CAPTIONS_KEPT
 
 
 def _here(codec: str, pixel_format: PixelFormat) -> bool:

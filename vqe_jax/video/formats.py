@@ -23,12 +23,13 @@ _FACTORS = {
     "444": (1, 1),
     "440": (1, 2),
     "411": (4, 1),
+    "410": (4, 4),
     "gray": (1, 1),
     "rgb": (1, 1),
 }
 _AV_NAME = re.compile(r"(?:yuv[aj]?(?P<sub>\d{3})p|(?P<gray>gray)|gbra?p)(?P<bits>\d+)?(?:le)?")
 
-_ALPHA = re.compile(r"yuva|gbrap|(rgba|bgra|argb|abgr)(?!\w*0)|ya\d|ayuv|vuya(?!\w*x)")
+_ALPHA = re.compile(r"yuva|gbrap|(rgba|bgra|argb|abgr)(?!\w*0)|ya\d|ayuv|vuya(?!\w*x)|uyva")
 
 # H.273 MatrixCoefficients -> (K_R, K_B), the shares of red and blue in luma (table 4).
 LUMA_WEIGHTS = {
@@ -58,8 +59,8 @@ class PixelFormat:
 
     Attributes:
       bits: 8 to 16; more than 8 are held in uint16.
-      subsampling: ``"420"``, ``"422"``, ``"444"``, ``"440"``, ``"411"``, ``"gray"`` (one plane)
-        or ``"rgb"`` (planes R, G, B).
+      subsampling: ``"420"``, ``"422"``, ``"444"``, ``"440"``, ``"411"``, ``"410"``,
+        ``"gray"`` (one plane) or ``"rgb"`` (planes R, G, B).
 
     Example:
       >>> PixelFormat.from_av("yuv420p10le")
@@ -106,6 +107,17 @@ class PixelFormat:
         if self.subsampling == "rgb":
             return "gbrp" + depth
         return f"yuv{self.subsampling}p" + depth
+
+    @property
+    def av_names_with_alpha(self) -> tuple[str, ...]:
+        """FFmpeg's names for this format with transparency: planar, then packed."""
+        depth = "" if self.bits == 8 else f"{self.bits}le"
+        if self.subsampling == "gray":
+            return ("ya8",) if self.bits == 8 else ("ya16le",) if self.bits == 16 else ()
+        if self.subsampling == "rgb":
+            packed = {8: ("bgra", "rgba", "argb"), 16: ("rgba64le",)}
+            return (f"gbrap{depth}", *packed.get(self.bits, ()))
+        return (f"yuva{self.subsampling}p{depth}",)
 
     @property
     def dtype(self) -> np.dtype:

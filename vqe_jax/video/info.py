@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from fractions import Fraction
 
+import av
 import numpy as np
 
 from vqe_jax.errors import UserError
@@ -35,7 +36,8 @@ class VideoInfo:
       sample_aspect_ratio: width over height of one sample; None where not stated.
       interlaced: the first frame is stored as two fields.
       field_order: which field of an interlaced video comes first, ``"top"`` or ``"bottom"``.
-      alpha: the source has transparency, which frames here do not carry.
+      alpha: the pictures have transparency.
+      captions: they bear closed captions (CEA-608/708).
       uncarried: what else lies in the pictures and cannot be carried over, in words.
       duration: in seconds, where the file says so.
       bit_rate: bits per second of the video, where the file says so.
@@ -56,6 +58,7 @@ class VideoInfo:
     interlaced: bool = False
     field_order: str = ""
     alpha: bool = False
+    captions: bool = False
     uncarried: tuple[str, ...] = ()
     duration: float | None = None
     bit_rate: int | None = None
@@ -95,6 +98,10 @@ class Frame:
       duration: in units of ``time_base``; None where not known.
       pict_type: ``"I"``, ``"P"`` or ``"B"`` where the decoder says so.
       corrupt: the decoder had to invent part of it.
+      alpha: how opaque each pixel is, ``[height, width]``, of the planes' dtype and maximum; None
+        where all is opaque.
+      carrier: the picture as it was decoded, where it bears closed captions: the encoder gets them
+        from there.
     """
 
     planes: tuple[np.ndarray, ...]
@@ -104,6 +111,8 @@ class Frame:
     duration: int | None = None
     pict_type: str | None = None
     corrupt: bool = False
+    alpha: np.ndarray | None = None
+    carrier: av.VideoFrame | None = None
 
     @property
     def seconds(self) -> float | None:

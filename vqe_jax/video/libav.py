@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 
 from vqe_jax.errors import UserError
 
-__all__ = ["BestEffort", "Packet", "open_input", "open_output", "reset_clock", "video_stream"]
+__all__ = [
+    "BestEffort",
+    "Packet",
+    "open_input",
+    "open_output",
+    "picture_decoder",
+    "reset_clock",
+    "video_stream",
+]
 
 if TYPE_CHECKING:
     Packet = av.Packet[Any]  # of any kind of stream; at run time it takes no parameters
@@ -62,6 +70,25 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     kinds = sorted({"a cover picture" if s.type == "video" else s.type for s in container.streams})
     found = " and ".join(kinds) or "nothing"
     raise UserError(f"{path} holds no video, only {found}; expected a file with moving pictures")
+
+
+def picture_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+    """The decoder of a stream: FFmpeg's usual one, or the one that sees transparency.
+
+    VP8 and VP9 keep it in a picture of its own beside each packet, which only libvpx reads.
+
+    Args:
+      stream: of a source.
+    """
+    usual = stream.codec_context
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(usual.name)
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if name is None or tags.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return usual
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(name, "r"))
+    decoder.color_range, decoder.colorspace = usual.color_range, usual.colorspace
+    decoder.color_primaries, decoder.color_trc = usual.color_primaries, usual.color_trc
+    return decoder
 
 
 class BestEffort:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Mapping
@@ -19,7 +20,10 @@ from vqe_jax.video.encoders import (
     check_options,
     default_encoder,
     encoder_name,
+    keeps_alpha,
+    keeps_captions,
     known_quality,
+    layout_for,
 )
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
@@ -67,18 +71,13 @@ def _x265_params(options: dict[str, str], info: VideoInfo) -> dict[str, str]:
 
 def _layout(codec: str, info: VideoInfo) -> str:
     """The encoder's pixel format that holds the samples unchanged."""
-    known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
-    name = info.pixel_format.av_name
-    if name in known or not known:
-        return name
-    full_range = name.replace("yuv", "yuvj", 1)  # the same samples under MJPEG's name
-    if full_range in known:
-        return full_range
-    if name == "gbrp" and "bgr0" in known:
-        return "bgr0"
-    raise UserError(
-        f"{codec} cannot encode {name}; use ffv1 in .mkv, which takes almost any format"
-    )
+    found = layout_for(codec, info.pixel_format, alpha=info.alpha)
+    if found is None:
+        raise UserError(
+            f"{codec} cannot encode {info.pixel_format.av_name}; use ffv1 in .mkv, which takes "
+            "almost any format"
+        )
+    return found
 
 
 def _check_size(codec: str, info: VideoInfo) -> None:
@@ -121,6 +120,19 @@ class ContainerWriter(Writer):
             )
         codec = encoder_name(codec) if codec else default_encoder(path, info)
         _check_size(codec, info)
+        if info.alpha and not keeps_alpha(codec, info.pixel_format, path):
+            info = dataclasses.replace(info, alpha=False)
+            warnings.warn(
+                "the source's transparency (alpha channel) is left out: the result is opaque; "
+                "--codec ffv1 in .mkv keeps it",
+                stacklevel=4,
+            )
+        if info.captions and not keeps_captions(codec):
+            warnings.warn(
+                f"the source's closed captions (CEA-608/708) are left out: {codec} writes none; "
+                "libx265 and libx264 do",
+                stacklevel=4,
+            )
         self.info = info
         self._kind = CONTAINERS[path.suffix.lower()]
         rate = info.frame_rate or Fraction(25)
@@ -129,7 +141,8 @@ class ContainerWriter(Writer):
         self._tick = max(1, round(1 / (rate * self._base)))
         self._fixed, self._origin = fixed, Fraction(0)
         self._last: int | None = None
-        self._first = self._moved = self._rounded = 0
+        self._first = self._moved = self._rounded = self._unheard = 0
+        self._captions = keeps_captions(codec)
         chosen = dict(DEFAULT_OPTIONS.get(codec, {}) if options is None else options)
         if not known_quality(codec, chosen):
             warnings.warn(
@@ -174,6 +187,8 @@ class ContainerWriter(Writer):
         context.color_trc = info.color.transfer
         if info.sample_aspect_ratio:
             context.sample_aspect_ratio = info.sample_aspect_ratio
+        if info.alpha and codec.startswith("libvpx"):
+            stream.metadata["alpha_mode"] = "1"
         if info.display_matrix:
             stream.set_display_matrix(info.display_matrix)
         if codec in _HEVC and self._kind in ("mp4", "mov"):
@@ -190,12 +205,14 @@ class ContainerWriter(Writer):
         if info.color.siting != "unspecified" and info.pixel_format.subsampling == "420":
             options["chroma_sample_location"] = info.color.siting
         if codec == "libx265":
-            options = _x265_params(options, info)
+            options = {"a53cc": "1"} | _x265_params(options, info)
         if codec == "libx264" and info.interlaced and not info.height % 4:
             field = "bff=1" if info.field_order == "bottom" else "tff=1"
             options["x264-params"] = ":".join(filter(None, [field, given.get("x264-params")]))
         if self._kind == "avi" and codec == "libx264":
             options.setdefault("bf", "0")  # AVI has decoding times only
+        if info.alpha and codec.startswith("libvpx"):
+            options.setdefault("auto-alt-ref", "0")  # its hidden frames have no transparency
         if codec == "mjpeg":
             options.setdefault("strict", "unofficial")  # limited range
         if codec == "libsvtav1":
@@ -230,7 +247,8 @@ class ContainerWriter(Writer):
                 f"{frame.pixel_format.av_name} in a video of {info.width}x{info.height} "
                 f"{info.pixel_format.av_name}"
             )
-        picture = to_av_frame(frame)
+        picture = to_av_frame(frame, alpha=info.alpha, captions=self._captions)
+        self._unheard += frame.carrier is not None and not self._captions
         if self._stream.codec_context.pix_fmt != picture.format.name:
             picture = picture.reformat(format=self._stream.codec_context.pix_fmt)
         picture.pts, picture.time_base = self._stamp(frame), self._base
@@ -273,6 +291,11 @@ class ContainerWriter(Writer):
         self._say_what_moved()
 
     def _say_what_moved(self) -> None:
+        if self._unheard and not self.info.captions:  # else it was said before
+            warnings.warn(
+                f"{self.path}: the closed captions of {self._unheard} frames are left out",
+                stacklevel=5,
+            )
         if self._moved:
             warnings.warn(
                 f"{self.path}: {self._moved} frames did not come after the one before them; each "

@@ -23,6 +23,13 @@ from vqe_jax.video.planes import from_av_frame
 __all__ = ["PngReader", "PngWriter", "encode_png", "read_png"]
 
 _SRGB = ColorTags(matrix=0, range=2, primaries=1, transfer=13)
+# By the number of channels: 8 bits, and more.
+_LAYOUTS = {
+    1: ("gray", "gray16be"),
+    2: ("ya8", "ya16be"),
+    3: ("rgb24", "rgb48be"),
+    4: ("rgba", "rgba64be"),
+}
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -33,7 +40,7 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
 
 
 def read_png(path: Path) -> Frame:
-    """Reads one PNG file; palettes and one-bit pictures are spread out, alpha is left out.
+    """Reads one PNG file; palettes and one-bit pictures are spread out.
 
     Args:
       path: the file.
@@ -50,7 +57,13 @@ def read_png(path: Path) -> Frame:
     if len(pictures) != 1:
         raise UserError(f"{path} holds no picture; expected a whole PNG file")
     frame = from_av_frame(pictures[0])
-    return Frame(frame.planes, frame.pixel_format, pict_type="I", corrupt=frame.corrupt)
+    return Frame(
+        frame.planes,
+        frame.pixel_format,
+        pict_type="I",
+        corrupt=frame.corrupt,
+        alpha=frame.alpha,
+    )
 
 
 def encode_png(frame: Frame) -> bytes:
@@ -68,13 +81,13 @@ def encode_png(frame: Frame) -> bytes:
             f"PNG holds RGB or gray, not {frame.pixel_format.av_name}; convert with to_rgb first"
         )
     bits = frame.pixel_format.bits
-    packed = np.stack(frame.planes, axis=-1)
+    planes = frame.planes if frame.alpha is None else (*frame.planes, frame.alpha)
+    packed = np.stack(planes, axis=-1)
     if 8 < bits < 16:
         full = frame.pixel_format.maximum
         packed = ((packed.astype(np.uint32) * 65535 + full // 2) // full).astype(np.uint16)
     big_endian = packed.astype(packed.dtype.newbyteorder(">"))
-    color = "gray" if packed.shape[-1] == 1 else "rgb"
-    name = {"gray": ("gray", "gray16be"), "rgb": ("rgb24", "rgb48be")}[color][bits > 8]
+    name = _LAYOUTS[packed.shape[-1]][bits > 8]
     height, width = packed.shape[:2]
     picture = av.VideoFrame(width, height, name)
     plane = picture.planes[0]
@@ -102,7 +115,13 @@ class PngReader(Reader):
         height, width = first.planes[0].shape
         color = _SRGB if first.pixel_format.subsampling == "rgb" else ColorTags(range=2)
         self.info = VideoInfo(
-            width, height, first.pixel_format, color, frames=len(self.files), codec="png"
+            width,
+            height,
+            first.pixel_format,
+            color,
+            frames=len(self.files),
+            codec="png",
+            alpha=first.alpha is not None,
         )
 
     def concerns(self, seconds: float | None = None) -> list[str]:
