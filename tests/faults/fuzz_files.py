@@ -17,7 +17,7 @@ from typing import Any
 from tests.faults.counts import Counts
 from tests.faults.media import make, model, streams
 from vqe_jax.errors import UserError
-from vqe_jax.inference.file import prepare
+from vqe_jax.inference.file import Request, prepare
 from vqe_jax.inference.file import run as enhance
 from vqe_jax.video import open_reader
 
@@ -204,7 +204,7 @@ def _attempt(rng: random.Random, source: Path, target: Path) -> tuple[int | None
             reader.concerns()
             frames = None
         else:
-            job = prepare(reader, target, model=model())
+            job = prepare(reader, target, Request(model=model()))
             frames = None if deep < 0.2 else enhance(job, scene_cut=None).frames
     return frames, [str(w.message) for w in said]
 

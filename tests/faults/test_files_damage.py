@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.media import enhance, make, model
 from vqe_jax.errors import UserError
-from vqe_jax.inference.file import prepare, run
+from vqe_jax.inference.file import Request, prepare, run
 from vqe_jax.video import open_reader
 
 FORMATS = {
@@ -70,7 +70,7 @@ def test_frames_that_are_missing_are_counted(tmp_path, suffix, first):
 def test_a_source_that_changes_while_it_is_read(tmp_path, change, suffix):
     source = make(tmp_path / f"a{suffix}", frames=24)
     size = source.stat().st_size
-    job = prepare(open_reader(source), tmp_path / "b.mkv", model=model(), codec="ffv1")
+    job = prepare(open_reader(source), tmp_path / "b.mkv", Request(model=model(), codec="ffv1"))
 
     def meddle(done, expected):
         if done == 3:
@@ -128,7 +128,7 @@ def test_absurd_sizes_are_refused_in_a_line(tmp_path, name, data):
 def test_two_runs_do_not_write_one_file(tmp_path, name):
     source = make(tmp_path / "a.mkv")
     target = tmp_path / name
-    job = prepare(open_reader(source), target, model=model())
+    job = prepare(open_reader(source), target, Request(model=model()))
     refused = []
 
     def second(done, expected):
@@ -139,7 +139,7 @@ def test_two_runs_do_not_write_one_file(tmp_path, name):
 
     def try_again():
         try:
-            prepare(open_reader(source), target, model=model())
+            prepare(open_reader(source), target, Request(model=model()))
         except UserError as err:
             refused.append(str(err))
 

@@ -22,7 +22,7 @@ from tests.video.clips import (
 )
 from vqe_jax import models
 from vqe_jax.errors import EnvironmentFailure, UserError
-from vqe_jax.inference.file import prepare, run
+from vqe_jax.inference.file import Request, prepare, run
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.video import (
@@ -221,7 +221,7 @@ def test_a_source_that_breaks_off_leaves_nothing(tmp_path):
 def test_a_full_disk_leaves_nothing(tmp_path):
     info = info_of(8, "420", 256, 256)
     source = lossless(tmp_path / "a.mkv", info, noise(info, 8))
-    job = prepare(open_reader(source), tmp_path / "b.mkv", model=model(), codec="ffv1")
+    job = prepare(open_reader(source), tmp_path / "b.mkv", Request(model=model(), codec="ffv1"))
     (tmp_path / "b.mkv.part").symlink_to("/dev/full")
     with pytest.raises(EnvironmentFailure, match="no space left"):
         run(job)

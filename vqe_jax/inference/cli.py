@@ -29,7 +29,7 @@ from rich.text import Text
 
 from vqe_jax.errors import UserError
 from vqe_jax.flags import Parser
-from vqe_jax.inference.file import Enhanced, Job, prepare, run, trial
+from vqe_jax.inference.file import Enhanced, Job, Request, prepare, run, trial
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
 from vqe_jax.programs import add_option, keep
@@ -326,9 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reader = open_reader(
             args.src, size=args.size, pixel_format=layout, keep_damaged=args.keep_damaged
         )
-        job = prepare(
-            reader,
-            Path(args.dst),
+        request = Request(
             model=args.model,
             qp=args.qp,
             peaks=args.peaks,
@@ -337,6 +335,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             preview=args.preview,
             force=args.force,
         )
+        job = prepare(reader, Path(args.dst), request)
         say(_describe(job, args.model))
         if kept:
             say(kept)

@@ -38,7 +38,7 @@ from vqe_jax.video import (
 from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
 from vqe_jax.weights import ModelFile, load_model
 
-__all__ = ["Enhanced", "Job", "enhance_video", "prepare", "run", "trial"]
+__all__ = ["Enhanced", "Job", "Request", "enhance_video", "prepare", "run", "trial"]
 
 
 # Frames of a trial together have about this many pixels.
@@ -65,37 +65,29 @@ class Enhanced:
     copies: int | None = None
 
 
-def prepare(
-    reader: Reader,
-    dst: Path,
-    *,
-    model: Model,
-    qp: int | str | None = None,
-    peaks: Peaks = "qp",
-    codec: str | None = None,
-    encoder_options: Mapping[str, str] | None = None,
-    preview: float | None = None,
-    force: bool = False,
-) -> Job:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for, each as :func:`enhance_video` takes it."""
+
+    model: Model
+    qp: int | str | None = None
+    peaks: Peaks = "qp"
+    codec: str | None = None
+    encoder_options: Mapping[str, str] | None = None
+    preview: float | None = None
+    force: bool = False
+
+
+def prepare(reader: Reader, dst: Path, request: Request) -> Job:
     """Opens the model, decides how the target will look and makes every check; writes nothing.
 
     What will be left out, and what speaks against the job, is said in warnings.
 
-    Args:
-      reader: the source.
-      dst: the file or folder to write.
-      model: as :func:`enhance_video`, like all that follow.
-      qp: see there.
-      peaks: see there.
-      codec: see there.
-      encoder_options: see there.
-      preview: see there.
-      force: see there.
-
     Raises:
       UserError: whatever can be known to be wrong beforehand.
     """
-    src, info = reader.path, reader.info
+    src, info, model = reader.path, reader.info, request.model
+    preview, force = request.preview, request.force
     _check_names(src, dst)
     model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
     ready = resolve(model)
@@ -103,7 +95,7 @@ def prepare(
     scale = ready.network.context.scale
     if scale != 1 and color == "luma":
         raise UserError(f"the model enlarges luma {scale} times, but chroma would stay small")
-    codec = encoder_name(codec) if codec else default_encoder(dst, info)
+    codec = encoder_name(request.codec) if request.codec else default_encoder(dst, info)
     mean = measured_qp(src) if src.is_file() else None
     job = Job(
         reader=reader,
@@ -112,10 +104,10 @@ def prepare(
         ready=ready,
         color=color,
         codec=codec,
-        encoder_options=with_defaults(codec, encoder_options or {}),
+        encoder_options=with_defaults(codec, request.encoder_options or {}),
         source_qp=mean,
-        qp=choose_qp(qp, mean, ready.network),
-        infos=source_frames(src, ready.network, peaks),
+        qp=choose_qp(request.qp, mean, ready.network),
+        infos=source_frames(src, ready.network, request.peaks),
         frames=_expected_frames(info, preview),
         preview=preview,
         force=force,
@@ -199,9 +191,7 @@ def enhance_video(
         unknown model or option.
     """
     reader = open_reader(src, size=size, pixel_format=pixel_format, keep_damaged=keep_damaged)
-    job = prepare(
-        reader,
-        Path(dst),
+    request = Request(
         model=model,
         qp=qp,
         peaks=peaks,
@@ -210,6 +200,7 @@ def enhance_video(
         preview=preview,
         force=force,
     )
+    job = prepare(reader, Path(dst), request)
     options |= {"scene_cut": scene_cut, "skip_duplicates": skip_duplicates}
     return run(job, split=split, progress=progress, **options)
 
