@@ -90,7 +90,14 @@ def kid_of_features(
     subsets: int = 100,
     seed: int = 0,
 ) -> KID:
-    """KID of features that are at hand; arguments as :func:`kid`."""
+    """KID of features that are at hand.
+
+    Args:
+      subset_size: features in a subset; None takes 1000, or all where there are fewer.
+
+    Raises:
+      UserError: fewer than two features, or fewer than the subset size that was asked for.
+    """
     least = min(len(x), len(y))
     if least < 2:
         raise UserError(f"KID needs at least 2 frames in each set, one has {least}")
@@ -115,9 +122,6 @@ def kid(
     reference: Iterable[jax.Array | np.ndarray],
     *,
     variables: Mapping[str, Any],
-    subset_size: int | None = None,
-    subsets: int = 100,
-    seed: int = 0,
     capacity: int = 20_000,
     chunk: int = 16,
     divisor: int = 1,
@@ -128,18 +132,16 @@ def kid(
       result: frames ``[h, w, c]`` in [0, 1], any iterable; read once.
       reference: the same of the truth; the number may differ.
       variables: ``load_perceptual("inception").variables`` of :mod:`vqe_jax.weights`.
-      subset_size: features in a subset; None takes 1000, or all frames where there are fewer.
       capacity: features kept of each set (8 kB each).
       divisor: every width is divided by it; above 1 in tests only, where it is no KID.
 
     Raises:
-      UserError: frames that are no floats in [0, 1], fewer than two of them, or fewer than the
-        subset size that was asked for.
+      UserError: frames that are no floats in [0, 1], or fewer than two of them.
     """
     found = []
     for frames in (result, reference):
-        reservoir = Reservoir(capacity, seed=seed)
+        reservoir = Reservoir(capacity)
         for features in stream_features(frames, variables=variables, chunk=chunk, divisor=divisor):
             reservoir.add(features)
         found.append(reservoir.features)
-    return kid_of_features(*found, subset_size=subset_size, subsets=subsets, seed=seed)
+    return kid_of_features(*found)

@@ -7,12 +7,12 @@ pixels a map of 4x4.
 from __future__ import annotations
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.patchgan import leaky
 from vqe_jax.ops.filters import high_pass
 
 __all__ = ["HighPassDiscriminator"]
@@ -68,7 +68,7 @@ class HighPassDiscriminator(nn.Module):
             x = self._layer(f"{pair}_1", x, wide, train, strided=strided)
             maps.append(x)
         for k, wide in enumerate(_SCORE_WIDTHS):
-            x = self._leaky(Conv(wide, 1, name=f"score{k}")(x))
+            x = leaky(Conv(wide, 1, name=f"score{k}")(x), self.negative_slope)
         return Conv(1, 1, name=f"score{len(_SCORE_WIDTHS)}")(x), tuple(maps)
 
     def _layer(
@@ -88,8 +88,4 @@ class HighPassDiscriminator(nn.Module):
         x = conv(x)
         if normal:
             x = BatchNorm(name=f"norm{name}")(x, train=train)
-        return self._leaky(x)
-
-    def _leaky(self, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
-        # PyTorch's gradient at exactly zero has the negative slope; jax.nn.leaky_relu's not.
-        return jnp.where(x > 0, x, self.negative_slope * x)
+        return leaky(x, self.negative_slope)

@@ -14,10 +14,15 @@ from vqe_jax.errors import UserError
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.layers import Conv
 
-__all__ = ["PatchDiscriminator"]
+__all__ = ["PatchDiscriminator", "leaky"]
 
 _STRIDED = 4  # convolutions of stride two
 _MIN_SIDE = 64  # smaller frames leave nothing for the last 4x4 convolution
+
+
+def leaky(x: Float[Array, "*s"], slope: float) -> Float[Array, "*s"]:
+    """Leaky ReLU whose gradient at exactly zero is the slope, as PyTorch's; jax.nn's is one."""
+    return jnp.where(x > 0, x, slope * x)
 
 
 class PatchDiscriminator(nn.Module):
@@ -72,8 +77,7 @@ class PatchDiscriminator(nn.Module):
             )(x)
             if i:
                 x = BatchNorm(name=f"norm{i + 1}")(x, train=train)
-            # PyTorch's gradient at exactly zero has the negative slope; jax.nn.leaky_relu's not.
-            x = jnp.where(x > 0, x, self.negative_slope * x)
+            x = leaky(x, self.negative_slope)
             maps.append(x)
         score = Conv(1, 4, padding=0, kernel_init=normal, bias_init=zeros, name="score")(x)
         return score, tuple(maps)
