@@ -28,7 +28,12 @@ _SMALL = {
     "remat": False,
 }
 # No offsets and no residual at first; the layers that read the frames are blind to brightness.
-_INIT = (*HIGH_PASS, (r"/offset_mask/", "zeros"), ("/conv_last/", "zeros"))
+_INIT = (
+    *HIGH_PASS,
+    (r"/offset_mask/", "zeros"),
+    (r"/deform_conv/kernel$", "high_pass", {"gain": 20.0, "blind": True}),
+    ("/conv_last/", "zeros"),
+)
 
 
 @variants

@@ -34,7 +34,8 @@ def get_config(
     """The recipe; variants as above."""
     fields = {"spatial_gate": gated}
     if width == "small":
-        few = common.fast_stage("cvqenet", 600, 5e-4, init=INIT, ema=0.99)
+        init = (*INIT, (r"gate[^/]*/", "keep"))  # along the channels: no place to keep a variance
+        few = common.fast_stage("cvqenet", 400, 1e-3, init=init, ema=0.99)
         data = common.demo(5, crop=32, batch=4, color="rgb")
         return common.small("cvqenet", fields | _SMALL, few, data=data)
     stage = common.stage(

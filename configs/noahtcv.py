@@ -19,11 +19,19 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
+from vqe_jax.training.inits import HIGH_PASS
 
 SMALL: dict[str, Any] = {"features": 8, "front_blocks": 1, "offset_features": 8, "levels": 2}
 SMALL |= {"deform_groups": 2, "unet_blocks": 1, "back_blocks": 1, "remat": False}
-# Features of edges, no residual at first; the rest as the network draws it.
-INIT = (("^conv_first/kernel$", "high_pass"), ("^conv_last/kernel$", "zeros"))
+# Blind to brightness, blocks near the identity, neither offsets nor a residual at first; what is
+# added at each place of the U-Net does not let the features grow.
+INIT = (
+    *HIGH_PASS,
+    ("conv2/kernel$", "kaiming", {"scale": 0.1}),
+    ("offset/kernel$", "zeros"),
+    (r"(fuse\d*|join\d)/(deform/conv/)?kernel$", "kaiming", {"scale": 0.7}),
+    ("^conv_last/kernel$", "zeros"),
+)
 
 
 @variants
@@ -39,7 +47,7 @@ def get_config(
         "start": "runs/noahtcv/last.safetensors",
     }
     if width == "small":
-        few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT, ema=0.99)
+        few = common.fast_stage("noahtcv", 400, init=INIT, ema=0.99)
         data = common.demo(frames=1, crop=32, color="rgb")
         return common.small("noahtcv", SMALL, few, data=data)
     own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}

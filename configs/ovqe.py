@@ -32,7 +32,12 @@ _SMALL = {
 _STEPS = 400_000
 _RATES = {150_000: 5e-5, 250_000: 2e-5, 350_000: 1e-5}
 # No offsets and no residual at first; the layers that read the frames are blind to brightness.
-_INIT = (*HIGH_PASS, (r"/offset_mask/", "zeros"), ("/conv_last/", "zeros"))
+_INIT = (
+    *HIGH_PASS,
+    (r"/offset_mask/", "zeros"),
+    ("^window_fusion/deform_conv/kernel$", "high_pass", {"gain": 20.0, "blind": True}),
+    ("/conv_last/", "zeros"),
+)
 
 
 @variants
