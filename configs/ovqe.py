@@ -44,7 +44,7 @@ _INIT = (
 def get_config(qp: QP = 37, width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("ovqe", 300, init=_INIT, ema=0.99)
+        few = common.fast_stage("ovqe", 600, 5e-4, init=_INIT, ema=0.99)
         return common.small("ovqe", _SMALL, few, data=common.demo(3, crop=32, batch=4))
     rates = [1e-4, *_RATES.values()]
     schedule = {

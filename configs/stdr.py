@@ -50,7 +50,7 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("stdr", 400, init=_INIT, ema=0.99)
+        few = common.fast_stage("stdr", 1_200, 5e-4, init=_INIT, ema=0.99)
         return common.small("stdr", _SMALL, few, data=common.demo(3, crop=48, batch=4))
     return windows("stdr", qp, start, _LOSSES)
 

@@ -40,7 +40,7 @@ def _link(target: Path, yuv: Path) -> None:
 def test_every_data_set_has_its_builder() -> None:
     from vqe_jax.data.tfds_builder import builder_class
 
-    assert SOURCES.names() == ["clips", "demo", "jct_vc", "ldv", "mfqe_v2", "scenes"]
+    assert SOURCES.names() == ["clips", "demo", "jct_vc", "ldv", "ldv_v2", "mfqe_v2", "scenes"]
     for name in SOURCES.names():
         kind = builder_class(name)
         assert kind.name == find_source(name).name == name
@@ -205,6 +205,32 @@ def test_ldv(tmp_path: Path, yuv: Path) -> None:
         _plan("ldv", source=str(tmp_path))
     with pytest.raises(UserError, match="track 4 is not one of"):
         _plan("ldv", source=str(tmp_path), track=(4,))
+
+
+def test_ldv_v2(tmp_path: Path, yuv: Path) -> None:
+    for raw, compressed, count in (
+        ("train_gt", "train_QP37", 240),
+        ("track1_val_gt", "validation_track1", 15),
+        ("track1_test_gt", "test_track1", 15),
+    ):
+        for number in range(1, count + 1):
+            _link(tmp_path / raw / f"{number:03d}.mkv", yuv)
+            # An archive may put its files one folder deeper.
+            _link(tmp_path / compressed / compressed / f"{number:03d}.mkv", yuv)
+    (plan,) = _plan("ldv_v2", source=str(tmp_path))
+    assert plan.config_name == "qp37"
+    counts = {s: len(n) for s, n in _splits(plan).items()}
+    assert counts == {"train": 240, "val": 15, "test": 15}
+    assert all(Path(j.compressed).stem == Path(j.origin.path).stem for j in plan.jobs)
+    assert {j.qp for j in plan.jobs} == {37} and {j.recipe for j in plan.jobs} == {None}
+    (encoded,) = _plan("ldv_v2", source=str(tmp_path), encode=True)
+    assert encoded.config_name == "x265_qp37" and not any(j.compressed for j in encoded.jobs)
+    (tmp_path / "track1_val_gt" / "002.mkv").unlink()
+    with pytest.raises(UserError, match=r"14 videos; expected 15.*LDV_dataset.*--partial"):
+        _plan("ldv_v2", source=str(tmp_path))
+    (tmp_path / "test_track1" / "test_track1" / "003.mkv").unlink()
+    (part,) = _plan("ldv_v2", source=str(tmp_path), partial=True)
+    assert len(_splits(part)["test"]) == 14 and "test_003" not in _splits(part)["test"]
 
 
 def _photo(path: Path, seed: int, width: int, height: int) -> None:

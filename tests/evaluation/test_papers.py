@@ -107,7 +107,7 @@ def test_powervqe_has_its_own_protocol():
         result("Traffic_2560x1600_150", "jct_vc/qp37/test", {"psnr_y_uint8": ([90, 90], [99, 99])},
                size=(2560, 1600)),
         result("002", "clips/ldv_v2/test", {"psnr_rgb_uint8": ([100, 30], [100, 31])}),
-        result("003", "clips/ldv_v2/test", {"psnr_rgb_uint8": ([28, 28], [28.5, 29.5])}),
+        result("test_003", "ldv_v2/qp37/test", {"psnr_rgb_uint8": ([28, 28], [28.5, 29.5])}),
     ]  # fmt: skip
     found = tables_of("powervqe", results)
     rgb = found["PowerVQE, PSNR of RGB, LDV v2, 15 test videos"]

@@ -61,8 +61,8 @@ def _rgb(evidence: Evidence, published: Table) -> Table:
     if not videos:
         note = (
             "Nothing was measured on these videos: they need LDV v2's test set, built as "
-            "python -m vqe_jax.data clips --name ldv_v2 --split test --source RAW "
-            "--compressed-source STREAMS, then --dataset clips --config-name ldv_v2 --split test."
+            "python -m vqe_jax.data ldv_v2 --source FOLDER --partial, then --dataset ldv_v2 "
+            "--config-name qp37 --split test."
         )
     return _beside(
         published, evidence, note, lambda _, label: _mean_of(videos, "psnr_rgb_uint8", label, 15)
