@@ -43,8 +43,8 @@ def get_config(
     """The recipe; variants as above."""
     fields = {} if handed == "features" else {"handed": handed}
     if width == "small":
-        few = common.fast_stage("gogoing", 500, 1e-3, init=INIT, ema=0.99)
-        data = common.demo(frames=3, crop=32, color="rgb")
+        few = common.fast_stage("gogoing", 500, 5e-4, init=INIT, ema=0.99)
+        data = common.demo(frames=3, crop=32, batch=4, color="rgb")
         return common.small("gogoing", {**SMALL, **fields}, few, data=data)
     only = common.stage(
         "gogoing",

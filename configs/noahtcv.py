@@ -47,8 +47,8 @@ def get_config(
         "start": "runs/noahtcv/last.safetensors",
     }
     if width == "small":
-        few = common.fast_stage("noahtcv", 400, init=INIT, ema=0.99)
-        data = common.demo(frames=1, crop=32, color="rgb")
+        few = common.fast_stage("noahtcv", 500, 5e-4, init=INIT, ema=0.99)
+        data = common.demo(frames=1, crop=32, batch=4, color="rgb")
         return common.small("noahtcv", SMALL, few, data=data)
     own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}
     only = common.stage("noahtcv", 300_000, 1e-4, schedule=common.cosine(1e-7), **own)

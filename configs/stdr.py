@@ -33,8 +33,8 @@ _SMALL = {
 }
 _LOSSES = (("l2", 1.0), ("pearson", 1.0))
 _STEPS, _MORE_STEPS = 300_000, 100_000
-# No offsets and no residual at first; the layers that read the frames are blind to brightness, those
-# that sample them too. Of the selective weights' products little would be left.
+# No offsets and no residual at first; the layers that read the frames are blind to brightness,
+# those that sample them too. Of the selective weights' products little would be left.
 _INIT = (
     *HIGH_PASS,
     (r"offset\d_point/", "zeros"),
