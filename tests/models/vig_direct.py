@@ -7,7 +7,9 @@ from vqe_jax.nn.recurrence import scan_time
 
 
 class DirectVIG(VIG):
-    """The same parameters and the same function as VIG, with more work."""
+    """The same parameters and the same function as VIG, with more work and at full size."""
+
+    _fold = 1
 
     def forward(self, clip, *, side, train):
         features = self._features(clip, side)

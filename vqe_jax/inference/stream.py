@@ -141,7 +141,7 @@ def _step(
     result: Any = network.apply(variables, state, stacked, side=side, method="step")
     state, frame = result
     source = bidirectional.enlarged(window[network.context.past], network)
-    return state, frame[0], vitals(state, frame[0], source)
+    return state, frame[0], vitals(network.fed_back(state), frame[0], source)
 
 
 @functools.partial(jax.jit, static_argnums=0)

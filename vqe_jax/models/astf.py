@@ -59,7 +59,7 @@ class ASTF(Network):
     sharpen_amount: float = 3.0  # of the unsharp masking; 3 costs the published 5 dB
     zero_output: bool = False  # each network starts as the identity
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
-    remat: bool = True  # recompute the trunks in the backward pass
+    remat: bool | None = None  # recompute the trunks in the backward pass; None: where memory asks
     unroll: int | None = None  # see BasicVSR
 
     def setup(self) -> None:

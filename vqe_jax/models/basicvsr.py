@@ -58,7 +58,7 @@ class BasicVSR(Network):
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
     zero_output: bool = False  # start as the identity: the last layer's weights are zero at first
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
-    remat: bool = True  # recompute the trunks in the backward pass
+    remat: bool | None = None  # recompute the trunks in the backward pass; None: where memory asks
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
 
     def setup(self) -> None:

@@ -61,7 +61,7 @@ class BasicVSRPlusPlus(Network):
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
     dtype: str = "float32"  # of the features; frames and flow stay float32
-    remat: bool = True  # recompute the passes in the backward pass
+    remat: bool | None = None  # recompute the passes in the backward pass; None: where memory asks
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
 
     def setup(self) -> None:

@@ -40,7 +40,7 @@ class EDVRBackbone(nn.Module):
     deform_groups: int
     extraction_blocks: int
     reconstruction_blocks: int
-    remat: bool
+    remat: bool | None
 
     @nn.compact
     def __call__(self, stacks: Stacks) -> Blocks:
@@ -65,7 +65,7 @@ class RRDBBackbone(nn.Module):
     features: int
     growth: int
     blocks: int
-    remat: bool
+    remat: bool | None
 
     @nn.compact
     def __call__(self, stacks: Stacks) -> Blocks:
@@ -95,7 +95,7 @@ class Block2Rock(WindowNetwork):
     rrdb_growth: int = 32  # channels of its dense convolutions
     channels: int = 3
     stacks_at_once: int = 8  # that are in memory together
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ text leaves open.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -24,6 +24,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk, Offsets
 from vqe_jax.nn.intra_texture import IntraTexture, Match
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import ResidualBlocks
 
 __all__ = ["Bluedot", "IntraEDVR"]
@@ -42,11 +43,11 @@ class IntraEDVR(nn.Module):
     channels: int
     relevance: Literal["content", "nearest"]
     fusion: Literal["soft", "network"]
-    remat: bool
+    remat: bool | None
 
     def setup(self) -> None:
         """EDVR's parts, and the transformer between them."""
-        blocks: Any = nn.remat(ResidualBlocks) if self.remat else ResidualBlocks
+        blocks = recomputed(self.remat)(ResidualBlocks)
         self.trunk = EDVRTrunk(
             self.features, self.deform_groups, self.extraction_blocks, 0, remat=self.remat
         )
@@ -85,7 +86,7 @@ class Bluedot(WindowNetwork):
     extraction_blocks: int = 5  # residual blocks on each frame
     reconstruction_blocks: int = 10  # residual blocks after the fusion
     channels: int = 3
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
 
     def __post_init__(self) -> None:
         check_frames(self)

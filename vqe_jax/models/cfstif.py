@@ -9,8 +9,6 @@ reach enhance what it gives.
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -21,6 +19,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv, Conv3D, ConvTranspose
+from vqe_jax.nn.remat import recomputed
 
 __all__ = ["CFSTIF"]
 
@@ -38,7 +37,7 @@ class CFSTIF(WindowNetwork):
     volume_features: int = 32  # of the 3-D convolutions, for each frame
     fused: int = 64  # features after the fusion
     qe_features: int = 64  # of the enhancement
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
 
     @property
     def context(self) -> Context:
@@ -51,7 +50,7 @@ class CFSTIF(WindowNetwork):
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
         check_window(self, windows)
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         fusion = wrap(CoarseToFineFusion)(
             self.features, self.volume_features, self.fused, name="fusion"
         )

@@ -146,6 +146,10 @@ class Network(nn.Module):
         """One frame of a stream, on frames of a size that suits the network."""
         raise NotImplementedError
 
+    def fed_back(self, state: Any) -> Any:
+        """The part of a stream's state that feeds back on itself, which the guard watches."""
+        return state
+
     @property
     def sweeps(self) -> tuple[Literal["backward", "forward"], ...]:
         """The passes of a bidirectional network over a clip, in order; the last is "forward"."""

@@ -7,8 +7,6 @@ DRN.
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,6 +18,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import RCAB
 from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.ops.shuffle import pixel_shuffle
 
 __all__ = ["DUVE"]
@@ -43,7 +42,7 @@ class DUVE(WindowNetwork):
     blocks2: int = 10  # the same of the second, and at its end
     reduction: int = 16  # channels to each of a channel attention's bottleneck
     residual: bool = False  # add the middle frame to the result; not in the paper
-    remat: bool = True  # recompute each level in the backward pass
+    remat: bool | None = None  # recompute each level in the backward pass; None: where memory asks
     radius: int = 2
 
     def __post_init__(self) -> None:
@@ -89,12 +88,12 @@ class _UNet(nn.Module):
     features: int  # at full size
     blocks: int  # a level
     reduction: int
-    remat: bool
+    remat: bool | None
 
     @nn.compact
     def __call__(self, x: Maps) -> Float[Array, "n h w g"]:
         """Features at full size, twice as many: those that came up and those that came in."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         skips = []
         for level in range(_LEVELS):
             skips.append(x)

@@ -47,7 +47,7 @@ class EDVR(WindowNetwork):
     upscale: Literal[1, 4] = 1  # 1: enhancement; 4: super-resolution
     strided: bool = False  # with upscale=1: work at a quarter of the size
     predeblur: bool = False  # with strided: the published network for blurred video
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:

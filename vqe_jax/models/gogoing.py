@@ -7,7 +7,7 @@ leaves open.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ResidualGroup
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import Upsample
 
 __all__ = ["Gogoing", "ResUNet"]
@@ -45,7 +46,7 @@ class Gogoing(WindowNetwork):
     widths: Literal["doubled", "same"] = "doubled"  # of the U-Net from level to level
     skips: Literal["concatenated", "added"] = "concatenated"  # of the U-Net
     handed: Literal["features", "picture"] = "features"  # from the first stage to the second
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:
@@ -111,7 +112,7 @@ class ResUNet(nn.Module):
     reduction: int  # channels to each of a gate's bottleneck
     growth: int = 2  # of the channels from level to level
     added: bool = False  # skips are added; otherwise joined as channels
-    remat: bool = False  # recompute each place in the backward pass
+    remat: bool | None = None  # recompute each place in the backward pass; None: where memory asks
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -134,5 +135,5 @@ class ResUNet(nn.Module):
         return Conv(skip.shape[-1], 1, name=f"join{level}")(both)
 
     def _place(self, x: Maps, name: str) -> Maps:
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         return wrap(ResidualGroup)(self.blocks, x.shape[-1] // self.reduction, name=name)(x)

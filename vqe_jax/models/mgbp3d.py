@@ -8,7 +8,7 @@ text leaves open.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.side import Side
 from vqe_jax.nn.layers import leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.spacetime import SpaceTimeConv, SpaceTimeConvTranspose
 from vqe_jax.ops.pool import average_pool
 
@@ -84,7 +85,7 @@ class MGBP3D(Network):
     noise: bool = False  # the perceptual track's channel
     amplitude: float = 1.0  # of the noise in the picture
     channels: int = 3
-    remat: bool = True  # recompute in the backward pass
+    remat: bool | None = None  # recompute in the backward pass; None: where memory asks
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.taps % 2 == 0:
@@ -105,7 +106,7 @@ class MGBP3D(Network):
 
     def setup(self) -> None:
         """The network of a patch."""
-        module: Any = nn.remat(MultiGrid) if self.remat else MultiGrid
+        module = recomputed(self.remat)(MultiGrid)
         self.grid = module(self.channels, self.widths, self.steps, self.cycle, self.taps)
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Outputs:

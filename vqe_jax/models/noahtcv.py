@@ -7,7 +7,7 @@ leaves open.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.edvr import DeformPack
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import ResidualBlocks, Upsample
 
 __all__ = ["NOAHTCV", "HeadsUNet"]
@@ -44,7 +45,7 @@ class NOAHTCV(WindowNetwork):
     unet_blocks: int = 2  # residual blocks at each place of the heads
     back_blocks: int = 10  # residual blocks at the end
     fused_to: Literal["heads", "skips"] = "heads"  # where the encoder's fused features go
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
@@ -63,7 +64,7 @@ class NOAHTCV(WindowNetwork):
     ) -> Float[Array, "n h w c"]:
         """The report's Fig. 5, from left to right."""
         check_window(self, windows)
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         frame = windows[:, _FRAMES // 2]
         x = leaky_relu(Conv(self.features, name="conv_first")(windows.astype(self.dtype)))
         front = wrap(ResidualBlocks)(self.features, self.front_blocks, name="front")

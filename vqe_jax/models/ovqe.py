@@ -49,7 +49,7 @@ class OVQE(Network):
     window: int = 7  # frames that the first fusion reads, odd
     attention_reduction: int = 32  # channels to each of a channel attention's bottleneck
     merge_reduction: int = 8  # the same of the merges, which have at least 4
-    remat: bool = True  # recompute the passes in the backward pass
+    remat: bool | None = None  # recompute the passes in the backward pass; None: where memory asks
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
 
     def __post_init__(self) -> None:
@@ -98,7 +98,7 @@ class OVQE(Network):
                 (windows, kept),
                 reverse=direction == "backward",
                 method=functools.partial(OVQE.visit, index=index),
-                remat=self.remat and train,
+                remat=self.remat if train else False,
                 unroll=self.unroll if train else 1,
             )
             kept = (*kept, found)

@@ -9,9 +9,8 @@ all colors, a leftover of gray pictures: ``residual="released"``, for released w
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
-import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
@@ -23,6 +22,7 @@ from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
 __all__ = ["PEN", "EDVRBranch", "STDFBranch"]
@@ -79,7 +79,7 @@ class PEN(WindowNetwork):
     channels: int = 3
     residual: Literal["report", "released"] = "report"
     reach: int = 8  # frames before and after the current one among which peaks are looked for
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
@@ -96,7 +96,7 @@ class PEN(WindowNetwork):
     def setup(self) -> None:
         """Both branches."""
         a, b = self.stdf, self.edvr
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         self.fusion = wrap(STDFFusion)(a.features, a.fused, a.depth, dtype=self.dtype)
         self.enhancement = wrap(PlainEnhancement)(a.qe_features, a.qe_depth, self.channels)
         self.trunk = EDVRTrunk(

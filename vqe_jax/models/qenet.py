@@ -7,8 +7,6 @@ what the first has aligned. The report has a sketch alone; layers are those of t
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -19,6 +17,7 @@ from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import DeformPack, TSAFusion, double
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import ResidualBlocks
 
 __all__ = ["ProgressiveAlignment", "QENet"]
@@ -68,7 +67,7 @@ class QENet(WindowNetwork):
     extraction_blocks: int = 8  # residual blocks on each frame; half as many in the alignment
     reconstruction_blocks: int = 16  # residual blocks after the fusion
     channels: int = 3
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:
@@ -83,8 +82,8 @@ class QENet(WindowNetwork):
 
     def setup(self) -> None:
         """Extraction, alignment, fusion, reconstruction."""
-        blocks: Any = nn.remat(ResidualBlocks) if self.remat else ResidualBlocks
-        alignment: Any = nn.remat(ProgressiveAlignment) if self.remat else ProgressiveAlignment
+        blocks = recomputed(self.remat)(ResidualBlocks)
+        alignment = recomputed(self.remat)(ProgressiveAlignment)
         self.conv_first = Conv(self.features)
         self.extraction = blocks(self.features, self.extraction_blocks, _SLOPE)
         self.alignment = alignment(self.features, self.deform_groups, self.extraction_blocks // 2)

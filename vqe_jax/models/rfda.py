@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -25,6 +24,7 @@ from vqe_jax.nn.enhancement import Attention, PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack, frame_windows
 from vqe_jax.nn.recurrence import scan_time
 from vqe_jax.nn.recursive_fusion import ConvLSTM, FirstState, RecursiveFusion
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
 __all__ = ["RFDA"]
@@ -48,7 +48,7 @@ class RFDA(Network):
     fused_features: int = 64  # of the state
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
@@ -67,7 +67,7 @@ class RFDA(Network):
         self._check()
 
         def part(cls: Any) -> Any:
-            return nn.remat(cls) if self.remat else cls
+            return recomputed(self.remat)(cls)
 
         self.fusion = part(STDFFusion)(
             self.features, self.fused_features, self.depth, dtype=self.dtype

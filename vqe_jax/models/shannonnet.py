@@ -55,7 +55,7 @@ class ShannonNet(WindowNetwork):
     reduction: int = 4  # channels to each of a channel attention's bottleneck
     alignment_widths: Widths = (64, 64, 128, 256, 256)  # of the U-Net, from full size down
     groups: int = 4  # of four dilated blocks, at each of three places in the last stage
-    remat: bool = True  # recompute the groups of the last stage in the backward pass
+    remat: bool | None = None  # recompute the last groups; None: where memory asks
 
     def __post_init__(self) -> None:
         if len(self.alignment_widths) != 5:
@@ -177,7 +177,7 @@ class _AtFullSize(nn.Module):
     """Dilated groups and a 1x1 convolution beside a skip."""
 
     groups: int
-    remat: bool = False
+    remat: bool | None = None
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:

@@ -6,7 +6,7 @@ CVPRW 2021, sec. 4.1, Fig. 1-(a). Never released; docs/decisions.md says what th
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -19,6 +19,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.gated_fusion import GatedFusion
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.stdf_fusion import STDFFusion
 from vqe_jax.nn.wdsr import AdaWDSRBlock, Attended
 
@@ -50,7 +51,7 @@ class SMGF(WindowNetwork):
     gate_features: int = 64  # of the mask's convolutions
     gate_depth: int = 4  # their number
     gate_per_color: bool = False  # a mask for each color
-    remat: bool = True  # recompute each block in the backward pass
+    remat: bool | None = None  # recompute each block in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:
@@ -123,13 +124,13 @@ class Branch(nn.Module):
     trunk: Trunk
     attended: Attended
     reduction: int
-    remat: bool
+    remat: bool | None
     dtype: str
 
     @nn.compact
     def __call__(self, windows: Float[Array, "n k h w c"]) -> Float[Array, "n h w c"]:
         """The middle frame enhanced."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         frame = windows[:, windows.shape[1] // 2]
         fusion = wrap(STDFFusion)(
             self.stdf_features,

@@ -7,9 +7,6 @@ qe_features=64, qe_depth=16``, widths that its published parameter count fits.
 
 from __future__ import annotations
 
-from typing import Any
-
-import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context
@@ -18,6 +15,7 @@ from vqe_jax.models.side import Side
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.stdf_fusion import STDFFusion
 
 __all__ = ["STDF"]
@@ -37,7 +35,7 @@ class STDF(WindowNetwork):
     qe_features: int = 48  # hidden channels of the enhancement
     qe_depth: int = 8  # its convolutions
     conditioning: Conditioning | None = None  # one model for several QPs, told which
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
@@ -47,8 +45,8 @@ class STDF(WindowNetwork):
 
     def setup(self) -> None:
         """Fusion and enhancement."""
-        fusion: Any = nn.remat(STDFFusion) if self.remat else STDFFusion
-        enhancement: Any = nn.remat(PlainEnhancement) if self.remat else PlainEnhancement
+        fusion = recomputed(self.remat)(STDFFusion)
+        enhancement = recomputed(self.remat)(PlainEnhancement)
         self.fusion = fusion(self.features, self.fused_features, self.depth, dtype=self.dtype)
         self.enhancement = enhancement(self.qe_features, self.qe_depth, self.channels)
         if self.conditioning:

@@ -9,8 +9,6 @@ summands have learned scales.
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,6 +21,7 @@ from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.stdf_fusion import offset_unet
 
 __all__ = ["STDR"]
@@ -45,7 +44,7 @@ class STDR(WindowNetwork):
     layers: int = 4  # of a dense block
     blocks: int = 4  # dense blocks
     reduction: int = 4  # channels to each of their attention's bottleneck
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
 
     def __post_init__(self) -> None:
         width = self.features + self.layers * self.growth
@@ -67,7 +66,7 @@ class STDR(WindowNetwork):
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
         check_window(self, windows)
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         fusion = wrap(SelectiveFusion)(self.unet_features, self.fused, self.depth, name="fusion")
         x = nn.relu(Conv(self.features, name="conv_in")(fusion(frame_stack(windows))))
         for k in range(self.blocks):

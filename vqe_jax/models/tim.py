@@ -6,7 +6,7 @@ CVPRW 2021, sec. 4.11 and Fig. 11. Never released; docs/decisions.md says what t
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from vqe_jax.models.edvr import EDVR
 from vqe_jax.models.families import WindowNetwork, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.layers import Conv, leaky_relu
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import Upsample
 from vqe_jax.ops.filters import edge_strength, gaussian_blur
 
@@ -45,7 +46,7 @@ class TIM(WindowNetwork):
     sharpness: float = 1.0  # of the difference that is added at the strongest edges
     sigma: float = 1.0  # of the blur, pixels
     edge_scale: float = 0.25  # of Sobel's gradient that counts as a full edge, per pixel
-    remat: bool = True  # recompute each part in the backward pass
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     @property
@@ -61,7 +62,7 @@ class TIM(WindowNetwork):
 
     def setup(self) -> None:
         """The two stages that learn."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         self.texture = wrap(TextureImposition)(
             self.channels, self.features, self.levels, self.affine, self.skips
         )

@@ -24,6 +24,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -49,7 +50,7 @@ class TemporalConv(nn.Module):
     """A 3-D convolution without temporal padding, kept as its temporal taps.
 
     With ``order="unshuffle_first"`` a block of ``scale`` x ``scale`` pixels moves into channels
-    before the convolution; with ``"conv_first"`` after it.
+    before the convolution; with ``"conv_first"`` after it. Maps may come ``unshuffled`` already.
     """
 
     in_channels: int
@@ -57,6 +58,7 @@ class TemporalConv(nn.Module):
     taps: int  # temporal kernel size
     scale: int = 1
     order: Literal["unshuffle_first", "conv_first"] = "unshuffle_first"
+    unshuffled: bool = False  # whether the maps come so
 
     def setup(self) -> None:
         """Kernel ``[taps, 3, 3, in, out]`` and bias."""
@@ -79,9 +81,7 @@ class TemporalConv(nn.Module):
         """Taps ``first, first + 1, ..`` over as many slices, summed in one convolution."""
         kernel = jnp.moveaxis(self.kernel[first : first + len(slices)], 0, 2)
         kernel = kernel.reshape(*kernel.shape[:2], -1, kernel.shape[-1])
-        if self.order == "unshuffle_first":
-            slices = [pixel_unshuffle(x, self.scale) for x in slices]
-        return self._conv2d(jnp.concatenate(slices, axis=-1), kernel)
+        return self._conv2d(jnp.concatenate([self._enter(x) for x in slices], axis=-1), kernel)
 
     def finish(self, total: Float[Array, "*lead h w f"]) -> Float[Array, "*lead h2 w2 g"]:
         """Bias, the late unshuffle if that is the order, and the activation."""
@@ -95,9 +95,13 @@ class TemporalConv(nn.Module):
         count = len(slices) - self.taps + 1
         return [self.finish(self.sum_of_taps(slices[j : j + self.taps])) for j in range(count)]
 
+    def _enter(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 d"]:
+        if self.order == "conv_first" or self.unshuffled:
+            return x
+        return pixel_unshuffle(x, self.scale)
+
     def _convolve(self, x: Clip, kernel: Float[Array, "kh kw i o"]) -> Clip:
-        if self.order == "unshuffle_first":
-            x = pixel_unshuffle(x, self.scale)
+        x = self._enter(x)
         flat = self._conv2d(x.reshape(-1, *x.shape[2:]), kernel)
         return flat.reshape(*x.shape[:2], *flat.shape[1:])
 
@@ -114,13 +118,18 @@ class SpatialUp(nn.Module):
     features: int  # output channels, after the shuffle
     scale: int = 2
     refine: bool = False  # one more 3x3 convolution after the shuffle
+    unshuffled: bool = False  # give the result with its blocks of pixels in channels
 
     @nn.compact
     def __call__(self, x: Map) -> Map:
         """Doubles height and width."""
-        wide = Conv(self.features * self.scale**2, name="conv")(x)
-        x = leaky_relu(pixel_shuffle(wide, self.scale))
-        return leaky_relu(Conv(self.features, name="refine_conv")(x)) if self.refine else x
+        x = leaky_relu(Conv(self.features * self.scale**2, name="conv")(x))
+        if self.unshuffled and not self.refine:
+            return x
+        x = pixel_shuffle(x, self.scale)
+        if self.refine:
+            x = leaky_relu(Conv(self.features, name="refine_conv")(x))
+        return pixel_unshuffle(x, self.scale) if self.unshuffled else x
 
 
 class _Decoder(nn.Module):
@@ -130,10 +139,11 @@ class _Decoder(nn.Module):
     middle: int
     scale: int
     refine: bool
+    unshuffled: bool
 
     def setup(self) -> None:
         self.su1 = SpatialUp(self.middle, self.scale, self.refine)
-        self.su2 = SpatialUp(self.width, self.scale, self.refine)
+        self.su2 = SpatialUp(self.width, self.scale, self.refine, self.unshuffled)
 
     def __call__(self, bottom: Map, skip2: Map | None, skip1: Map | None) -> Map:
         up = self.su1(bottom if skip2 is None else bottom + skip2)  # Eq. 11
@@ -154,7 +164,7 @@ class VIG(Network):
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
     zero_output: bool = False  # start as the identity: the last convolution is zero
-    remat: bool = True  # recompute the recurrence's inside in the backward pass
+    remat: bool | None = None  # recompute in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     conditioning: Conditioning | None = None  # one model for several QPs, told which
     told: bool = False  # QP and codec of each frame scale F0 and the residual, where known
@@ -175,13 +185,17 @@ class VIG(Network):
 
     @property
     def _state_scale(self) -> dict[str, Any]:
-        """The hidden maps are as large as the frame, the kept features as their level is."""
-        left, windows = self._slices, []
-        for level, kernel in enumerate(self.temporal_kernels):
-            left -= kernel - 1
-            if left > 1:
-                windows.append(self.scale ** min(level + 1, 2))
-        return {"hidden": 1, "windows": windows}
+        """The hidden maps are as large as F0, what is kept of a level as its results are."""
+        levels = range(1, len(self.temporal_kernels) + 1)
+        return {"hidden": self._fold, "levels": [self.scale ** min(level, 2) for level in levels]}
+
+    @property
+    def _fold(self) -> int:
+        """Side of the blocks of pixels that F0 and F1 hold in their channels.
+
+        TSD1 unshuffles both anyhow, so they are made so, and nothing is moved at full size.
+        """
+        return self.scale if self.order == "unshuffle_first" else 1
 
     def setup(self) -> None:
         """The blocks in the order of the paper's figure."""
@@ -199,26 +213,29 @@ class VIG(Network):
                 "two must be equal; or choose skip='none'"
             )
         k1, k2, k3 = self.temporal_kernels
-        self.pre = Conv(self.width)
-        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order)
+        self.pre = Conv(self.width, blocks=self._fold)
+        folded = self._fold > 1
+        self.tsd1 = TemporalConv(self.width, w1, k1, self.scale, self.order, unshuffled=folded)
         self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order)
         self.td = TemporalConv(w2, w3, k3)
-        self.decoder = _Decoder(self.width, w1, self.scale, self.refine)
+        self.decoder = _Decoder(self.width, w1, self.scale, self.refine, folded)
         zero = nn.initializers.zeros if self.zero_output else None
-        self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero)
+        self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero, blocks=self._fold)
         if self.conditioning:
-            self.qp_scale = QPScale(self.conditioning.qps, self.conditioning.interpolate)
+            trained = self.conditioning
+            self.qp_scale = QPScale(trained.qps, trained.interpolate, blocks=self._fold)
         if self.told:
             self.modulation = Told(self.width)
 
     def _features(self, clip: Clip, side: Side, told: Modulation | None = None) -> Clip:
-        """F0 of every frame; what is told scales the channels."""
-        features = self.pre(clip.astype(self.dtype))
+        """F0 of every frame, folded; what is told scales the channels."""
+        features = self.pre(pixel_unshuffle(clip.astype(self.dtype), self._fold))
         if self.conditioning:
             features = self.qp_scale(features, side.qp)
         if told is not None:
             scale, shift = (
-                x[:, :, None, None].astype(features.dtype) for x in (told.scale, told.shift)
+                jnp.repeat(x, self._fold**2, axis=-1)[:, :, None, None].astype(features.dtype)
+                for x in (told.scale, told.shift)
             )
             features = features * scale + shift
         return leaky_relu(features)
@@ -237,24 +254,37 @@ class VIG(Network):
     def _blocks(self) -> tuple[TemporalConv, TemporalConv, TemporalConv]:
         return self.tsd1, self.tsd2, self.td
 
+    def _residual(self, hidden: Float[Array, "*lead h w f"], like: Array) -> Array:
+        """What is added to the frame, of its size and type."""
+        return pixel_shuffle(self.fusion(hidden), self._fold).astype(like.dtype)
+
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """Enhances a clip; frames after its end are its last frame, the first state is zero."""
         told = self._modulate(clip, side)
         hidden = self._factored(self._features(clip, side, told))
-        residual = self.fusion(hidden).astype(clip.dtype)
+        residual = self._residual(hidden, clip)
         return (residual if told is None else residual * told.gain[:, :, None, None]) + clip
 
     def advance(
         self, state: Any, window: Float[Array, "b n h w c"], *, side: Side
     ) -> tuple[Any, Map]:
-        """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``."""
+        """One frame of a stream: ``window`` holds ``X_i .. X_{i+lookahead}``.
+
+        The state has seen all of them but the last, which is the only one that is looked at then.
+        """
         told = self._modulate(window, side)
-        slices = list(jnp.moveaxis(self._features(window, side, told), 1, 0))
+        fresh = slice(None) if state is None else slice(-1, None)
+        told_fresh = None if told is None else jax.tree.map(lambda x: x[:, fresh], told)
+        slices = list(jnp.moveaxis(self._features(window[:, fresh], side, told_fresh), 1, 0))
         state, hidden = self._filter_stream(state, slices)
-        residual = self.fusion(hidden).astype(window.dtype)
+        residual = self._residual(hidden, window)
         if told is not None:
             residual = residual * told.gain[:, 0, None, None]
         return state, residual + window[:, 0]
+
+    def fed_back(self, state: Any) -> Any:
+        """The hidden maps; all else in a state is made of frames alone."""
+        return state["hidden"]
 
     def _bounded(self, hidden: Map) -> Map:
         if self.state_bound is None:
@@ -312,25 +342,75 @@ class VIG(Network):
         return hidden.reshape(*bottom.shape[:2], *hidden.shape[1:])
 
     def _filter_stream(
-        self, state: dict[str, Any] | None, slices: list[Map]
+        self, state: dict[str, Any] | None, fresh: list[Map]
     ) -> tuple[dict[str, Any], Map]:
-        """One frame at a time: the state keeps the frames' own features."""
-        below, partial, skips, windows = slices, [], [], []
+        """One frame at a time, given F0 of the frames that the state has not seen."""
+        hidden = jnp.zeros_like(fresh[0]) if state is None else state["hidden"]
+        partial, skips, levels = [], [], []
         remaining = self._slices
         for level, block in enumerate(self._blocks):
             remaining -= block.taps - 1
-            seen = below[: block.taps - 1]
-            partial.append(block.sum_of_taps(seen, 1) if seen else None)
+            seen = None if state is None else state["levels"][level]
+            kept, ready, fresh = _feed(block, seen, fresh, remaining > 1)
+            levels.append(kept)
+            partial.append(ready)
             if remaining > 1:
-                if state is None:
-                    below = block(below)
-                else:
-                    below = [*state["windows"][level], *block(below[-block.taps :])]
-                windows.append(below[1:])
-                skips.append(_sum(below))
-        hidden = jnp.zeros_like(slices[0]) if state is None else state["hidden"]
+                slices = [*kept["slices"], *fresh]
+                skips.append(_sum(slices))
+                kept["slices"] = slices[1:]
         hidden, _ = self._recur(hidden, (partial, skips))
-        return {"hidden": hidden, "windows": windows}, hidden
+        return {"hidden": hidden, "levels": levels}, hidden
+
+
+def _feed(
+    block: TemporalConv, seen: dict[str, list[Map]] | None, fresh: list[Map], alone: bool
+) -> tuple[dict[str, list[Map]], Map | None, list[Map]]:
+    """Puts slices that see frames only through a level; each meets each tap once.
+
+    Args:
+      block: the level's.
+      seen: what is kept of the slices before, None at the first frame: sums over slices that later
+        ones complete ("sums" of all taps, "later" of those that meet no hidden slice), complete
+        "later" sums that wait for their frame ("ready"), and results ("slices").
+      fresh: the new slices.
+      alone: whether any of the level's results sees frames only.
+
+    Returns:
+      What is kept, the part of this frame's result that comes of frames, the new results.
+    """
+    first = 0 if alone else 1
+    empty: dict[str, list[Any]] = {"sums": [], "later": [], "ready": [], "slices": []}
+    kept = {name: list(maps) for name, maps in (seen or empty).items()}
+    begun = len(fresh) if seen is None else 0  # slices that may lack some before them
+    made = []
+    taps = block.each_tap(jnp.stack(fresh, axis=1), first) if block.taps > first else []
+    for number in range(len(fresh)):
+        products = [tap[:, number] for tap in taps]
+        if alone:
+            total = _slide(kept["sums"], products)
+            if not begun or number >= block.taps - 1:
+                made.append(block.finish(total))
+        if block.taps > 1:
+            total = _slide(kept["later"], products[1 - first :])
+            if not begun or number >= block.taps - 2:
+                kept["ready"].append(total)
+    ready = kept["ready"].pop(0) if block.taps > 1 else None
+    return kept, ready, made
+
+
+def _slide(pending: list[Any], products: list[Map]) -> Map:
+    """The sum over slices that the newest completes; those that it continues stay ``pending``.
+
+    Args:
+      pending: sums that lack 1, 2, .. of the last taps, empty at the first slice; changed.
+      products: of the taps with the newest slice.
+    """
+    waiting = pending or [None] * (len(products) - 1)
+    continued = zip(waiting, reversed(products[1:]), strict=True)
+    sums = [_sum(term for term in pair if term is not None) for pair in continued]
+    sums.append(products[0])
+    pending[:] = sums[1:]
+    return sums[0]
 
 
 def _hold_last(x: Clip, count: int) -> Clip:

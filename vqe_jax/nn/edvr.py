@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.predeblur import PreDeblur
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import ResidualBlocks
 from vqe_jax.ops.pool import average_pool
 from vqe_jax.ops.resample import resize_bilinear
@@ -200,11 +201,11 @@ class EDVRTrunk(nn.Module):
     strided: bool = False  # work at a quarter of the size: sides are multiples of 16, not of 4
     reference: int | None = None  # position in the window; None: the middle
     predeblur: bool = False  # with strided: enter by a pyramid that mends each frame
-    remat: bool = False  # recompute each part in the backward pass
+    remat: bool | None = False  # recompute each part in the backward pass
 
     def setup(self) -> None:
         """What is done to each frame, then what joins them."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         if self.predeblur:
             self.entry, self.entry_last = PreDeblur(self.features), Conv(self.features, 1)
         elif self.strided:

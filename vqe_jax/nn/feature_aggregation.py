@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.ops.resample import resize_bilinear
 
 __all__ = ["MIN_SIDE", "DilatedBlock", "NestedResiduals", "SpatialAttention"]
@@ -130,12 +131,12 @@ class NestedResiduals(nn.Module):
 
     groups: int  # how many
     dilated: bool = False
-    remat: bool = False  # recompute each group in the backward pass
+    remat: bool | None = False  # recompute each group in the backward pass
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
-        group: Any = nn.remat(_Group) if self.remat else _Group
+        group = recomputed(self.remat)(_Group)
         x = y = Conv(x.shape[-1], name="head")(x)
         for k in range(self.groups):
             y = group(self.dilated, name=f"group{k}")(y)

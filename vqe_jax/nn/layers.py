@@ -5,12 +5,15 @@ Kernels are HWIO. ``padding`` counts pixels on every side (None: what keeps the 
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
+from vqe_jax.ops.shuffle import unshuffled_kernel
 
 __all__ = ["Conv", "Conv3D", "ConvTranspose", "PReLU", "leaky_relu"]
 
@@ -34,16 +37,23 @@ class Conv(nn.Module):
     use_bias: bool = True
     kernel_init: Init | None = None  # None: uniform over the fan-in, as in PyTorch
     bias_init: Init | None = None  # None: the same
+    blocks: int = 1  # side of the blocks of pixels that maps hold in their channels
 
     @nn.compact
     def __call__(self, x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 f"]:
-        """Convolves; leading axes are batch axes."""
+        """Convolves; leading axes are batch axes.
+
+        With ``blocks`` above 1 it takes pixel-unshuffled maps and gives such: the same function of
+        the pictures by the same parameters, for odd square kernels at stride 1 without groups.
+        """
         size = self.kernel_size
         kh, kw = (size, size) if isinstance(size, int) else size
-        in_channels = x.shape[-1] // self.groups
-        kernel = self.param(
-            "kernel", self.kernel_init or uniform_fan_in(), (kh, kw, in_channels, self.features)
-        )
+        in_channels = x.shape[-1] // self.groups // self.blocks**2
+        kernel_shape = (kh, kw, in_channels, self.features)
+        kernel = self.param("kernel", self.kernel_init or uniform_fan_in(), kernel_shape)
+        if self.blocks > 1:
+            kernel = unshuffled_kernel(kernel, self.blocks)
+            kh, kw = kernel.shape[:2]
         reach = [(self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
                  for k in (kh, kw)]  # fmt: skip
         lead = x.shape[:-3]
@@ -57,8 +67,11 @@ class Conv(nn.Module):
             feature_group_count=self.groups,
         )
         if self.use_bias:
-            init = self.bias_init or uniform_bias(kh * kw * in_channels)
-            y = y + self.param("bias", init, (self.features,)).astype(x.dtype)[None, None, None]
+            init = self.bias_init or uniform_bias(math.prod(kernel_shape[:3]))
+            bias = self.param("bias", init, (self.features,)).astype(x.dtype)
+            if self.blocks > 1:
+                bias = lax.optimization_barrier(jnp.repeat(bias, self.blocks**2))
+            y = y + bias[None, None, None]
         return y.reshape(*lead, *y.shape[1:])
 
 

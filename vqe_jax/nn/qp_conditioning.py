@@ -138,12 +138,17 @@ class QPScale(nn.Module):
 
     qps: tuple[int, ...] = QPS  # trained QPs, ascending
     interpolate: bool = False  # accept QPs between them
+    blocks: int = 1  # side of the blocks of pixels that maps hold in their channels
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b *rest c"], qp: Int[Array, " b"] | None
     ) -> Float[Array, "b *rest c"]:
         """The features, weighted by channel."""
-        factors = QPConditioning(x.shape[-1], self.qps, self.interpolate, name="conditioning")(qp)
+        area = self.blocks**2
+        vector = QPConditioning(
+            x.shape[-1] // area, self.qps, self.interpolate, name="conditioning"
+        )
+        factors = jnp.repeat(vector(qp), area, axis=-1)
         shape = (x.shape[0],) + (1,) * (x.ndim - 2) + (x.shape[-1],)
         return x * factors.reshape(shape).astype(x.dtype)

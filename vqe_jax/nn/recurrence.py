@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax.core.lift import Out
 
+from vqe_jax.nn.remat import recomputed
+
 __all__ = ["scan_time"]
 
 # XLA's CPU backend computes the kernel gradient of a convolution inside a loop without its fast
@@ -24,7 +26,7 @@ def scan_time(
     *,
     reverse: bool = False,
     method: Callable[..., tuple[Any, Any]] | None = None,
-    remat: bool = True,
+    remat: bool | None = None,
     unroll: int | None = None,
 ) -> tuple[Any, Any]:
     """Applies ``state, y = cell(state, x)`` along axis 1 of the inputs with shared weights.
@@ -38,7 +40,8 @@ def scan_time(
       inputs: a tree of arrays ``[b, t, ...]``.
       method: what to call instead of the cell's ``__call__``: ``method(cell, state, x)``.
       reverse: run from the last frame to the first; outputs stay in the order of the inputs.
-      remat: recompute the cell's inside in the backward pass instead of storing it.
+      remat: recompute the cell's inside in the backward pass instead of storing it; None: see
+        :mod:`vqe_jax.nn.remat`.
       unroll: steps laid out in one loop body; None chooses (all of them for short clips on
         the CPU, one elsewhere).
 
@@ -54,7 +57,7 @@ def scan_time(
         on_cpu = jax.default_backend() == "cpu"
         unroll = length if on_cpu and length <= _LONGEST_UNROLLED_ON_CPU else 1
     scan = nn.scan(
-        nn.remat(body) if remat else body,
+        recomputed(remat)(body),
         variable_broadcast="params",
         variable_axes={"metrics": Out(0)},
         split_rngs={"params": False},

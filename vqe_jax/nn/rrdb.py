@@ -6,14 +6,13 @@ Fig. 4.
 
 from __future__ import annotations
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 
 __all__ = ["RRDB", "DenseBlock", "RRDBTrunk"]
 
@@ -67,12 +66,12 @@ class RRDBTrunk(nn.Module):
     features: int = 64
     growth: int = 32
     blocks: int = 23
-    remat: bool = False  # recompute each block in the backward pass
+    remat: bool | None = False  # recompute each block in the backward pass
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w d"]:
         """What the last convolution gives; nothing is added."""
-        wrap: Any = nn.remat if self.remat else (lambda module: module)
+        wrap = recomputed(self.remat)
         first = y = Conv(self.features, name="conv_first")(x)
         for k in range(self.blocks):
             y = wrap(RRDB)(self.growth, name=f"block{k}")(y)

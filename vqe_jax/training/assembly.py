@@ -11,6 +11,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.models import Network
 from vqe_jax.training import kinds, starts
 from vqe_jax.training.feed import Feed, data_config
+from vqe_jax.training.memory import with_remat
 from vqe_jax.training.stages import Run, Stage
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Place, Step, make_place
@@ -80,6 +81,7 @@ def assemble(plan: Run, index: int) -> Assembly:
     augment = functools.partial(random_symmetries, allowed=data.symmetries)
     first = plan.first_step(index)
     place = make_place(plan.devices, first_step=first, seed=plan.seed, augment=augment)
+    network = with_remat(network, data, place.mesh.devices.size)
     return Assembly(stage, network, data, place, kinds.get(stage.kind)(stage, network, place))
 
 
