@@ -137,7 +137,7 @@ def _step(
     network: Network, variables: Any, state: Any, window: tuple[jax.Array, ...], side: Side
 ) -> tuple[Any, jax.Array, jax.Array]:
     """One frame of a recurrent network; compiled once for the first and once for the others."""
-    stacked = jnp.stack(window)[None]
+    stacked = jnp.stack([frame[None] for frame in window], axis=1)
     result: Any = network.apply(variables, state, stacked, side=side, method="step")
     state, frame = result
     source = bidirectional.enlarged(window[network.context.past], network)

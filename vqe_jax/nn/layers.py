@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
+from vqe_jax.ops.conv_transpose import conv_transpose
 from vqe_jax.ops.shuffle import unshuffled_kernel
 
 __all__ = ["Conv", "Conv3D", "ConvTranspose", "PReLU", "leaky_relu"]
@@ -69,9 +70,7 @@ class Conv(nn.Module):
         if self.use_bias:
             init = self.bias_init or uniform_bias(math.prod(kernel_shape[:3]))
             bias = self.param("bias", init, (self.features,)).astype(x.dtype)
-            if self.blocks > 1:
-                bias = lax.optimization_barrier(jnp.repeat(bias, self.blocks**2))
-            y = y + bias[None, None, None]
+            y = y + jnp.repeat(bias, self.blocks**2)[None, None, None]
         return y.reshape(*lead, *y.shape[1:])
 
 
@@ -119,13 +118,8 @@ class ConvTranspose(nn.Module):
         limit = uniform_bias(self.features * k * k)
         kernel = self.param("kernel", self.kernel_init or limit, (k, k, x.shape[-1], self.features))
         lead = x.shape[:-3]
-        y = lax.conv_general_dilated(
-            x.reshape(-1, *x.shape[-3:]),
-            kernel.astype(x.dtype),
-            (1, 1),
-            [(k - 1 - self.padding,) * 2] * 2,
-            lhs_dilation=(self.stride, self.stride),
-            dimension_numbers=_DIMENSIONS,
+        y = conv_transpose(
+            x.reshape(-1, *x.shape[-3:]), kernel.astype(x.dtype), self.stride, self.padding
         )
         if self.use_bias:
             init = self.bias_init or limit

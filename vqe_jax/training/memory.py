@@ -76,7 +76,8 @@ def kept_bytes(network: Network, data: DataConfig, devices: int = 1) -> int:
 def _kept(network: Network, shape: tuple[int, int, int, int]) -> int:
     """Kept, since tracing a large network takes seconds and a stage is assembled twice."""
     context, (batch, frames, height, width) = network.context, shape
-    method, lead = "__call__", (batch, frames)
+    method = "__call__"
+    lead: tuple[int, ...] = (batch, frames)
     if context.references is not None:
         method, lead = "on_windows", (batch, 1, context.references.count)
     elif context.recurrence == "none" and frames > context.past + context.future:
