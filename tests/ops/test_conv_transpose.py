@@ -26,7 +26,9 @@ def test_both_forms_are_near_float64(stride, size, padding, in_phases):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 5, 7, 3), np.float32)
     kernel = rng.standard_normal((size, size, 3, 4), np.float32)
-    found = conv_transpose(x, jnp.asarray(kernel), stride, padding, in_phases=in_phases)
+    found = conv_transpose(
+        jnp.asarray(x), jnp.asarray(kernel), stride, padding, in_phases=in_phases
+    )
     exact = _exact(x, kernel, stride, padding)
     assert found.shape == exact.shape
     assert np.abs(found - exact).max() < 1e-6 * np.abs(exact).max()

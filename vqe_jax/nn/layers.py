@@ -53,7 +53,7 @@ class Conv(nn.Module):
         kernel_shape = (kh, kw, in_channels, self.features)
         kernel = self.param("kernel", self.kernel_init or uniform_fan_in(), kernel_shape)
         if self.blocks > 1:
-            kernel = unshuffled_kernel(kernel, self.blocks)
+            kernel = unshuffled_kernel(jnp.asarray(kernel), self.blocks)
             kh, kw = kernel.shape[:2]
         reach = [(self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
                  for k in (kh, kw)]  # fmt: skip
@@ -119,7 +119,7 @@ class ConvTranspose(nn.Module):
         kernel = self.param("kernel", self.kernel_init or limit, (k, k, x.shape[-1], self.features))
         lead = x.shape[:-3]
         y = conv_transpose(
-            x.reshape(-1, *x.shape[-3:]), kernel.astype(x.dtype), self.stride, self.padding
+            x.reshape(-1, *x.shape[-3:]), jnp.asarray(kernel, x.dtype), self.stride, self.padding
         )
         if self.use_bias:
             init = self.bias_init or limit
