@@ -112,6 +112,18 @@ def test_transparent_colors_of_palettes(tmp_path):
         assert found is None or sorted(np.unique(found)) == [0, 255]
 
 
+def test_a_gif_is_seldom_transparent(tmp_path):
+    source = make(tmp_path / "a.gif", codec="gif", layout="rgb8", frames=3)
+    assert not any("transparen" in s for s in enhance(source, tmp_path / "b.mkv"))
+
+
+def test_transparency_that_begins_later_is_named(tmp_path, monkeypatch):
+    source = see_through(tmp_path / "a.mkv", "yuva420p", "ffv1")
+    monkeypatch.setattr("vqe_jax.video.container._see_through", lambda *_: False)
+    said = enhance(source, tmp_path / "b.mkv")
+    assert any("the transparency of 4 frames is left out" in s for s in said)
+
+
 FULL = [
     ("bgr0", {}, ("rgb", 8), False),
     ("gbrp10le", {}, ("rgb", 10), False),

@@ -34,6 +34,10 @@ SOUNDS = [
     ("o.mkv", {"sound": "flac"}, ".avi", True),
     ("o.mkv", {"sound": "aac"}, ".webm", False),
     ("o.ts", {"sound": "mp2", "sound_rate": 48000}, ".mp4", True),
+    ("p.mkv", {"sound": "alac"}, ".nut", True),
+    ("p.avi", {"sound": "adpcm_ima_wav", "codec": "mpeg4"}, ".nut", True),
+    ("p.mkv", {"sound": "wavpack", "channels": 2}, ".avi", True),
+    ("p.mkv", {"sound": "ac3", "channels": 6, "sound_rate": 48000}, ".ts", False),
 ]
 
 
@@ -301,3 +305,23 @@ def test_what_the_tables_of_encoders_say():
     assert with_defaults("libvpx-vp9", {"b": "2M"}) == {"b": "2M", "row-mt": "1", "cpu-used": "3"}
     assert with_defaults("mpeg4", {"qscale": "5"}) == {"qscale": "5"}
     assert with_defaults("libx265", {"preset": "fast"})["crf"] == "12"
+
+
+@pytest.mark.parametrize("between", ["0", "2", "4"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts", ".mov"])
+def test_a_second_video_comes_along(tmp_path, between, suffix):
+    """Its pictures may be stored in another order than they are shown."""
+    first = make(tmp_path / "a.mp4", frames=14)
+    second = make(tmp_path / "b.mp4", frames=14, options={"bf": between})
+    source = tmp_path / "c.mkv"
+    with opened(first) as a, opened(second) as b, av.open(str(source), "w") as out:
+        pairs = [(c, out.add_stream_from_template(c.streams.video[0])) for c in (a, b)]
+        packets = [(p, t) for c, t in pairs for p in c.demux(video=0) if p.size]
+        for packet, target in sorted(packets, key=lambda pair: pair[0].dts):
+            packet.stream = target
+            out.mux(packet)
+    said = enhance(source, tmp_path / f"d{suffix}")
+    assert not any("left out" in s or "come after" in s for s in said)
+    with opened(tmp_path / f"d{suffix}") as container:
+        shown = sorted(f.pts * f.time_base for f in container.decode(video=1))
+    assert np.allclose(np.diff([float(t) for t in shown]), 0.04, atol=0.0011) and len(shown) == 14

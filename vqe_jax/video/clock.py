@@ -14,7 +14,7 @@ import av
 
 from vqe_jax.video.libav import Packet, reset_clock
 
-__all__ = ["Clock", "start_time"]
+__all__ = ["Clock", "decoding_times", "start_time"]
 
 _AHEAD = 10
 _BEHIND = {True: Fraction(1, 10), False: Fraction(1)}
@@ -33,6 +33,22 @@ def start_time(container: av.container.InputContainer) -> Fraction:
         and not stream.disposition & cover
     ]
     return min(starts, default=Fraction(0))
+
+
+def decoding_times(packets: list[Packet]) -> None:
+    """Gives the first packets of a video, which lack them in Matroska, times that lead to the rest.
+
+    Args:
+      packets: of one stream, in the order of the file.
+    """
+    if all(packet.dts is None for packet in packets):  # none is shown before another
+        for packet in packets:
+            packet.dts = packet.pts
+    later: int | None = None
+    for packet in reversed(packets):
+        if packet.dts is None and later is not None:
+            packet.dts = later - (packet.duration or 1)
+        later = packet.dts
 
 
 class Clock:

@@ -330,7 +330,7 @@ def _describe(
         sample_aspect_ratio=_known(stream.sample_aspect_ratio),
         interlaced=bool(picture.interlaced_frame) or stream.codec_context.field_order > 1,
         field_order=_field_order(stream, picture),
-        alpha=frame.alpha is not None,
+        alpha=_see_through(frame, stream.codec_context.name),
         captions=frame.carrier is not None,
         uncarried=_uncarried(picture),
         duration=duration,
@@ -340,6 +340,13 @@ def _describe(
             next(iter(side_data(picture, "CONTENT_LIGHT_LEVEL")), None),
         ),
     )
+
+
+def _see_through(frame: Frame, codec: str) -> bool:
+    """GIF has transparency in its format always, and in its pictures seldom."""
+    if frame.alpha is None:
+        return False
+    return codec != "gif" or int(frame.alpha.min()) < frame.pixel_format.maximum
 
 
 def _field_order(stream: av.VideoStream, picture: av.VideoFrame) -> str:

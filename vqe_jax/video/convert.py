@@ -52,7 +52,7 @@ class AudioConverter:
         self.target = cast(av.AudioStream, output.add_stream(codec, rate=rate))
         self.target.layout = layout
         self.target.format = _sample_format(codec, decoder.format.name)
-        self._source = source
+        self._source, self._nut = source, output.format.name == "nut"
         self.target.codec_context.open(strict=False)
         self.lost = 0
         self._heard: int | None = None  # samples of the source so far
@@ -82,7 +82,8 @@ class AudioConverter:
         if packet is None:
             encoded += self._encoded(self._resampler.resample(None))
             encoded += self.target.encode(None)
-        return encoded
+        # FLAC ends with an empty packet for the header, which NUT would take for sound.
+        return [p for p in encoded if p.size or not self._nut]
 
     def _encoded(self, pieces: list[av.AudioFrame]) -> list[Packet]:
         packets = []

@@ -120,6 +120,7 @@ class ContainerWriter(Writer):
             )
         codec = encoder_name(codec) if codec else default_encoder(path, info)
         _check_size(codec, info)
+        told = info.alpha
         if info.alpha and not keeps_alpha(codec, info.pixel_format, path):
             info = dataclasses.replace(info, alpha=False)
             warnings.warn(
@@ -141,7 +142,8 @@ class ContainerWriter(Writer):
         self._tick = max(1, round(1 / (rate * self._base)))
         self._fixed, self._origin = fixed, Fraction(0)
         self._last: int | None = None
-        self._first = self._moved = self._rounded = self._unheard = 0
+        self._first = self._moved = self._rounded = self._unheard = self._opaque = 0
+        self._told = told
         self._captions = keeps_captions(codec)
         chosen = dict(DEFAULT_OPTIONS.get(codec, {}) if options is None else options)
         if not known_quality(codec, chosen):
@@ -248,6 +250,8 @@ class ContainerWriter(Writer):
                 f"{info.pixel_format.av_name}"
             )
         picture = to_av_frame(frame, alpha=info.alpha, captions=self._captions)
+        if frame.alpha is not None and not info.alpha:
+            self._opaque += int(frame.alpha.min()) < frame.pixel_format.maximum
         self._unheard += frame.carrier is not None and not self._captions
         if self._stream.codec_context.pix_fmt != picture.format.name:
             picture = picture.reformat(format=self._stream.codec_context.pix_fmt)
@@ -291,6 +295,10 @@ class ContainerWriter(Writer):
         self._say_what_moved()
 
     def _say_what_moved(self) -> None:
+        if self._opaque and not self._told:
+            warnings.warn(
+                f"{self.path}: the transparency of {self._opaque} frames is left out", stacklevel=5
+            )
         if self._unheard and not self.info.captions:  # else it was said before
             warnings.warn(
                 f"{self.path}: the closed captions of {self._unheard} frames are left out",

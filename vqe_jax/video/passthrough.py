@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import Any
 import av
 
 from vqe_jax.errors import UserError
-from vqe_jax.video.clock import Clock, start_time
+from vqe_jax.video.clock import Clock, decoding_times, start_time
 from vqe_jax.video.convert import Converter
 from vqe_jax.video.files import translated
 from vqe_jax.video.libav import Packet, open_input, video_stream
@@ -43,6 +44,7 @@ _OWN_TAGS = (
 _OWN_PREFIXES = ("_statistics", "bps", "number_of_frames", "number_of_bytes")
 # Broadcasts start their clock anywhere; other containers begin at 0, as the ffmpeg program does.
 _KEEPS_START = ("mpegts",)
+_HELD = 32  # packets; no encoder reorders over such a distance
 
 
 # MOV has its own list of languages, with the bibliographic codes of ISO 639-2.
@@ -115,6 +117,7 @@ class Passthrough:
         self._targets: dict[int, av.stream.Stream] = {}
         self._converters: dict[int, Converter] = {}
         self._last: dict[int, int] = {}
+        self._early: dict[int, list[Packet]] = {}
         self._moved = 0
         self.shift = Fraction(0)
         self.extras = Extras()
@@ -220,7 +223,20 @@ class Passthrough:
                 continue
             clock.correct(packet)
             if packet.stream.index in self._targets:
-                yield packet
+                yield from self._decodable(packet)
+        yield from itertools.chain(*self._early.values())
+
+    def _decodable(self, packet: Packet) -> list[Packet]:
+        """A packet, or those held back until the first one of a video that has a decoding time."""
+        index = packet.stream.index
+        if packet.stream.type != "video" or index in self._last:
+            return [packet]
+        held = self._early.setdefault(index, [])
+        held += [packet] if packet.size else []
+        if held and packet.dts is None and packet.size and len(held) < _HELD:
+            return []
+        decoding_times(held)
+        return self._early.pop(index)
 
     def advance(self, seconds: float) -> None:
         """Writes the packets that are due before a time, so that no stream runs far ahead.

@@ -20,6 +20,7 @@ from typing import Any, Literal, cast
 
 import av
 
+from vqe_jax.video.clock import decoding_times
 from vqe_jax.video.convert import AudioConverter, Converter, SubtitleConverter, stated_layout
 from vqe_jax.video.libav import Packet, open_input
 
@@ -123,10 +124,16 @@ def _samples(container: av.container.InputContainer) -> dict[int, list[Packet]]:
     for count, packet in enumerate(itertools.islice(container.demux(), _SEARCHED)):
         kept = found.get(packet.stream.index)
         if packet.size and kept is not None and len(kept) < _SAMPLES:
-            kept.append(_copy(packet, len(kept)))
+            kept.append(packet)
         if count > _EARLY and all(len(found[index]) >= _SAMPLES for index in needed):
             break
-    return found
+    for stream in container.streams.video:
+        if any(packet.dts is None for packet in found[stream.index]):
+            decoding_times(found[stream.index])
+    return {
+        index: [_copy(packet, at) for at, packet in enumerate(packets)]
+        for index, packets in found.items()
+    }
 
 
 def _line(name: str) -> Packet:
@@ -175,12 +182,21 @@ def _copies(kind: str, stream: Any, samples: list[Packet], layout: str | None) -
         return [(target, _copy(p, i)) for i, p in enumerate(packets)]
 
     found = _read_back(kind, trial)
-    if found is None:
+    if found is None or (found.type == "audio" and not _opens(found)):
         return False
     cover = av.stream.Disposition.attached_pic
     same_role = not stream.disposition & cover or bool(found.disposition & cover)
     same_codec = _family(codec_name(found)) == _family(codec_name(stream))
     return found.type == stream.type and same_codec and same_role
+
+
+def _opens(stream: Any) -> bool:
+    """Whether a decoder would begin with what a container tells of a stream."""
+    try:
+        stream.codec_context.open(strict=False)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _family(name: str) -> str:
