@@ -148,7 +148,8 @@ def test_the_beginning_and_the_end_are_said(tmp_path):
     assert lines[0].startswith("training 'tiny' for 6 steps (main 6) on 1 cpu device")
     assert lines[1].split()[:4] == ["1/6", "main", "loss", lines[1].split()[3]]
     assert "s a step:" in lines[2] and "for the 4 steps left" in lines[2]
-    assert lines[-1].endswith(f"enhance.py IN OUT --model {tmp_path / 'last.safetensors'}")
+    assert "programs compiled" in lines[-1]
+    assert lines[-2].endswith(f"enhance.py IN OUT --model {tmp_path / 'last.safetensors'}")
     # What is printed early is not recorded, so that a resumed run has the same log.
     assert [r["step"] for r in log(tmp_path, "train")] == [6]
 

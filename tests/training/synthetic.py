@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -95,6 +96,7 @@ class SyntheticPair(Pair):
     qp = 37
     frame_qps: tuple[int, ...] = ()
     frame_types = ""
+    info = SimpleNamespace(codec="hevc")
 
     def __init__(self, name: str, seed: int, frames: int = 5) -> None:
         clip = picture(np.random.default_rng(seed), frames, 20, 1)[..., 0]

@@ -54,7 +54,7 @@ def test_the_first_frames_alone_where_asked_for():
 
 
 def test_clips_whose_qp_nobody_knows_are_judged():
-    pairs = open_pairs()
+    pairs = Waves.pairs("val")
     for pair in pairs:
         pair.qp = -1  # of encoders that do not count in HEVC's QPs
     assert set(validate(Tiny(), variables(0.0), pairs, Evaluation()).by_clip.values()) == {0}
