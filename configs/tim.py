@@ -39,7 +39,7 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
         textures = common.fast_stage(
             "texture",
             300,
-            1e-3,
+            5e-4,
             init=INIT,
             model_kwargs=_TEXTURE,
             rates=common.frozen("edvr"),
@@ -48,13 +48,13 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
         aligned = common.fast_stage(
             "aligned",
             300,
-            1e-3,
+            5e-4,
             start="previous",
             model_kwargs=_ALIGNED,
             rates=common.frozen("texture"),
             ema=0.99,
         )
-        data = common.demo(frames=3, crop=32, color="rgb")
+        data = common.demo(frames=3, crop=32, batch=4, color="rgb")
         return common.small("tim", {**SMALL, **_ALIGNED}, textures, aligned, data=data)
     textures = common.stage(
         "texture",
