@@ -2,14 +2,15 @@
 
 import weakref
 
+import jax
 import numpy as np
 import pytest
 
-from tests.inference.networks import StateNet, WindowNet, variables_of
+from tests.inference.networks import BothNet, StateNet, WindowNet, variables_of
 from tests.inference.test_stream import clip_of
 from vqe_jax.errors import UserError
 from vqe_jax.inference import enhance_frames, enhance_frames_ensemble
-from vqe_jax.symmetry import apply_symmetry
+from vqe_jax.symmetry import SYMMETRIES, apply_symmetry, inverse_symmetry
 
 
 def test_members_are_averaged():
@@ -36,6 +37,24 @@ def test_the_self_ensemble_commutes_with_every_symmetry():
         turn(enhanced(clip)),
         atol=1e-6,
     )
+
+
+def test_whole_clips_through_a_bidirectional_network_are_averaged_over_all_eight():
+    network, clip = BothNet(), np.stack(clip_of(5, 8, 12))
+    variables = variables_of(network)
+    run = jax.jit(network.apply)
+    # Each turned clip as a whole, turned back.
+    wholes = [
+        apply_symmetry(
+            np.asarray(run(variables, apply_symmetry(clip, s, axis=-3)[None])[0]),
+            inverse_symmetry(s),
+            axis=-3,
+        )
+        for s in SYMMETRIES
+    ]
+    found = enhance_frames_ensemble([(network, variables)], iter(clip), long_range="exact")
+    np.testing.assert_allclose(np.stack(list(found)), np.mean(wholes, axis=0), atol=1e-6)
+    assert np.abs(wholes[0] - np.mean(wholes, axis=0)).max() > 1e-4  # they do differ
 
 
 def test_long_streams_are_not_held():
