@@ -58,6 +58,15 @@ def test_commands_of_small_variants_are_recipes():
         assert found["steps"] <= sum(stage.steps for stage in recipes.load(f"{name}:small").stages)
 
 
+@pytest.mark.parametrize("name", ["ovqe", "stdr", "cfstif", "provqe", "basicvsrpp"])
+def test_results_tell_the_small_gains_as_measured(name):
+    text = (SCRIPT.parent / "results.md").read_text(encoding="utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+    told = row.rsplit("|", 2)[1].strip()
+    gain = f"{GAINS[name]['gain']:+.3f} dB" if name in GAINS else "not measured yet"
+    assert told.startswith(gain)
+
+
 def test_a_network_that_is_not_registered_is_in_the_making():
     absent = {"model": "not_yet"}
     assert not script.is_here(absent)
