@@ -96,10 +96,6 @@ def alone(folder: Path, refusal: str) -> Iterator[None]:
     The folder itself is locked, so nothing is written. File systems that cannot lock a folder get
     a file ``.lock`` in it.
 
-    Args:
-      folder: it exists.
-      refusal: the message where another process is in there.
-
     Raises:
       UserError: another process is in there.
     """

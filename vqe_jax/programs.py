@@ -123,13 +123,7 @@ def _write_whole_files(folder: Path) -> None:
 
 
 def prune(folder: Path, *, most_bytes: int = _MOST_BYTES, most_days: float = _MOST_DAYS) -> None:
-    """Removes programs that were not used for long, and the oldest while they are too large.
-
-    Args:
-      folder: of the cache.
-      most_bytes: that all files may have.
-      most_days: since the last use.
-    """
+    """Removes programs that were not used for long, and the oldest while they are too large."""
     known = []
     for file in folder.glob(f"*{_SUFFIX}*"):  # what a killed run left half-written, too
         with contextlib.suppress(OSError):  # another run may have removed it

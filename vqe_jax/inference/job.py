@@ -97,7 +97,6 @@ def enhanced(
     """The frames to write, in order.
 
     Args:
-      job: as prepared.
       split: leave the left half as it was, with a line between.
       options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
       count: enhance exact copies of the frame before once, and count them; None: enhance all.

@@ -30,7 +30,6 @@ def known_frames(
     """What the stream says of each frame, as far as a network asks; None where it does not ask.
 
     Args:
-      network: whose context names what it needs.
       qps: of each frame in display order; None or negative where unknown.
       types: ``"I"``, ``"P"`` or ``"B"``, anything else where unknown.
       peaks: peak-quality frames; None to tell them by QP and type.
@@ -82,8 +81,6 @@ class SideStream:
         """Checks that the network will have what it needs.
 
         Args:
-          network: whose context names what it needs.
-          qp: quantization parameter of the stream.
           infos: of each frame; None where nothing is known.
 
         Raises:

@@ -94,8 +94,6 @@ def log_mse(
     ones alone.
 
     Args:
-      prediction: enhanced clip.
-      target: raw clip.
       floor: a squared error that is as good as none; 1e-5 is 50 dB.
     """
     mse = jnp.mean(jnp.square(prediction - target), axis=(2, 3, 4))

@@ -108,12 +108,7 @@ class BasicVSRPlusPlus(Network):
         return self._with_all_flows(clip, keys) if train else self._frame_by_frame(clip, keys)
 
     def keys(self, side: Side, size: tuple[int, ...]) -> Bool[Array, "b t"]:
-        """Which frames stay in memory until the next such frame; all: second order.
-
-        Args:
-          side: what is known of the frames.
-          size: batch and number of frames.
-        """
+        """Which frames stay in memory until the next such frame; all: second order."""
         return jnp.ones(size, bool)
 
     def advance_sweep(

@@ -208,7 +208,6 @@ class Network(nn.Module):
 
         Args:
           clip: compressed frames in [0, 1]; any height and width.
-          side: what is known beside the frames.
           qp: short for ``side=Side(qp=qp)``.
           train: True while training (batch statistics, dropout).
           outputs: return all named results, of which ``"picture"`` is one.
@@ -236,10 +235,7 @@ class Network(nn.Module):
 
         Args:
           clip: compressed frames; the first ``past`` and the last ``future`` are neighbors only.
-          side: what is known of all its frames.
           qp: short for ``side=Side(qp=qp)``.
-          train: True while training.
-          outputs: return all named results.
 
         Returns:
           The ``t - past - future`` frames between them.
@@ -271,7 +267,6 @@ class Network(nn.Module):
           state: what the previous step returned, or None to start a sequence.
           window: ``past + 1 + future`` frames around the current one; frames that do not exist
             are replaced by the nearest one that does.
-          side: what is known of the window's frames.
           qp: short for ``side=Side(qp=qp)``.
 
         Returns:
@@ -297,12 +292,10 @@ class Network(nn.Module):
         keeping on disk what each but the last returns.
 
         Args:
-          index: which pass.
           state: what this pass returned at the frame visited before, or None at its first frame
             (the clip's last frame in a "backward" pass).
           window: ``past + 1 + future`` frames in the order of time, ends clamped.
           kept: what the earlier passes returned at this frame, in their order.
-          side: what is known of the window's frames.
           qp: short for ``side=Side(qp=qp)``.
 
         Returns:

@@ -95,8 +95,6 @@ class ShannonNet(WindowNetwork):
 
         Args:
           windows: the neighbor that is nearer, the current frame, the other neighbor.
-          side: not looked at.
-          train: normalize by the statistics of the batch.
         """
         check_window(self, windows)
         act = PReLU(name="activation")  # one slope for all blocks

@@ -79,7 +79,6 @@ def module_shapes(module: nn.Module, *inputs: tuple[int, ...]) -> dict[str, tupl
     """Shapes of the variables of any module by path, ``"params/head/kernel"``.
 
     Args:
-      module: unbound.
       *inputs: shapes of its arguments, which are float32 arrays.
     """
     arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]

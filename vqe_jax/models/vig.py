@@ -368,11 +368,9 @@ def _feed(
     """Puts slices that see frames only through a level; each meets each tap once.
 
     Args:
-      block: the level's.
       seen: what is kept of the slices before, None at the first frame: sums over slices that later
         ones complete ("sums" of all taps, "later" of those that meet no hidden slice), complete
         "later" sums that wait for their frame ("ready"), and results ("slices").
-      fresh: the new slices.
       alone: whether any of the level's results sees frames only.
 
     Returns:
@@ -403,7 +401,6 @@ def _slide(pending: list[Any], products: list[Map]) -> Map:
 
     Args:
       pending: sums that lack 1, 2, .. of the last taps, empty at the first slice; changed.
-      products: of the taps with the newest slice.
     """
     waiting = pending or [None] * (len(products) - 1)
     continued = zip(waiting, reversed(products[1:]), strict=True)

@@ -38,7 +38,6 @@ class DeformConv(nn.Module):
         """Convolves.
 
         Args:
-          x: what is sampled.
           offset: channels group, tap, (dy, dx), in pixels.
           mask: channels group, tap; None for ones.
         """

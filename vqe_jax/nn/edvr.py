@@ -73,10 +73,6 @@ class DeformPack(nn.Module):
     ) -> tuple[Maps, Float[Array, "n h w o"]]:
         """Convolves.
 
-        Args:
-          x: what is sampled.
-          guide: what the offsets are predicted from.
-
         Returns:
           The result and the offsets: channels group, tap, (dy, dx), in pixels.
         """

@@ -51,7 +51,6 @@ def check_qp(
     Args:
       qp: the QPs asked for; None where none was given. Inside a compiled function their values
         are not known and pass (see :func:`qp_weights` for what happens then).
-      qps: the trained ones, ascending.
       interpolate: True if QPs between them may be interpolated.
 
     Raises:
@@ -81,8 +80,6 @@ def qp_weights(
     """How much of each trained QP a clip's QP is; rows sum to one.
 
     Args:
-      qp: quantisation parameter of each clip.
-      qps: the trained ones, ascending.
       interpolate: share the weight linearly between the two neighbours; otherwise one-hot.
 
     Returns:

@@ -24,7 +24,6 @@ def conv_transpose(
     """Grows maps to ``(n - 1) * stride - 2 * padding + k``.
 
     Args:
-      x: maps.
       kernel: that of the equal convolution over the input dilated by the stride.
       stride: zeros between the pixels of the dilated input, and one.
       padding: pixels cut off on every side of the whole result, as PyTorch counts.

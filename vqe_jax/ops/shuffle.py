@@ -14,7 +14,6 @@ def pixel_unshuffle(x: Float[Array, "*lead h w c"], factor: int) -> Float[Array,
 
     Args:
       x: height and width multiples of ``factor``.
-      factor: side of a block.
 
     Returns:
       ``[..., h / factor, w / factor, c * factor**2]``.
@@ -41,10 +40,6 @@ def unshuffled_kernel(kernel: Float[Array, "k k i o"], factor: int) -> Float[Arr
     ``conv(pixel_unshuffle(x), unshuffled_kernel(k)) == pixel_unshuffle(conv(x, k))``, both with
     zeros outside. Three quarters of it (``factor`` 2) are zeros; but few channels at full size cost
     a processor more than many at half, and maps that stay unshuffled need not be moved.
-
-    Args:
-      kernel: odd and square.
-      factor: side of a block.
 
     Returns:
       ``[n, n, i * factor**2, o * factor**2]``, ``n`` as many blocks as a block's pixels see.

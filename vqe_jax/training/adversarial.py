@@ -192,7 +192,6 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
     Args:
       stage: what to train and how; its ``losses`` are the generator's beside the adversarial one
         and feature matching, its ``options`` those of :class:`Options`.
-      network: the generator.
       place: devices, first step and seed.
 
     Returns:

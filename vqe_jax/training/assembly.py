@@ -63,10 +63,6 @@ class Assembly:
 def assemble(plan: Run, index: int) -> Assembly:
     """Builds what a stage is made of.
 
-    Args:
-      plan: the run.
-      index: of the stage.
-
     Raises:
       UserError: whatever of it does not exist or does not fit together.
     """

@@ -134,7 +134,6 @@ class Checkpoints:
         """Looks what is there; changes nothing.
 
         Args:
-          folder: made by the first save.
           keep: how many steps stay, at least 1.
           say: told, in a line, about every step that does not count.
         """
@@ -173,7 +172,6 @@ class Checkpoints:
 
         Args:
           state: a pytree of arrays, the same on every device.
-          progress: where the run stands.
 
         Raises:
           EnvironmentFailure: the save before this one failed.
@@ -211,11 +209,7 @@ class Checkpoints:
                 self._drop(old)
 
     def note(self, progress: Progress) -> None:
-        """Writes progress made without a step (a validation) beside the newest step, if it is that.
-
-        Args:
-          progress: where the run stands.
-        """
+        """Writes progress made without a step (a validation) beside the newest step, if it is that."""
         if self._newest is None or self._newest.progress.step != progress.step:
             return
         self._newest = Manifest(

@@ -90,7 +90,6 @@ def untold(key: PRNGKeyArray, batch: Batch, *, ratio: float = 0.3) -> Batch:
     """Hides what the stream says of some clips, so that a network learns to work blind too.
 
     Args:
-      key: chooses the clips.
       batch: with ``frame_qp`` and ``codec``, ``[b, t]``.
       ratio: share of the clips of which neither is told.
     """

@@ -43,11 +43,7 @@ def prepare(
     """Begins a step: draws its keys from (seed, step) alone, augments and corrupts its batch.
 
     Args:
-      state: before the step.
-      batch: as the pipeline made it.
-      place: of the stage.
       corrupt: of the stage, or None.
-      keys: how many the step needs.
 
     Returns:
       The batch, and the keys but the first, which the corruption has used.
@@ -99,11 +95,6 @@ def apply_network(
     """Runs a network for training, by the method that :func:`whole_windows` chose.
 
     Args:
-      network: the module.
-      variables: its own.
-      batch: after corruption.
-      key: for dropout.
-      method: of the network.
       outputs: ask for the outputs beside the picture.
     """
     asked: dict[str, Any] = {"outputs": True} if outputs else {}

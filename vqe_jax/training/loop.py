@@ -66,8 +66,6 @@ def run(
       workdir: gets ``config.json``, ``metrics.jsonl``, ``checkpoints/``, ``stages/`` and the model
         files ``best.safetensors`` (of the last stage, by validation) and ``last.safetensors``.
         Nothing in it changes before it is sure that the run can begin.
-      quiet: print nothing.
-      output: in place of the standard output.
 
     Returns:
       How it ended.

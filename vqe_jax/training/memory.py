@@ -28,13 +28,7 @@ _CGROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_
 
 
 def with_remat(network: Network, data: DataConfig, devices: int = 1) -> Network:
-    """The network with ``remat`` decided, if it has such a field and that is None.
-
-    Args:
-      network: as the config describes it.
-      data: of its batches.
-      devices: that share a batch.
-    """
+    """The network with ``remat`` decided, if it has such a field and that is None."""
     if getattr(network, "remat", False) is not None:
         return network
     memory = device_bytes(jax.devices()[0])
@@ -64,8 +58,6 @@ def kept_bytes(network: Network, data: DataConfig, devices: int = 1) -> int:
 
     Args:
       network: any; where it has ``remat``, that is off for the count.
-      data: of its batches.
-      devices: that share a batch.
     """
     shape = (-(-data.batch // devices), data.frames, *data.crop_size)
     plain = network.clone(remat=False) if hasattr(network, "remat") else network

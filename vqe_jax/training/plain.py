@@ -26,8 +26,6 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
     """The plain step of a stage.
 
     Args:
-      stage: what to train and how.
-      network: the module.
       place: devices, first step and seed.
 
     Returns:

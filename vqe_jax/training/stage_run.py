@@ -34,10 +34,7 @@ class StageRun:
         """Builds the network, its step, its state and its batches; changes no file.
 
         Args:
-          session: the run.
-          index: of the stage.
           previous: the state that the stage before ended with, if it ended just now.
-          arrays: of a checkpoint of this stage, to go on from.
         """
         self.session, self.index = session, index
         self.progress = session.progress

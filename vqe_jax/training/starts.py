@@ -72,9 +72,6 @@ def start_variables(
     """The variables that a stage begins with.
 
     Args:
-      run: the whole run.
-      index: of the stage.
-      network: of the stage.
       workdir: where earlier stages left their model files.
       previous: variables of the stage before, in memory; None in the first stage.
       fresh: newly initialized ones; None: :func:`fresh_variables`.
@@ -232,12 +229,8 @@ def export(
     """Writes variables as a model file that is enough to run the network.
 
     Args:
-      path: where to.
       run: the run; its model and source are recorded.
       stage: the stage; its keyword arguments are recorded.
-      variables: host arrays.
-      step: steps taken.
-      extra: more to record: the config, the validation.
     """
     network = models.build(run.model, **model_kwargs(run, stage))
     save_model(

@@ -26,8 +26,6 @@ def change_of_pictures(
     """From what to what the pictures change, and when in seconds; None where they stay alike.
 
     Args:
-      path: any container.
-      info: of its first picture.
       seconds: look at so much of its beginning; None for all.
     """
     apart = max(_APART, (info.duration or 0) / _LOOKED_AT)

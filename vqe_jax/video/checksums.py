@@ -56,11 +56,7 @@ def _elements(file: IO[bytes], end: int) -> Iterator[tuple[int, int]]:
 
 
 def wrong_checksums(path: Path) -> int:
-    """How many parts of a Matroska or WebM file do not match their checksums; 0 of other files.
-
-    Args:
-      path: it is read to its end.
-    """
+    """How many parts of a Matroska or WebM file do not match their checksums; 0 of other files."""
     wrong, end = 0, path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) != _EBML or (header := _number(file, marker=False)) is None:
@@ -77,11 +73,7 @@ def wrong_checksums(path: Path) -> int:
 
 
 def missing_mpeg_pictures(path: Path) -> int:
-    """How many pictures a bare MPEG-1 or MPEG-2 stream has lost, by their places in the groups.
-
-    Args:
-      path: of the bitstream.
-    """
+    """How many pictures a bare MPEG-1 or MPEG-2 stream has lost, by their places in the groups."""
     missing, places = 0, set[int]()
     for match in _START_CODE.finditer(path.read_bytes()):
         if match[1][0] == _GROUP:
@@ -93,11 +85,7 @@ def missing_mpeg_pictures(path: Path) -> int:
 
 
 def ends_in_zeros(path: Path) -> bool:
-    """Whether nothing but zeros stands at the end: room that an unfinished download keeps free.
-
-    Args:
-      path: of a stream that has no reason to.
-    """
+    """Whether nothing but zeros stands at the end: room that an unfinished download keeps free."""
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(max(0, size - _TAIL))

@@ -53,7 +53,6 @@ class ContainerReader(Reader):
     """Frames of the first video stream of a file.
 
     Args:
-      path: the file.
       keep_damaged: go on over damaged frames and a missing end.
     """
 

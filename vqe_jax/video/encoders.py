@@ -179,13 +179,7 @@ _CAPTIONS_KEPT = ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc"
 
 
 def layout_for(codec: str, pixel_format: PixelFormat, *, alpha: bool = False) -> str | None:
-    """The encoder's own pixel format that holds samples of a format unchanged; None without one.
-
-    Args:
-      codec: the encoder's own name.
-      pixel_format: of the pictures.
-      alpha: with their transparency.
-    """
+    """The encoder's own pixel format that holds samples of a format unchanged; None without one."""
     known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
     if alpha:
         names = pixel_format.av_names_with_alpha

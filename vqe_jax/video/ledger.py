@@ -72,11 +72,7 @@ class Ledger:
             self._waiting.add(packet.pts)
 
     def show(self, picture: av.VideoFrame) -> None:
-        """Notes a picture that came out.
-
-        Args:
-          picture: as the decoder gave it.
-        """
+        """Notes a picture that came out."""
         self.shown += 1
         self._fields += bool(picture.interlaced_frame)
         if picture.pts is None:

@@ -76,9 +76,6 @@ def picture_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     """The decoder of a stream: FFmpeg's usual one, or the one that sees transparency.
 
     VP8 and VP9 keep it in a picture of its own beside each packet, which only libvpx reads.
-
-    Args:
-      stream: of a source.
     """
     usual = stream.codec_context
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(usual.name)

@@ -42,9 +42,6 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
 def read_png(path: Path) -> Frame:
     """Reads one PNG file; palettes and one-bit pictures are spread out.
 
-    Args:
-      path: the file.
-
     Raises:
       UserError: not a PNG file, or a damaged one.
     """
@@ -100,11 +97,7 @@ def encode_png(frame: Frame) -> bytes:
 
 
 class PngReader(Reader):
-    """Frames of a folder of PNG files.
-
-    Args:
-      path: the folder.
-    """
+    """Frames of a folder of PNG files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -149,7 +149,6 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
     """What is odd about a file, one line each.
 
     Args:
-      path: any container.
       seconds: look at so much of its beginning; None for all.
     """
     found, unit = _walk(path, seconds)

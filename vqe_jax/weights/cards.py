@@ -176,9 +176,6 @@ def stream_group(row: _Row) -> tuple[int, str, str]:
 def read_card(name: str) -> Card:
     """The card of a packaged model; where it has none, what its file says.
 
-    Args:
-      name: of the packaged model.
-
     Raises:
       UserError: no such model, or a card that cannot be read.
     """

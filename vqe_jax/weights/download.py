@@ -73,10 +73,6 @@ def _unpack(archive: Path, member: str) -> None:
 def download(remote: Remote, folder: Path) -> Path:
     """Fetches a file unless it is there already.
 
-    Args:
-      remote: the file.
-      folder: where it goes.
-
     Returns:
       Its path. It appears under this name only when it is complete and its checksum agrees.
 

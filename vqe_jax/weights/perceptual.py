@@ -177,7 +177,6 @@ def save_perceptual(weights: PerceptualWeights, path: str | Path) -> None:
     """Writes one file that :func:`load_perceptual` takes as ``path`` or by environment variable.
 
     Args:
-      weights: what to write.
       path: a ``.safetensors`` file; an old one is replaced when the new one is complete.
     """
     flat = flatten_dict(weights.variables, sep="/")

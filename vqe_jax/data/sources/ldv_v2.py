@@ -51,9 +51,6 @@ class LdvV2(Source):
     def plan(self, options: LdvV2Options) -> tuple[Plan, ...]:
         """Lists the pairs to make.
 
-        Args:
-          options: of the build.
-
         Raises:
           UserError: folders, videos or streams are missing.
         """
