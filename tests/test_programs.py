@@ -27,9 +27,12 @@ def start(folder: Path | str) -> subprocess.Popen:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     root = str(Path(__file__).parents[1])
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", SCRIPT],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=kept | {"PYTHONPATH": root, "VQE_PROGRAM_CACHE": str(folder)},
-    )  # fmt: skip
+    )
 
 
 def said(process: subprocess.Popen) -> tuple[float, int, int, str]:

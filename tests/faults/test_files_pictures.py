@@ -36,12 +36,20 @@ def alphas(path):
 
 
 SEEN = [
-    ("a.mkv", "yuva420p", "ffv1"), ("a.mkv", "yuva444p10le", "ffv1"), ("a.mkv", "bgra", "ffv1"),
-    ("a.mkv", "rgba64le", "ffv1"), ("a.mkv", "ya8", "ffv1"), ("a.mov", "yuva444p10le", "prores_ks"),
-    ("a.mov", "rgba", "png"), ("a.mov", "argb", "qtrle"), ("a.avi", "gbrap", "utvideo"),
-    ("a.avi", "yuva422p", "ffvhuff"), ("a.webm", "yuva420p", "libvpx-vp9"),
-    ("a.webm", "yuva420p", "libvpx"), ("a.avi", "bgra", "huffyuv"),
-]  # fmt: skip
+    ("a.mkv", "yuva420p", "ffv1"),
+    ("a.mkv", "yuva444p10le", "ffv1"),
+    ("a.mkv", "bgra", "ffv1"),
+    ("a.mkv", "rgba64le", "ffv1"),
+    ("a.mkv", "ya8", "ffv1"),
+    ("a.mov", "yuva444p10le", "prores_ks"),
+    ("a.mov", "rgba", "png"),
+    ("a.mov", "argb", "qtrle"),
+    ("a.avi", "gbrap", "utvideo"),
+    ("a.avi", "yuva422p", "ffvhuff"),
+    ("a.webm", "yuva420p", "libvpx-vp9"),
+    ("a.webm", "yuva420p", "libvpx"),
+    ("a.avi", "bgra", "huffyuv"),
+]
 
 
 @pytest.mark.parametrize(("name", "layout", "codec"), SEEN)

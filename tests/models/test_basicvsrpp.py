@@ -17,9 +17,13 @@ from vqe_jax.training.forward import scalar_metrics
 from vqe_jax.weights.conversion import table_of
 
 SMALL = {
-    "features": 4, "blocks": 1, "reconstruction_blocks": 1, "deform_groups": 4, "flow_levels": 2,
+    "features": 4,
+    "blocks": 1,
+    "reconstruction_blocks": 1,
+    "deform_groups": 4,
+    "flow_levels": 2,
     "flow_widths": (4,),
-}  # fmt: skip
+}
 GOLDEN = {"features": 16, "blocks": 1, "upscale": 4}
 SIZES = {
     "c128n25_hr_ntire_decompress": ({"features": 128, "blocks": 25}, 44_075_631),

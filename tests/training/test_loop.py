@@ -20,11 +20,13 @@ from vqe_jax.weights import load_model
 
 TWO_STAGES = (
     {
-        "name": "guided", "steps": 5, "learning_rate": 1e-2,
+        "name": "guided",
+        "steps": 5,
+        "learning_rate": 1e-2,
         "corruption": {"name": "truth_guidance", "patch": 4, "ratio": 0.5},
     },
     {"name": "main", "steps": 7, "learning_rate": 1e-2, "start": "previous", "ema": 0.9},
-)  # fmt: skip
+)
 
 ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, "-m", "tests.training.worker")
@@ -172,9 +174,10 @@ def test_a_stage_can_go_on_with_the_optimiser(tiny, tmp_path):
     train(tmp_path / "one", {"name": "a", "steps": 8, **shared})
     second = shared | {"schedule": cosine | {"offset": 4}}
     train(
-        tmp_path / "two", {"name": "a", "steps": 4, **shared},
+        tmp_path / "two",
+        {"name": "a", "steps": 4, **shared},
         {"name": "b", "steps": 4, "start": "previous", "keep_optimizer": True, **second},
-    )  # fmt: skip
+    )
     one, two = (tensors(tmp_path / d / "last.safetensors") for d in ("one", "two"))
     for key in one:
         np.testing.assert_allclose(one[key], two[key], rtol=1e-5, atol=1e-7)

@@ -55,8 +55,10 @@ class Conv(nn.Module):
         if self.blocks > 1:
             kernel = unshuffled_kernel(jnp.asarray(kernel), self.blocks)
             kh, kw = kernel.shape[:2]
-        reach = [(self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
-                 for k in (kh, kw)]  # fmt: skip
+        reach = [
+            (self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
+            for k in (kh, kw)
+        ]
         lead = x.shape[:-3]
         y = lax.conv_general_dilated(
             x.reshape(-1, *x.shape[-3:]),

@@ -44,9 +44,14 @@ _SUFFIXES = ("", ".manifest.json")
 # Other steps would fail in the same way: nothing is known about this one.
 _NOT_THE_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _LASTING = (
-    errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP,
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ELOOP,
     errno.ENAMETOOLONG,
-)  # fmt: skip
+)
 _PATIENCE = (0.1, 0.5, 1.5)  # seconds between tries of a read, which a network may disturb
 
 
@@ -212,9 +217,7 @@ class Checkpoints:
         """Writes progress made without a step (a validation) beside the newest step, if it is that."""
         if self._newest is None or self._newest.progress.step != progress.step:
             return
-        self._newest = Manifest(
-            Progress(**vars(progress)), self._newest.arrays, self._newest.files
-        )  # fmt: skip
+        self._newest = Manifest(Progress(**vars(progress)), self._newest.arrays, self._newest.files)
         if is_primary():
             self._write_manifest(self._newest)
 

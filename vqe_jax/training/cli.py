@@ -38,10 +38,20 @@ def _parser() -> Parser:
     made.add_argument("--coordinator", metavar="HOST:PORT", help="default: from the cluster")
     made.add_argument("--processes", type=int, help="how many processes")
     made.add_argument("--process", type=int, help="number of this one")
-    made.add_argument("--start-timeout", type=int, default=60, metavar="S",
-                      help="seconds to wait for the other processes (60)")  # fmt: skip
-    made.add_argument("--peer-timeout", type=int, default=45, metavar="S",
-                      help="seconds after which a silent process counts as gone (45)")  # fmt: skip
+    made.add_argument(
+        "--start-timeout",
+        type=int,
+        default=60,
+        metavar="S",
+        help="seconds to wait for the other processes (60)",
+    )
+    made.add_argument(
+        "--peer-timeout",
+        type=int,
+        default=45,
+        metavar="S",
+        help="seconds after which a silent process counts as gone (45)",
+    )
     add_option(made)
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return made

@@ -80,9 +80,13 @@ def run(
     with user_errors(str(folder)):
         clips = check(plan)
         writer = MetricsWriter(
-            folder, total_steps=plan.first_step(len(plan.stages)), tensorboard=plan.tensorboard,
-            silent=not is_primary(), quiet=quiet, output=output,
-        )  # fmt: skip
+            folder,
+            total_steps=plan.first_step(len(plan.stages)),
+            tensorboard=plan.tensorboard,
+            silent=not is_primary(),
+            quiet=quiet,
+            output=output,
+        )
         with _own(folder), writer, Interrupts() as interrupts, counted() as count:
             checkpoints = Checkpoints(
                 folder / "checkpoints", keep=plan.checkpoint.keep, say=writer.say

@@ -82,9 +82,14 @@ def _kept(network: Network, shape: tuple[int, int, int, int]) -> int:
         def forward(params: Any) -> Any:
             held = {**variables, "params": params}
             return network.apply(
-                held, clip, side=side, train=True, method=method, mutable=["batch_stats"],
+                held,
+                clip,
+                side=side,
+                train=True,
+                method=method,
+                mutable=["batch_stats"],
                 rngs={"dropout": jax.random.key(0)},
-            )[0]  # fmt: skip
+            )[0]
 
         return jax.vjp(forward, variables["params"])[1]
 

@@ -48,9 +48,13 @@ class StageRun:
             validation.find_metric(plan.eval.protocol, self.network) if plan.eval else None
         )
         self.log = StepLog(
-            session.writer, self.stage.name, last=self.last, every=plan.log_every,
-            max_skipped=plan.max_skipped, warn=self.step.warn,
-        )  # fmt: skip
+            session.writer,
+            self.stage.name,
+            last=self.last,
+            every=plan.log_every,
+            max_skipped=plan.max_skipped,
+            warn=self.step.warn,
+        )
         self.state = self._first_state(previous) if arrays is None else self._restored(arrays)
         self.progress.enter(index)
 
@@ -58,9 +62,12 @@ class StageRun:
         session, stage = self.session, self.stage
         averaged = stage.start_averaged and not stage.keep_optimizer
         variables = starts.start_variables(
-            session.plan, self.index, self.network, workdir=session.workdir,
+            session.plan,
+            self.index,
+            self.network,
+            workdir=session.workdir,
             previous=previous and exported_variables(previous, averaged=averaged),
-        )  # fmt: skip
+        )
         state = self.step.init_state(variables)
         if previous is None:
             return state
@@ -152,10 +159,14 @@ class StageRun:
             variables = jax.device_get(exported_variables(self.state))
             gains = from_primary(
                 lambda: validation.validate(
-                    self.network, variables, session.clips, section, self.metric,
+                    self.network,
+                    variables,
+                    session.clips,
+                    section,
+                    self.metric,
                     stop=lambda: session.interrupts.flagged,
                 )
-            )  # fmt: skip
+            )
             if gains is None:
                 return False
             self._choose(gains, variables)
@@ -173,9 +184,7 @@ class StageRun:
             "by_clip": gains.by_clip,
         }
         note = ", best so far" if better else ""
-        session.writer.validation(
-            progress.step, self.stage.name, record, key=gains.key, note=note
-        )  # fmt: skip
+        session.writer.validation(progress.step, self.stage.name, record, key=gains.key, note=note)
         progress.validated = progress.step
         if better:
             progress.best_score, progress.best_step = gains.score, progress.step

@@ -49,8 +49,9 @@ def build_network(run: Run, stage: Stage) -> models.Network:
     kwargs = model_kwargs(run, stage)
     if run.dtype != "float32":
         if "dtype" not in models.fields(run.model):
-            raise UserError(f"config.dtype={run.dtype!r}: model {run.model!r} computes in "
-                            "float32 only")  # fmt: skip
+            raise UserError(
+                f"config.dtype={run.dtype!r}: model {run.model!r} computes in float32 only"
+            )
         kwargs["dtype"] = run.dtype
     return models.build(run.model, **kwargs)
 
@@ -136,8 +137,9 @@ def with_parts(variables: dict[str, Any], stage: Stage) -> dict[str, Any]:
         for path in wanted:
             array = given[path.removeprefix(f"{target}/")]
             if array.shape != flat[path].shape:
-                raise UserError(f"{where}: {path} is {array.shape} there and "
-                                f"{flat[path].shape} here")  # fmt: skip
+                raise UserError(
+                    f"{where}: {path} is {array.shape} there and {flat[path].shape} here"
+                )
             result[path] = jax.numpy.array(array, flat[path].dtype)
     return {**variables, "params": unflatten_dict(result, sep="/")}
 
@@ -208,8 +210,12 @@ def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:
             continue
         result[path] = jax.numpy.asarray(given[path], array.dtype)
     for path in given.keys() - wanted.keys():
-        _allow(path, stage.unused, f"stage {stage.name!r}: {path!r} of {origin} is not in this "
-               "network", "unused")  # fmt: skip
+        _allow(
+            path,
+            stage.unused,
+            f"stage {stage.name!r}: {path!r} of {origin} is not in this network",
+            "unused",
+        )
     return unflatten_dict(result, sep="/")
 
 

@@ -172,9 +172,20 @@ def encoder_name(name: str) -> str:
 _PACKED = {"gbrp": ("bgr0", "rgb24", "bgr24"), "gbrp16le": ("rgb48le", "rgb48be")}
 # With transparency that players and FFmpeg's own decoders read back; others write it for nobody.
 _ALPHA_KEPT = (
-    "ffv1", "png", "apng", "qtrle", "utvideo", "magicyuv", "ffvhuff", "huffyuv", "prores_ks",
-    "cfhd", "rawvideo", "libvpx", "libvpx-vp9",
-)  # fmt: skip
+    "ffv1",
+    "png",
+    "apng",
+    "qtrle",
+    "utvideo",
+    "magicyuv",
+    "ffvhuff",
+    "huffyuv",
+    "prores_ks",
+    "cfhd",
+    "rawvideo",
+    "libvpx",
+    "libvpx-vp9",
+)
 _CAPTIONS_KEPT = ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc")
 
 
