@@ -214,7 +214,7 @@ class Checkpoints:
                 self._drop(old)
 
     def note(self, progress: Progress) -> None:
-        """Writes progress made without a step (a validation) beside the newest step, if it is that."""
+        """Writes progress made without a step (a validation) beside the newest, if it is that."""
         if self._newest is None or self._newest.progress.step != progress.step:
             return
         self._newest = Manifest(Progress(**vars(progress)), self._newest.arrays, self._newest.files)
