@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from vqe_jax.errors import run_cli
@@ -123,7 +124,7 @@ def _summary(console: Console, rows: list[tuple[str, ...]], files: dict[str, Pat
         gained.add_row(*row)
     where = Table("what", "file", title="where things are")
     for name, path in files.items():
-        where.add_row(name, str(path))
+        where.add_row(name, escape(str(path)))
     console.print(gained, where)
 
 

@@ -160,3 +160,33 @@ def test_a_stream_of_the_recipe_is_not_doubted(tmp_path, weights, capsys):
     encode_hevc(drifting(info, 5), tmp_path / "a.hevc", info, low_delay_p(37))
     main([str(tmp_path / "a.hevc"), str(tmp_path / "b.mkv"), "--model", str(weights), "--quiet"])
     assert capsys.readouterr().err == ""
+
+
+def test_names_in_a_report_are_no_markup(tmp_path, weights, capsys):
+    from vqe_jax.evaluation.cli import main as evaluate
+
+    source = make(tmp_path / "clip [x265] [red]1.mkv", frames=2)
+    out = tmp_path / "rep [bold] [/rep]"
+    given = ["--raw", str(source), "--compressed", str(source), "--out", str(out)]
+    evaluate([str(weights), *given, "--metrics", "psnr_y"])
+    said = "".join(capsys.readouterr().out.split())
+    assert "".join(f"report: {out / 'report.md'}".split()) in said
+    assert "[x265][red]1" in said
+
+
+def test_progress_ends_where_the_frames_end(tmp_path):
+    """The header counts what the sound takes, too."""
+    seen = []
+    source = make(tmp_path / "a.mkv", sound="aac", frames=7)
+    enhance(source, tmp_path / "b.mkv", progress=lambda *x: seen.append(x))
+    assert seen[-1] == (7, 7)
+
+
+@pytest.mark.parametrize("name", ["-", "fifo"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, monkeypatch, name):
+    import os
+
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo")
+    with pytest.raises(UserError, match=r"no file|not a file"):
+        enhance(Path(name), tmp_path / "b.mkv")

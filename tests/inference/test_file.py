@@ -114,10 +114,12 @@ def test_folders_of_pictures_in_and_out(tmp_path):
     source = write(tmp_path / "in", info, drifting(info, 3))
     enhance_video(source, tmp_path / "out", model=model("window", 3))
     assert open_reader(tmp_path / "out").info.pixel_format == info.pixel_format
+    enhance_video(source, tmp_path / "out.mp4")
+    assert open_reader(tmp_path / "out.mp4").info.pixel_format == info.pixel_format
     with pytest.warns(UserWarning, match="RGB and becomes YUV"):
-        enhance_video(source, tmp_path / "out.mp4")
-    found = open_reader(tmp_path / "out.mp4").info
-    assert found.pixel_format.subsampling == "420" and found.color.matrix == 6
+        enhance_video(source, tmp_path / "yuv.mp4", codec="mpeg4")
+    found = open_reader(tmp_path / "yuv.mp4").info
+    assert found.pixel_format.subsampling == "420" and found.color.resolved(48, "420").matrix == 6
     video = lossless(tmp_path / "a.mkv", info_of(), drifting(info_of(), 2))
     enhance_video(video, tmp_path / "frames")
     assert open_reader(tmp_path / "frames").info.pixel_format.subsampling == "rgb"

@@ -131,7 +131,7 @@ def make_plans(
     """
     if not quiet:
         for note in dict.fromkeys(note for plan in plans for note in plan.notes):
-            Console(stderr=True).print(note, highlight=False)
+            Console(stderr=True, markup=False).print(note, highlight=False)
     jobs = [job for plan in plans for job in plan.jobs]
     infos = iter(encode_clips(jobs, store, label=source.name, workers=workers, quiet=quiet))
     return [_index(plan, [(job, next(infos)) for job in plan.jobs]) for plan in plans]
@@ -163,7 +163,7 @@ def print_summary(built: Sequence[Built], console: Console | None = None) -> Non
       built: by :func:`build`.
       console: to print to; None: standard output.
     """
-    console = console or Console()
+    console = console or Console(markup=False)
     table = Table("data set", "configuration", "split")
     for column in ("clips", "frames", "duplicates", "mean PSNR-Y dB", "mean kbit/s"):
         table.add_column(column, justify="right")

@@ -54,13 +54,13 @@ def map_clips(
     """
     workers = min(workers or os.cpu_count() or 1, len(jobs)) or 1
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[clip]}"),
+        TextColumn("{task.fields[clip]}", markup=False),
     )
-    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+    progress = Progress(*columns, console=Console(stderr=True, markup=False), disable=quiet)
     with progress:
         task = progress.add_task(label, total=len(jobs), clip="")
 

@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vqe_jax.evaluation.run import evaluate, print_table
 
     # A file has no edge to fold numbers at.
-    console = Console(quiet=given.quiet, width=None if sys.stdout.isatty() else 400)
+    console = Console(quiet=given.quiet, width=None if sys.stdout.isatty() else 400, markup=False)
     if kept := keep(given.program_cache):
         console.print(kept, highlight=False, soft_wrap=True, markup=False)
     opened = open_models(given.models, given.ensemble)

@@ -37,10 +37,10 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
       ``(what is done now) -> function to call after each frame``.
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -86,7 +86,7 @@ def evaluate(
     options = options or Options()
     total = sum(clip.count for clip in clips) * (1 + len(models))
     results = []
-    with progress_of(total, console or Console(quiet=True)) as begin:
+    with progress_of(total, console or Console(quiet=True, markup=False)) as begin:
         for clip in clips:
             advance = begin(clip.title)
             results.append(
@@ -131,7 +131,7 @@ def evaluate_long(
         raise UserError("nothing to evaluate on: the split holds no clips")
     runs: dict[str, list[LongRun]] = {s.label: [] for s in models}
     total = len(models) * len(clips) * length
-    with progress_of(total, console or Console(quiet=True)) as begin:
+    with progress_of(total, console or Console(quiet=True, markup=False)) as begin:
         for model, clip in itertools.product(models, clips):
             advance = begin(f"{model.label} {clip.title}")
             run = long_run(clip, model, protocol, length=length, on_frame=advance)

@@ -242,11 +242,11 @@ def _warnings_on(console: Console) -> Iterator[None]:
 @contextmanager
 def _bar(console: Console, job: Job) -> Iterator[Callable[[int, int | None], None]]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Speed(),
-        TextColumn("ETA"),
+        TextColumn("ETA", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bar:
@@ -318,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n\n".join(read_card(name).text() for name in packaged_models()))
         return 0
     args = parser().parse_args(words)
-    console = Console(stderr=True, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False)
     say = (lambda _: None) if args.quiet else (lambda text: print(text, flush=True))
     kept = keep(args.program_cache)
     with _warnings_on(console):

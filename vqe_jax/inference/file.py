@@ -233,6 +233,8 @@ def run(
             writer.write(frame)
             if progress:
                 progress(writer.written, job.frames)
+        if progress and job.frames != writer.written:  # a header's word
+            progress(writer.written, writer.written)
     if job.stopped:
         raise UserError(f"{job.stopped[0]}; {job.dst} holds the {writer.written} frames before it")
     seconds, copies = time.monotonic() - start, count.copies if count else None

@@ -77,7 +77,7 @@ class MetricsWriter:
         self._total = total_steps
         self._width = len(str(total_steps))
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.errors import EnvironmentFailure, UserError, in_words
 
 __all__ = ["claim", "discard", "publish", "readable_file", "translated", "unfinished"]
 
@@ -97,6 +97,8 @@ def readable_file(path: Path, wanted: str) -> int:
     Raises:
       UserError: there is none, it is a folder, it is empty.
     """
+    if str(path) == "-":
+        raise UserError("'-' is no file: nothing is read from standard input; name a file")
     if not path.exists():
         raise UserError(f"{path}: no such file; expected {wanted}")
     if not path.is_file():
@@ -128,5 +130,7 @@ def translated(path: Path, doing: str) -> Iterator[None]:
             raise EnvironmentFailure(
                 f"{path}: no space left on the disk; free some or write elsewhere"
             ) from err
+        if err.errno in (errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.EROFS):
+            raise EnvironmentFailure(f"{path} cannot be {doing}: {in_words(err)}") from err
         reason = err.strerror or str(err)
         raise UserError(f"{path} cannot be {doing}: {reason}") from err
