@@ -110,7 +110,7 @@ def small(
     model: str, fields: dict[str, Any], *stages: dict[str, Any], frames: int = 3
 ) -> dict[str, Any]:
     """A narrow network on short clips of the demo data."""
-    stages = stages or (common.fast_stage(model, 400, 1e-3, init=INIT, ema=0.99),)
+    stages = stages or (common.fast_stage(model, 600, 3e-4, init=INIT, ema=0.99),)
     crops = common.demo(frames=frames, crop=48, batch=4, color="rgb")
     return common.small(model, fields, *stages, data=crops)
 

@@ -69,4 +69,4 @@ def _rounds(depths: tuple[int, ...], steps: tuple[int, ...], stage: Any) -> list
 
 def _small_round(name: str, steps: int, **changes: Any) -> dict[str, Any]:
     init: dict[str, Any] = {} if "start" in changes else {"init": basicvsrpp.INIT}
-    return common.fast_stage(name, steps, 1e-3, ema=0.99, **init, **changes)
+    return common.fast_stage(name, steps, 3e-4, ema=0.99, **init, **changes)
