@@ -69,6 +69,6 @@ def test_tiles_of_motion_networks_are_blended(kind):
     whole = enhance(clip, model=model)
     tiled = enhance(clip, model=model, tiling=Tiling(24, margin=8))
     change = np.abs(whole - clip).max()
-    assert np.abs(tiled - whole).max() < 0.5 * change  # DSTA's global gate differs between tiles
+    assert np.abs(tiled - whole).max() < 0.02 * change  # DSTA's global gate differs between tiles
     one = enhance(clip, model=model, tiling=Tiling(64))
     np.testing.assert_allclose(one, whole, atol=1e-6)
