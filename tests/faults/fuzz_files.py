@@ -24,7 +24,7 @@ from vqe_jax.video import open_reader
 __all__ = ["run"]
 
 _FRAMES = 12
-_SLOW = 30  # seconds for one file
+_SLOW, _STUCK = 30, 600  # seconds of work and of waiting for one file
 _KINDS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[str | None, ...]], ...] = (
     # suffix, video, sound, text
     (
@@ -76,17 +76,24 @@ class _TooSlow(Exception):
 
 
 @contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    def stop(number: int, frame: object) -> None:
-        raise _TooSlow(f"more than {seconds} s")
+def _limited() -> Iterator[None]:
+    """Ends what works for too long or waits for ever; other programs may slow the machine down."""
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    def stop(number: int, frame: object) -> None:
+        kind = "work" if number == signal.SIGPROF else "waiting"
+        raise _TooSlow(f"too many seconds of {kind}")
+
+    limits = ((signal.SIGPROF, signal.ITIMER_PROF, _SLOW),
+              (signal.SIGALRM, signal.ITIMER_REAL, _STUCK))  # fmt: skip
+    before = [signal.signal(number, stop) for number, _, _ in limits]
+    for _, timer, seconds in limits:
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for (number, timer, _), handler in zip(limits, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 def _recipe(rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -237,7 +244,7 @@ def _one(rng: random.Random, number: int, folder: Path, library: _Library, count
     target = folder / f"out{rng.choice(_TARGETS)}"
     what = f"#{number} {suffix} {made} {damage.__name__ if damage else 'whole'} -> {target.name}"
     try:
-        with _limited(_SLOW):
+        with _limited():
             frames, said = _attempt(rng, source, target)
     except UserError as err:
         if damage is None:

@@ -22,7 +22,7 @@ from vqe_jax.weights.model_file import read_model
 
 __all__ = ["run"]
 
-_SLOW = 20.0  # seconds; a file may not keep the machine busy
+_SLOW = 20.0  # seconds of work; a file may not keep the machine busy
 
 _VALUES: tuple[Any, ...] = (
     -1, 0, 1, 10**9, 10**30, 2.5, -0.0, True, None, "", "a", "high_pass", [], [1], [[[]]], {},
@@ -195,14 +195,14 @@ def run(count: int, seed: int) -> Counts:
             save_model(path, file)
             what, signed = _made_wrong(rng, file, path)
             what = f"model {number} of seed {seed}: {what}"
-            began = time.monotonic()
+            began = time.process_time()
             try:
                 found = load_model(path)
             except BaseException as err:
                 counts.refuse(what, err)
             else:
                 counts.accept(what, rightly=_usable(found) if signed else _same(found, file))
-            if time.monotonic() - began > _SLOW:
+            if time.process_time() - began > _SLOW:
                 counts.failed += 1
-                counts.examples.append(f"{what}: took {time.monotonic() - began:.0f} s")
+                counts.examples.append(f"{what}: took {time.process_time() - began:.0f} s")
     return counts
