@@ -79,6 +79,7 @@ SMALL = {
         **{"extraction_blocks": 1, "reconstruction_blocks": 1, "remat": False},
     },
     "rcan_a": {"features": 4, "groups": 1, "blocks": 2},
+    "repnet": {"features": 4, "blocks": 1},
     "rcvn": {"features": 8, "groups": 1, "blocks": 1},
     "stdr": {
         "radius": 1,

@@ -1,6 +1,7 @@
 """The command line of enhancing a file: ``enhance.py IN OUT [--model NAME] ...``.
 
-``enhance.py models`` alone prints the cards of the packaged models.
+``enhance.py models`` alone prints the cards of the packaged models, and ``enhance.py export MODEL
+OUT`` writes one as a program for elsewhere.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from vqe_jax.inference.tiles import Tiling
 from vqe_jax.programs import add_option, keep
 from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
-from vqe_jax.weights import packaged_models
+from vqe_jax.weights import load_model, packaged_models
 from vqe_jax.weights.cards import read_card
+from vqe_jax.weights.export import save_exported
 
 __all__ = ["main", "parser"]
 
@@ -115,7 +117,8 @@ def parser() -> Parser:
     made = Parser(
         prog="vqe-enhance",
         description="Enhances a compressed video; everything but the picture stays as it was. "
-        "'vqe-enhance models' prints what each packaged model is for and what it gains.",
+        "'vqe-enhance models' prints what each packaged model is for and what it gains; "
+        "'vqe-enhance export MODEL OUT' writes a network of single frames as StableHLO.",
     )
     made.add_argument("src", metavar="IN", help="a video, raw .yuv or .y4m, or a folder of PNG")
     made.add_argument(
@@ -304,6 +307,18 @@ def _done(result: Enhanced) -> str:
     )
 
 
+def _is_other_work(words: Sequence[str]) -> bool:
+    """Does what needs no file to enhance; a file of such a name has an OUT and nothing more."""
+    if list(words) == ["models"]:
+        print("\n\n".join(read_card(name).text() for name in packaged_models()))
+        return True
+    if words[:1] == ["export"] and len(words) == 3 and not words[2].startswith("-"):
+        save_exported(words[2], load_model(words[1]))
+        print(f"wrote {words[2]}")
+        return True
+    return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; mistakes of the user come out as :class:`UserError`.
 
@@ -314,8 +329,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       0.
     """
     words = sys.argv[1:] if argv is None else list(argv)
-    if words == ["models"]:  # a file of that name has an OUT beside it
-        print("\n\n".join(read_card(name).text() for name in packaged_models()))
+    if _is_other_work(words):
         return 0
     args = parser().parse_args(words)
     console = Console(stderr=True, soft_wrap=True, markup=False)

@@ -65,6 +65,7 @@ _NETWORKS: Registry[type[Network]] = Registry(
         "qenet": "vqe_jax.models.qenet:QENet",
         "rcan_a": "vqe_jax.models.rcan_a:RCANA",
         "rcvn": "vqe_jax.models.rcvn:RCVN",
+        "repnet": "vqe_jax.models.repnet:RepNet",
         "rfda": "vqe_jax.models.rfda:RFDA",
         "shannonnet": "vqe_jax.models.shannonnet:ShannonNet",
         "smgf": "vqe_jax.models.smgf:SMGF",

@@ -1,0 +1,80 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vqe_jax import models
+from vqe_jax.models import Side
+from vqe_jax.models.shapes import variable_shapes
+from vqe_jax.nn.reparam import fold
+
+NARROW = {"features": 4, "blocks": 2}
+QPS = Side(frame_qp=jnp.array([[22.0, -1.0, 37.0]]))
+
+
+def made(seed, shape):
+    rng = np.random.default_rng(seed)
+    network = models.build("repnet", **NARROW)
+    clip = jnp.asarray(rng.random(shape, np.float32))
+    drawn = network.init(jax.random.key(seed), clip)
+    variables = jax.tree.map(lambda p: p + jnp.asarray(rng.normal(0, 0.1, p.shape), p.dtype), drawn)
+    return network, variables, clip
+
+
+@functools.cache
+def example():
+    return made(0, (1, 3, 18, 23, 1))
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 1000), height=st.integers(1, 20), width=st.integers(1, 20))
+def test_the_folded_network_gives_the_same_picture(seed, height, width):
+    network, variables, clip = made(seed, (1, 1, height, width, 1))
+    plain = models.build("repnet", **NARROW, folded=True)
+    folded, told = fold(variables), Side(frame_qp=jnp.array([[30.0]]))
+    assert jax.tree.map(jnp.shape, folded["params"]["first"]) == {
+        "kernel": (3, 3, 18, 4),
+        "bias": (4,),
+    }
+    np.testing.assert_allclose(
+        plain.apply(folded, clip, side=told), network.apply(variables, clip, side=told), atol=1e-5
+    )
+
+
+def test_folded_weights_are_those_of_the_folded_network():
+    _, variables, _ = example()
+    shapes = variable_shapes("repnet", **NARROW, folded=True)
+    folded = jax.tree_util.tree_leaves_with_path(fold(variables))
+    found = {"/".join(k.key for k in path): x.shape for path, x in folded}
+    assert found == {path: tuple(shape) for path, shape in shapes.items()}
+
+
+def test_a_qp_that_is_not_known_is_as_good_as_none_told():
+    network, variables, clip = example()
+    told, blind = network.apply(variables, clip, side=QPS), network.apply(variables, clip)
+    np.testing.assert_allclose(told[:, 1], blind[:, 1], atol=1e-6)
+    for known in (0, 2):
+        assert jnp.abs(told[:, known] - blind[:, known]).max() > 1e-3
+
+
+def test_training_forgets_the_qp_of_some_frames():
+    network, variables, clip = example()
+    many = jnp.broadcast_to(clip[:, :1], (1, 60, *clip.shape[2:]))
+    side = Side(frame_qp=jnp.full((1, 60), 37.0))
+    options = {"side": side, "train": True, "rngs": {"dropout": jax.random.key(1)}}
+    result = network.apply(variables, many, **options)
+    blind = network.apply(variables, clip[:, :1])
+    forgotten = jnp.abs(result - blind).max((0, 2, 3, 4)) < 1e-6
+    assert 1 <= int(forgotten.sum()) <= 25
+
+
+def test_it_begins_with_the_frame_itself():
+    network = models.build("repnet", **NARROW)
+    clip = jnp.asarray(np.random.default_rng(0).random((1, 1, 8, 8, 1), np.float32))
+    variables = network.init(jax.random.key(0), clip)
+    np.testing.assert_array_equal(network.apply(variables, clip), clip)
+    brighter = network.apply(variables, clip + 0.25) - clip
+    np.testing.assert_allclose(brighter, jnp.full_like(clip, 0.25), atol=1e-6)
