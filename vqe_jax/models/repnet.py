@@ -8,7 +8,6 @@ Zhang et al., TIP 2018), plain 3x3 convolutions whose training branches fold int
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 from jaxtyping import Array, Float
@@ -16,7 +15,6 @@ from jaxtyping import Array, Float
 from vqe_jax.models.contract import Context
 from vqe_jax.models.families import FrameNetwork
 from vqe_jax.models.side import Side
-from vqe_jax.nn.initializers import INPUT_GAIN, beside, high_pass, kaiming_normal
 from vqe_jax.nn.layers import leaky_relu
 from vqe_jax.nn.reparam import RepConv
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
@@ -24,7 +22,7 @@ from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 __all__ = ["RepNet"]
 
 _LARGEST_QP = 51.0
-_FORGETS = 0.15  # share of the training frames whose QP is not told
+_GAIN = 10.0  # from the size of details to about one, and of residuals back
 
 
 class RepNet(FrameNetwork):
@@ -40,9 +38,10 @@ class RepNet(FrameNetwork):
 
     @property
     def context(self) -> Context:
-        """A place a convolution, and the place itself."""
-        reach = (self.blocks + 2) * self.shrink + self.shrink - 1
-        return Context(multiple=self.shrink, receptive_field=reach)
+        """A place a convolution and one for the local mean, and the place itself."""
+        reach = (self.blocks + 3) * self.shrink + self.shrink - 1
+        known = frozenset({"frame_qp"})
+        return Context(multiple=self.shrink, receptive_field=reach, optional=known)
 
     @nn.compact
     def enhance(
@@ -51,16 +50,16 @@ class RepNet(FrameNetwork):
         """The frames and their residuals."""
         pixels = pixel_unshuffle(frames, self.shrink)
         count = pixels.shape[-1]
-        key = self.make_rng("dropout") if train and self.has_rng("dropout") else None
-        planes = _qp_planes(side, frames.shape[0], key).astype(pixels.dtype)
+        brightness = _local_mean(pixels)
+        planes = _qp_planes(side, frames.shape[0]).astype(pixels.dtype)
         planes = jnp.broadcast_to(planes[:, None, None], (*pixels.shape[:3], 2))
-        # Blind to brightness at first: artifacts are small, and the same in light and shade.
-        first = beside(high_pass(INPUT_GAIN), count, kaiming_normal(0.5))
-        x = self._conv("first", self.features, first)(jnp.concatenate([pixels, planes], -1))
+        # Artifacts are small, and the same in light and shade.
+        details = _GAIN * (pixels - brightness)
+        x = self._conv("first", self.features)(jnp.concatenate([details, brightness, planes], -1))
         for k in range(self.blocks):
             x = self._conv(f"conv{k}", self.features)(leaky_relu(x))
         residual = self._conv("last", count, initializers.zeros, 0.0)(leaky_relu(x))
-        return frames + pixel_shuffle(residual, self.shrink)
+        return frames + pixel_shuffle(residual / _GAIN, self.shrink)
 
     def _conv(
         self, name: str, features: int, init: initializers.Initializer | None = None, p: float = 1.0
@@ -68,12 +67,16 @@ class RepNet(FrameNetwork):
         return RepConv(features, self.folded, init, p, name=name)
 
 
-def _qp_planes(side: Side, count: int, key: Array | None) -> Float[Array, "n 2"]:
-    """QP and whether it is known, of each frame; ``key`` draws frames that are not told it."""
+def _local_mean(pixels: Float[Array, "n h w f"]) -> Float[Array, "n h w 1"]:
+    """Mean over a block of pixels and the eight around it; outside lies what is next to it."""
+    mean = jnp.pad(pixels.mean(-1, keepdims=True), [(0, 0), (1, 1), (1, 1), (0, 0)], mode="edge")
+    return nn.avg_pool(mean, (3, 3))
+
+
+def _qp_planes(side: Side, count: int) -> Float[Array, "n 2"]:
+    """QP and whether it is known, of each frame."""
     if side.frame_qp is None:
         return jnp.zeros((count, 2))
     qp = jnp.asarray(side.frame_qp, jnp.float32).reshape(count)
     known = qp >= 0
-    if key is not None:
-        known &= jax.random.uniform(key, (count,)) >= _FORGETS
     return jnp.stack([jnp.where(known, qp / _LARGEST_QP, 0.0), known.astype(jnp.float32)], -1)
