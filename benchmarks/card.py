@@ -17,7 +17,6 @@ import hashlib
 import json
 import os
 import shlex
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -273,6 +272,18 @@ def measured(rows: Rows, command: str) -> Row:
     return found
 
 
+def command_of(given: argparse.Namespace) -> str:
+    """The call as another machine would make it: without folders of this one."""
+    made = parser()
+    asked = ["python", "benchmarks/card.py", Path(given.model).stem]
+    for name in ("dataset", "config_name", "split", "clips", "frames"):
+        value = getattr(given, name)
+        if value != made.get_default(name):
+            asked += [f"--{name.replace('_', '-')}"]
+            asked += value if isinstance(value, list) else [str(value)]
+    return shlex.join(asked)
+
+
 def write_card(path: Path, result: Row) -> None:
     """Puts what was measured beside what is written by hand."""
     kept = json.loads(path.read_text()) if path.is_file() else {}
@@ -306,8 +317,7 @@ def main() -> None:
     }
     for part in given.parts:
         steps[part](pairs, given, rows)
-    asked = [w for w in sys.argv[1:] if w != "--write"]
-    result = measured(rows, shlex.join(["python", "benchmarks/card.py", *asked]))
+    result = measured(rows, command_of(given))
     print(Card(given.model, {}, result, "").text())
     write_card(out / "card.json", result)
     if given.write:

@@ -47,7 +47,7 @@ def test_what_is_exported_gives_the_same_picture_without_the_package(small, tmp_
     file, out = load_model(small), np.load(tmp_path / "out.npz")
     for name, part, told in (("all", frames, qps), ("one", frames[:1, :8, :4], qps[:1])):
         expected = file.build().apply(
-            file.variables, part[:, None], side=Side(frame_qp=told[:, None])
+            file.variables, jnp.asarray(part)[:, None], side=Side(frame_qp=told[:, None])
         )[:, 0]
         np.testing.assert_allclose(out[name], expected, atol=1e-5)
 

@@ -51,8 +51,7 @@ class RepNet(FrameNetwork):
         pixels = pixel_unshuffle(frames, self.shrink)
         count = pixels.shape[-1]
         brightness = _local_mean(pixels)
-        planes = _qp_planes(side, frames.shape[0]).astype(pixels.dtype)
-        planes = jnp.broadcast_to(planes[:, None, None], (*pixels.shape[:3], 2))
+        planes = _qp_planes(side, brightness)
         # Artifacts are small, and the same in light and shade.
         details = _GAIN * (pixels - brightness)
         x = self._conv("first", self.features)(jnp.concatenate([details, brightness, planes], -1))
@@ -70,13 +69,16 @@ class RepNet(FrameNetwork):
 def _local_mean(pixels: Float[Array, "n h w f"]) -> Float[Array, "n h w 1"]:
     """Mean over a block of pixels and the eight around it; outside lies what is next to it."""
     mean = jnp.pad(pixels.mean(-1, keepdims=True), [(0, 0), (1, 1), (1, 1), (0, 0)], mode="edge")
-    return nn.avg_pool(mean, (3, 3))
+    rows = mean[:, :-2] + mean[:, 1:-1] + mean[:, 2:]
+    return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9.0
 
 
-def _qp_planes(side: Side, count: int) -> Float[Array, "n 2"]:
+def _qp_planes(side: Side, like: Float[Array, "n h w 1"]) -> Float[Array, "n h w 2"]:
     """QP and whether it is known, of each frame."""
+    shape = (*like.shape[:3], 2)
     if side.frame_qp is None:
-        return jnp.zeros((count, 2))
-    qp = jnp.asarray(side.frame_qp, jnp.float32).reshape(count)
+        return jnp.zeros(shape, like.dtype)
+    qp = jnp.asarray(side.frame_qp, jnp.float32).reshape(-1)
     known = qp >= 0
-    return jnp.stack([jnp.where(known, qp / _LARGEST_QP, 0.0), known.astype(jnp.float32)], -1)
+    planes = jnp.stack([jnp.where(known, qp / _LARGEST_QP, 0.0), known.astype(jnp.float32)], -1)
+    return jnp.broadcast_to(planes.astype(like.dtype)[:, None, None], shape)

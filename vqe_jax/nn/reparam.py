@@ -47,12 +47,12 @@ class RepConv(nn.Module):
         branches = {"kernel": self.param("kernel", quiet, (3, 3, inputs, whole))}
         bias = self.param("bias", initializers.zeros, (whole,))
         if self.folded:
-            return branches["kernel"], bias
+            return jnp.asarray(branches["kernel"]), jnp.asarray(bias)
         branches["point"] = self.param("point", initializers.zeros, (inputs, whole))
         if inputs == whole:
             begin = initializers.constant(self.passes)
             branches["identity"] = self.param("identity", begin, (whole,))
-        return fold_kernel(branches), bias
+        return fold_kernel(branches), jnp.asarray(bias)
 
 
 def fold_kernel(branches: Mapping[str, Any]) -> Float[Array, "3 3 c f"]:

@@ -12,6 +12,7 @@ compilers of StableHLO read.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -70,9 +71,14 @@ def save_exported(path: str | os.PathLike[str], file: ModelFile) -> None:
       file: as of :func:`export_model`.
 
     Raises:
-      UserError: as of :func:`export_model`.
+      UserError: as of :func:`export_model`; flatbuffers is not installed.
     """
     text = Path(path).suffix == ".mlir"
+    if not text and importlib.util.find_spec("flatbuffers") is None:
+        raise UserError(
+            f"{path}: programs are written by flatbuffers, which is not installed; "
+            "pip install 'vqe-jax[export]', or name a file .mlir"
+        )
     exported = export_model(file, platforms=("cpu",) if text else _PLATFORMS)
     with replacing(path) as part:
         if text:
