@@ -141,7 +141,6 @@ class Count:
     """How many programs were asked of XLA, and what became of them.
 
     Attributes:
-      programs: distinct ones.
       kept: those of them that an earlier run had compiled.
       seconds: that compiling took, or reading what was kept; of all threads together.
     """

@@ -18,12 +18,8 @@ class Sequence:
     """A test sequence.
 
     Attributes:
-      name: as the tables print it.
-      group: its class, A to E.
       width: in pixels.
       height: in pixels.
-      frames: in the file.
-      frame_rate: frames per second.
     """
 
     name: str

@@ -31,14 +31,7 @@ __all__ = ["Built", "build", "make_plans", "print_summary"]
 
 @dataclasses.dataclass(frozen=True)
 class Built:
-    """One configuration of a data set on disk.
-
-    Attributes:
-      dataset: its name.
-      config_name: of the configuration.
-      path: of its index.
-      pairs: by split.
-    """
+    """One configuration of a data set on disk."""
 
     dataset: str
     config_name: str

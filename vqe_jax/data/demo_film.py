@@ -46,11 +46,8 @@ class Scene:
     Attributes:
       photo: the background: a picture file, or a name in ``skimage.data`` (of those in its wheel).
       foregrounds: photographs the moving patches are cut from.
-      seed: of camera, patches and noise.
-      frames: how many.
       width: of the picture, in pixels.
       height: of the picture, in pixels.
-      frame_rate: frames per second.
       speed: 1: a few pixels a frame at most; scales all motion.
       noise: standard deviation of the sensor's noise at mid-gray, in code values of 8 bits.
     """
@@ -267,11 +264,7 @@ def render(scene: Scene) -> Iterator[np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class SceneOrigin:
-    """A scene as the origin of a clip.
-
-    Attributes:
-      scene: that is filmed.
-    """
+    """A scene as the origin of a clip."""
 
     scene: Scene
 

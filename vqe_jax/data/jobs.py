@@ -59,7 +59,6 @@ class VideoOrigin:
     """Frames of a video file or a folder of PNG.
 
     Attributes:
-      path: of it.
       frames: how many are used at most; None: all.
       frame_rate: frames per second, for files that do not say it ("25" or "30000/1001").
     """
@@ -127,13 +126,10 @@ class ClipJob:
 
     Attributes:
       name: of the pair, unique in its data set.
-      split: that it belongs to.
       qp: that the record states; None: what the frames' QPs stand for.
-      origin: where the raw frames come from.
       recipe: how to encode them; None where ``compressed`` is given.
       compressed: an existing stream of the same frames.
       seed: draws a variant of the clip; None: the clip as it is.
-      augment: what the variant may be.
       clip: name of the raw clip, by which its variant is drawn; empty: that of the pair.
     """
 

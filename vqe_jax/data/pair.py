@@ -42,11 +42,9 @@ class PairInfo:
     """All of a pair but its pictures.
 
     Attributes:
-      name: unique in its data set.
       qp: nominal, that was asked for or that the frames' QPs stand for; -1 where unknown.
       width: of both clips, in pixels.
       height: of both clips, in pixels.
-      frames: of both clips.
       frame_rate: frames per second as a fraction, ``"30000/1001"``; empty where unknown.
       frame_types: a letter a frame in display order, I, P, B or ? where unknown.
       frame_qps: QP of each frame in display order; -1 where unknown.
@@ -60,11 +58,7 @@ class PairInfo:
       color: the color tags of the raw clip, which hold for both, as JSON.
       psnr_y: mean over frames of the compressed clip's PSNR on luma, in dB.
       raw_format: file name extension of the raw stream, coded without loss.
-      raw_bytes: how many it has.
-      raw_sha256: of them.
       compressed_format: file name extension of the compressed stream.
-      compressed_bytes: how many it has.
-      compressed_sha256: of them.
     """
 
     name: str
@@ -153,11 +147,7 @@ class SideInfo:
 
 
 class Pair:
-    """A compressed and a raw clip of the same scene.
-
-    Attributes:
-      info: everything but the pictures.
-    """
+    """A compressed and a raw clip of the same scene."""
 
     def __init__(self, info: PairInfo, store: Store, cache: Path) -> None:
         self.info = info

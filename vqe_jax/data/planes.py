@@ -32,10 +32,8 @@ class PlaneFile:
     """The frames of one clip, 8-bit 4:2:0, in a file; can be walked through repeatedly.
 
     Attributes:
-      path: of the file.
       width: in pixels, even.
       height: in pixels, even.
-      frames: how many.
     """
 
     path: Path

@@ -103,11 +103,9 @@ class Encoder:
 
     Attributes:
       family: of its streams, as FFmpeg calls the codec; ``"none"`` where nothing is lost.
-      unit: in which its quality is given.
       range: of the value, both ends included.
       suffix: of its streams: bare bitstreams, or ``.nut``, where equal clips give equal bytes.
       encode: ``(recipe, frames, path, info)``.
-      library: FFmpeg's name of it.
       needs_rate: a bit rate means nothing without a frame rate.
     """
 

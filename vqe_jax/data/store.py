@@ -27,14 +27,7 @@ VERSION = "2.0.0"
 
 
 class Store:
-    """The folder of one data set.
-
-    Attributes:
-      dataset: its name.
-      root: folder of all data sets.
-      folder: of this one.
-      planes: of its decoded clips.
-    """
+    """The folder of one data set."""
 
     def __init__(self, data_dir: str | os.PathLike[str], dataset: str) -> None:
         self.dataset = dataset

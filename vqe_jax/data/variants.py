@@ -30,7 +30,6 @@ class AugmentOptions:
       max_step: keep every second, ... up to every ``max_step``-th frame.
       min_scale: scale down by up to this factor (1: never).
       min_crop: crop to at least this share of width and height (1: never).
-      turn: mirror and transpose.
       min_side: neither scaling nor cropping goes below this width or height, in pixels.
       min_frames: thinning out never leaves fewer frames.
       max_frames: longer clips are cut to a stretch of so many frames.
@@ -51,10 +50,8 @@ class Variant:
     """Frames are chosen first, then scaled, cropped and turned.
 
     Attributes:
-      start: first frame taken.
       step: take every ``step``-th frame.
       count: how many are taken; None: all.
-      reverse: play backwards.
       size: width and height to scale to; None: as it is.
       crop: x, y, width, height of what is kept after scaling, all even; None: everything.
       symmetry: of :mod:`vqe_jax.symmetry`.

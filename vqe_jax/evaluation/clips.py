@@ -36,11 +36,9 @@ class ClipFacts:
     """What a clip is, without its pictures; a key for what is measured on it.
 
     Attributes:
-      name: for people.
       qp: that it was coded at; None where unknown.
       width: in pixels.
       height: in pixels.
-      frames: that are evaluated.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       origin: ``DATASET/CONFIG/SPLIT``; empty for files.
     """
@@ -74,11 +72,9 @@ class EvalClip:
     """A compressed clip and the truth.
 
     Attributes:
-      name: for people.
       qp: that it was coded at; None where unknown.
       width: in pixels.
       height: in pixels.
-      count: frames that are evaluated.
       fps: frames per second; 0 where unknown.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       frame_types: a letter a frame, ``"?"`` where unknown.

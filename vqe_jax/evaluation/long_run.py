@@ -36,9 +36,7 @@ class LongRun:
     """A gain over a long time.
 
     Attributes:
-      clip: its name.
       gains: metric gained at every frame played.
-      period: frames in one round, there and back.
       sizes: root mean square of the recurrent state at every frame; empty without a state.
     """
 

@@ -71,7 +71,6 @@ class ClipResult:
     """All that was measured on a clip.
 
     Attributes:
-      clip: the clip.
       values: protocol -> column (``"compressed"`` or a model's label) -> one value a frame;
         without the protocols that this clip has no value for.
       speed: label -> frames per second of the enhancement alone, compilation excluded.

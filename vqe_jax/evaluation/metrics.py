@@ -42,12 +42,8 @@ class ClipMetric:
     """A metric that needs all frames of a clip for one value.
 
     Attributes:
-      name: how it is asked for.
       color: the channels it is defined on; None: either.
-      description: for reports.
       metric: ``(frames, true frames) -> value``; both are read once, rounded to 8 bits.
-      higher_is_better: False for distances.
-      min_frames: fewer have no value.
     """
 
     name: str
@@ -63,8 +59,6 @@ class Metrics:
     """What a report measures.
 
     Attributes:
-      frames: the metrics of frames.
-      clips: the metrics of whole clips.
       missing: name -> why it was asked for and cannot be measured here; one line each.
       sources: name -> where its weights or its program come from.
     """

@@ -33,7 +33,6 @@ class Choice:
 
     Attributes:
       files: at least one.
-      path: where they came from, as it was given.
     """
 
     files: tuple[ModelFile, ...]
@@ -55,7 +54,6 @@ class EvalModel:
     """What stands under one label of a report.
 
     Attributes:
-      label: its column.
       choices: at least one; several where one was trained for each QP.
       ensemble: name of the symmetries that results are averaged over.
     """

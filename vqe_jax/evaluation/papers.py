@@ -28,10 +28,8 @@ class Evidence:
     """What the tables are made of.
 
     Attributes:
-      results: one a clip.
       models: in the order to print.
       missing: metrics that cannot be measured here -> why.
-      environment: versions and hardware by name.
     """
 
     results: Sequence[ClipResult]
@@ -52,12 +50,7 @@ class Evidence:
 
 @dataclasses.dataclass(frozen=True)
 class Paper:
-    """A paper whose tables can be printed.
-
-    Attributes:
-      metrics: what they need, by what the models work on.
-      tables: makes them.
-    """
+    """A paper whose tables can be printed."""
 
     metrics: Mapping[str, tuple[str, ...]]
     tables: Callable[[Evidence], list[Table]]

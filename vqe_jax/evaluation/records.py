@@ -41,9 +41,7 @@ class Record:
     """One value.
 
     Attributes:
-      clip: what it was measured on.
       label: of the model, or ``"compressed"``.
-      metric: its name.
       value: of metrics of frames, the mean over the clip's frames.
     """
 

@@ -38,12 +38,6 @@ class Report:
     """An evaluation.
 
     Attributes:
-      results: one a clip.
-      models: what was evaluated.
-      metrics: what was measured.
-      command: how to have it again.
-      date: when it was made.
-      papers: whose tables it has too.
       notes: more that a reader must know: where weights come from, whose chroma it is.
     """
 

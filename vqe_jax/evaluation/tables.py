@@ -40,10 +40,7 @@ class Entry:
 
     Attributes:
       label: of the model, or ``"compressed"``.
-      metric: its name.
-      form: how it is printed.
       over: the label whose value is subtracted; None: none.
-      factor: what it is multiplied by.
     """
 
     label: str
@@ -65,12 +62,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """Values that stand in one cell behind each other, as the papers print PSNR / SSIM.
-
-    Attributes:
-      header: its name.
-      entries: of a cell.
-    """
+    """Values that stand in one cell behind each other, as the papers print PSNR / SSIM."""
 
     header: str
     entries: tuple[Entry, ...]
@@ -85,11 +77,8 @@ class Table:
     """Text in rows and columns.
 
     Attributes:
-      title: one line.
       note: what the numbers are; a sentence or two.
-      header: names of the columns.
       rows: cells; as many as the header has.
-      strong: which rows are means.
     """
 
     title: str

@@ -18,9 +18,6 @@ class EvalTarget:
 
     Attributes:
       dataset: its name; None: not known yet.
-      data_dir: folder of all data sets.
-      config_names: configurations of the data set.
-      split: of them.
     """
 
     dataset: str | None = None

@@ -27,7 +27,6 @@ class Copies:
     """What has been counted so far.
 
     Attributes:
-      frames: that came.
       copies: of them, that equal the frame before to the bit and were not enhanced themselves.
     """
 

@@ -32,7 +32,6 @@ class GuardEvent:
       frame: index of the frame in its stream, from 0.
       action: ``"reset"`` (the state was dropped and the frame computed again) or ``"passed"``
         (even then it was rubbish: the compressed frame is given unchanged).
-      reason: why, in words, with the figures.
     """
 
     frame: int

@@ -37,12 +37,8 @@ class Job:
     """Everything that is decided before the first frame is computed.
 
     Attributes:
-      reader: the source.
-      dst: the file or folder to write.
       target: size, format and color of what is written.
-      ready: the network with its variables.
       color: ``"luma"`` or ``"rgb"``: what the network works on.
-      codec: FFmpeg's name of the encoder.
       encoder_options: of the encoder, defaults included.
       source_qp: mean QP of the source's P frames; None where it does not tell.
       qp: what the network is told; None for networks that do not ask.
@@ -50,7 +46,6 @@ class Job:
       frames: how many there will be, as far as is known.
       preview: seconds to enhance; None for all.
       limit: frames to enhance at most; None for all.
-      force: go on in spite of doubts.
       stopped: why the frames end before the file does, once they have.
     """
 

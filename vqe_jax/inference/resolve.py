@@ -27,8 +27,6 @@ class Ready:
     """A network that can run.
 
     Attributes:
-      network: the module.
-      variables: its variables, on the device.
       state_limit: the largest root mean square its state may have, where the model file says so
         (``extra["state_limit"]``).
     """

@@ -34,8 +34,6 @@ class AdversarialLoss:
     """The two sides of a game; each takes ``(real, fake)`` scores and returns a mean.
 
     Attributes:
-      discriminator: what the discriminator lowers.
-      generator: what the generator lowers.
       relative: True if the generator's side looks at the real scores too.
       threshold: a score above it is a verdict of "real"; None where scores only compare.
     """

@@ -78,8 +78,6 @@ class Moments:
     """Mean and scatter of features, added to bit by bit; memory does not grow with the frames.
 
     Attributes:
-      count: features seen.
-      mean: their mean.
       scatter: the sum of the outer products of their deviations from it.
 
     Example:

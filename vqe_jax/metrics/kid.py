@@ -31,8 +31,6 @@ class KID:
 
     Attributes:
       mean: over the subsets; may be a little below zero for equal distributions.
-      std: over the subsets.
-      subset_size: features in each.
       subsets: how many; 1 where a subset is all there is.
     """
 

@@ -44,7 +44,6 @@ class MOS:
     Attributes:
       scores: of each method, the mean over videos.
       intervals: half of the 95 % confidence interval of each score, over subjects.
-      videos: of each method and video.
       dropped: subjects left out, least consistent first.
       inconsistency: mean difference of a subject's two ratings of the same, normalised.
     """

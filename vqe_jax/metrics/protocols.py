@@ -36,14 +36,11 @@ class Protocol:
     """One way to judge frames.
 
     Attributes:
-      name: how it is asked for.
       quantity: what is measured: ``"psnr"``, ``"ssim"``, ``"lpips"``, ...
-      color: the channels it is defined on.
       rounding: ``"float"``, values as the network gives them, neither rounded nor clipped, or
         ``"uint8"``, clipped and rounded to 8 bits first.
       description: for reports: the rule and who uses it.
       metric: ``(result, reference) -> one value a frame``.
-      higher_is_better: False for distances.
       min_side: the smallest height and width it is defined on, pixels.
     """
 

@@ -35,7 +35,6 @@ class VMAF:
 
     Attributes:
       mean: over the frames, 0 to 100.
-      frames: of each frame.
     """
 
     mean: float

@@ -144,12 +144,8 @@ class AdaptiveFusion(Fusion):
     """Textures from one network, smooth regions from the other, by the local variance of luma.
 
     Attributes:
-      output: which result is the picture.
-      mask_on: the network whose weight is the mask.
       radius: of the variance's window, in pixels.
-      luma: weights of the channels.
       flat: the mask where all three frames are flat.
-      amount: of the unsharp masking.
     """
 
     output: str

@@ -27,7 +27,6 @@ class IntraFrames(Selection):
 
     Attributes:
       radius: neighbors of the current frame on each side.
-      frames: how many intra frames.
       around: neighbors of each intra frame on each side.
 
     Example:

@@ -38,10 +38,6 @@ class STDFBranch:
 
     Attributes:
       features: of the U-Net that predicts offsets.
-      depth: times that it halves the size.
-      fused: channels after the fusion.
-      qe_features: hidden channels of the enhancement.
-      qe_depth: its convolutions.
     """
 
     features: int = 32
@@ -56,9 +52,6 @@ class EDVRBranch:
     """Pyramid alignment and attentive fusion of features.
 
     Attributes:
-      features: channels.
-      deform_groups: of the channels that share offsets.
-      extraction_blocks: residual blocks on each frame.
       reconstruction_blocks: residual blocks after the fusion.
     """
 

@@ -45,7 +45,6 @@ class Selection:
 
     Attributes:
       lookback: how many frames before the current one it may choose from.
-      lookahead: how many after it.
     """
 
     lookback: int
@@ -286,7 +285,6 @@ class Best(Selection):
     current one stands in for those that are missing.
 
     Attributes:
-      frames: in a window, the current one included.
       nearest: on each side, so many neighbors are taken whatever their QP.
     """
 

@@ -32,8 +32,6 @@ class Memory(NamedTuple):
     """What a pass hands from frame to frame.
 
     Attributes:
-      features: of the frame visited last.
-      second: of an earlier frame.
       flow: from the frame visited last to that earlier one.
       visited: how many frames so far, counted to two.
       peak: whether the frame visited last is a key.

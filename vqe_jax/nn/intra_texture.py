@@ -27,8 +27,6 @@ class Match(NamedTuple):
 
     Attributes:
       soft: relevance of the best place, at a quarter of the size, in [-1, 1].
-      hard: number of the best place.
-      chosen: which of the candidates it is.
     """
 
     soft: Float[Array, "n h4 w4"]

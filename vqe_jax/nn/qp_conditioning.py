@@ -32,7 +32,6 @@ class Conditioning:
     """The field by which a network says that it is told the QP.
 
     Attributes:
-      qps: those it is trained for, ascending.
       interpolate: whether QPs between them are accepted.
     """
 

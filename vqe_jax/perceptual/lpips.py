@@ -33,8 +33,6 @@ class LpipsNet:
     """A feature network LPIPS has weights for.
 
     Attributes:
-      make: the network, from its width divisor.
-      channels: of the layers compared.
       min_side: below this height or width a layer has no position left, pixels.
     """
 

@@ -24,9 +24,6 @@ class Assembly:
     """The parts of one stage, of which none has run yet.
 
     Attributes:
-      stage: what the config says.
-      network: the module.
-      data: settings of its batches.
       place: devices, first step and seed.
       step: how to start a state, and the jitted step.
     """

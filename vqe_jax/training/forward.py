@@ -28,8 +28,6 @@ class Result(NamedTuple):
 
     Attributes:
       outputs: arrays or trees in float32, by name; "picture" is always among them.
-      stats: its updated other variables.
-      sown: the metrics that it sowed, by name.
     """
 
     outputs: Outputs

@@ -52,17 +52,13 @@ class Options:
 
     Attributes:
       loss: "lsgan", "ragan", "rsgan" or "hinge".
-      weight: of the generator's adversarial loss.
       feature_matching: weight of the distance between the discriminator's maps; 0: without.
       discriminator: its ``name`` in :data:`DISCRIMINATORS` ("patchgan" where there is none) and
         its fields. It has a field ``channels`` and is called as ``(frames [n, h, w, c], train=)``;
         it returns scores ``[n, ...]`` and a tuple of feature maps. With a class attribute
         ``sees_clips = True`` it is given clips ``[b, t, h, w, c]``.
-      discriminator_steps: its updates in each step.
       discriminator_learning_rate: None: that of the stage. Both follow the stage's schedule.
-      optimizer: the discriminator's.
       penalty: "r1" (gradient at raw frames), "interpolated" (WGAN-GP), or None.
-      penalty_weight: of that.
       sample_every: steps between sample pictures; 0: none.
       collapse_steps: after so many steps in a row in which the discriminator has won
         altogether, or tells nothing apart, that is said.
@@ -114,14 +110,7 @@ def _discriminator(section: dict[str, Any], channels: int, where: str) -> nn.Mod
 
 @dataclasses.dataclass(frozen=True)
 class Game:
-    """What both sides play by; pure functions of frames, variables and scores.
-
-    Attributes:
-      options: of the stage.
-      loss: the pair of adversarial losses.
-      discriminator: its module.
-      objective: the generator's other losses.
-    """
+    """What both sides play by; pure functions of frames, variables and scores."""
 
     options: Options
     loss: AdversarialLoss

@@ -39,10 +39,7 @@ class Outcome:
 
     Attributes:
       finished: all stages are done; False after an interrupt.
-      step: steps taken.
       best_score: of the last stage's best validation.
-      exit_code: for the shell.
-      programs: what was compiled.
     """
 
     finished: bool

@@ -72,7 +72,6 @@ class Manifest:
     """A checkpoint but for its arrays.
 
     Attributes:
-      progress: where the run stood.
       arrays: name -> shape, dtype, checksum.
       files: path in the step's folder -> size, SHA-256.
     """

@@ -25,12 +25,7 @@ _PICTURE = "picture"
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The losses of a stage.
-
-    Attributes:
-      terms: each with its function, whose options are bound.
-      labels: a name for each in the metrics.
-    """
+    """The losses of a stage."""
 
     terms: tuple[tuple[Term, losses.Loss], ...]
     labels: tuple[str, ...]

@@ -13,14 +13,8 @@ class Progress:
     """Where a run stands, beside its arrays; the session owns the one that moves.
 
     Attributes:
-      step: number of the next step.
-      stage: index of the stage whose state this is.
-      data: the data iterator's state.
       best_score: of the stage's best validation; None before the first.
-      best_step: when it was.
       validated: the step whose validation is the last that counts here.
-      hosts: processes that shared the data.
-      config: the run's config.
     """
 
     step: int

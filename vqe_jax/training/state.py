@@ -18,10 +18,8 @@ class TrainState(struct.PyTreeNode):
 
     Attributes:
       step: number of the next step, counted over all stages.
-      params: the network's parameters.
       stats: its other variables (``batch_stats``), by collection.
       ema: averaged parameters, or None.
-      opt_state: the optimiser's.
       skipped: steps of the run that were skipped because they were not finite.
       skipped_in_a_row: those just before the next step.
       auxiliary: what another kind of step keeps (a discriminator and its optimiser).

@@ -31,7 +31,6 @@ class Place:
     Attributes:
       mesh: one axis, "data".
       first_step: global number of the stage's first step.
-      seed: of everything random.
       augment: ``(batch, key) -> batch``, the first thing that a step does with its batch.
     """
 

@@ -26,7 +26,6 @@ class Reader(abc.ABC):
     """A video that can be walked through any number of times, one frame in memory at a time.
 
     Attributes:
-      path: the file or folder.
       info: what is known about it without decoding it all.
       is_container: the file may hold sound and subtitles beside the video.
     """
@@ -62,13 +61,7 @@ class Reader(abc.ABC):
 
 
 class Writer(abc.ABC):
-    """A video being written: under ``.part`` until the ``with`` block ends without an exception.
-
-    Attributes:
-      path: the final name.
-      part: where it is until it is whole.
-      written: frames so far.
-    """
+    """A video being written: under ``.part`` until the ``with`` block ends without an exception."""
 
     def __init__(self, path: Path, rate: Fraction | None = None) -> None:
         self.path = path

@@ -32,10 +32,6 @@ class AudioConverter:
 
     Args:
       output: the container to write, before its header.
-
-    Attributes:
-      target: the new stream.
-      lost: packets that could not be decoded.
     """
 
     def __init__(
@@ -118,10 +114,6 @@ class SubtitleConverter:
 
     Args:
       output: the container to write, before its header.
-
-    Attributes:
-      target: the new stream.
-      lost: packets that could not be decoded.
     """
 
     def __init__(self, source: Any, output: av.container.OutputContainer, codec: str) -> None:

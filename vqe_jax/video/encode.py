@@ -104,7 +104,6 @@ class TwoPass:
     """A fixed bit rate in two passes, as NTIRE 2021's third track has it.
 
     Attributes:
-      kbps: kilobits per second.
       preset: of x265.
       threads: of x265's pool; None for all cores.
     """

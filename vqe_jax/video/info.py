@@ -25,7 +25,6 @@ class VideoInfo:
     Attributes:
       width: in pixels.
       height: in pixels.
-      pixel_format: bits and chroma subsampling.
       color: color tags as the file states them.
       frame_rate: nominal frames per second; None where unknown.
       time_base: the unit of the time stamps, in seconds; None where there are none.
@@ -36,7 +35,6 @@ class VideoInfo:
       sample_aspect_ratio: width over height of one sample; None where not stated.
       interlaced: the first frame is stored as two fields.
       field_order: which field of an interlaced video comes first, ``"top"`` or ``"bottom"``.
-      alpha: the pictures have transparency.
       captions: they bear closed captions (CEA-608/708).
       uncarried: what else lies in the pictures and cannot be carried over, in words.
       duration: in seconds, where the file says so.
@@ -92,7 +90,6 @@ class Frame:
 
     Attributes:
       planes: Y, U, V (or Y alone, or R, G, B), ``[height, width]`` each, uint8 or uint16.
-      pixel_format: what the planes are.
       pts: presentation time in units of ``time_base``; None where the file has none.
       time_base: the unit of ``pts`` and ``duration``, in seconds.
       duration: in units of ``time_base``; None where not known.

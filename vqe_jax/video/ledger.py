@@ -26,10 +26,8 @@ class Ledger:
 
     Attributes:
       sent: packets that should bring a picture.
-      shown: pictures that came.
       leading: packets before the first picture that no decoder could use.
       complaints: errors that the decoder wrote to FFmpeg's log after the first picture.
-      complaint: the first of them.
     """
 
     def __init__(self, codec: str) -> None:

@@ -73,12 +73,9 @@ class Route:
     """What becomes of one stream.
 
     Attributes:
-      index: of the stream in the source.
       kind: ``"audio"``, ``"subtitle"``, ``"video"``, ``"data"``, ``"attachment"``, ...
-      name: its codec, or the name of an attachment.
       way: copied, converted, made an attachment, a cover in the tags, already in the tags, or
         left out.
-      codec: the encoder, where converted.
       layout: of the channels, where the source does not state it.
       why: in words, where it is left out or changes.
     """

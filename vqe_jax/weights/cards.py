@@ -54,7 +54,6 @@ class Card:
     """A card.
 
     Attributes:
-      name: of the packaged model.
       about: the hand-written part, by the keys of :data:`ABOUT`.
       measured: "streams", "clean", "long" (rows of dictionaries), "speed" and how they were
         measured; empty where nothing was.

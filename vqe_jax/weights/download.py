@@ -26,11 +26,8 @@ class Remote:
     """A file on the net and what is known about it.
 
     Attributes:
-      url: where it is.
       sha256: hexadecimal; only the leading digits where its publisher states no more.
-      licence: of what it holds.
       member: the file wanted, where ``url`` is a zip archive (a wheel).
-      megabytes: about how large it is.
     """
 
     url: str

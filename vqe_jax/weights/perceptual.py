@@ -45,7 +45,6 @@ class PerceptualWeights:
     Attributes:
       name: a key of :data:`PERCEPTUAL`.
       variables: ``{"params": ...}`` for the module's ``apply``.
-      source: where each part came from, in words.
     """
 
     name: str

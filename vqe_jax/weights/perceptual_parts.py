@@ -37,8 +37,6 @@ class Part:
     """What one published file holds.
 
     Attributes:
-      title: in words.
-      remote: where it is published.
       spellings: rules for the ways its tensors are named and laid out, beside our own.
       shapes: makes the shapes of our variables by path.
       variables: environment variables that may name a file with it.

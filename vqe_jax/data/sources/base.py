@@ -95,9 +95,6 @@ class Plan:
     """One configuration of a data set.
 
     Attributes:
-      config_name: of it.
-      description: one line.
-      jobs: the pairs to make.
       notes: what the user should know, a sentence each.
     """
 
@@ -124,7 +121,6 @@ class Source(abc.ABC):
     """A data set that can be built; the docstring of a subclass describes it to its users.
 
     Attributes:
-      name: of the data set, and of its folder.
       Options: dataclass of the keywords of ``build`` and of the flags of the command line.
       presets: options of configurations that are known by their name.
     """
