@@ -1,29 +1,38 @@
-"""Every registered network: milliseconds a frame, a training step, compilation, parameters.
+"""Every registered network beside PyTorch: milliseconds a frame and a training step.
 
     python -m benchmarks.models                             # all, in their published sizes
     python -m benchmarks.models --networks stdf vig --size 416x240 --frames 7
-    python -m benchmarks.models --no-train                  # frames only
+    python -m benchmarks.models --no-train --no-compile     # frames only, PyTorch eager only
 
 A clip of random frames goes through the network's whole-clip form; the time of a frame is that of
 the clip divided by its frames, so that what a network does once a clip is shared. A training step
 is the squared error of all frames, its gradient and Adam's update, on one clip of the same frames
-and size. Compilation is of both together. Times are medians over --repeats after a first run. A row
-is printed as soon as it is measured, and a network that fails has a row that says why.
+and size. Where PyTorch is installed and benchmarks/torch_networks.py has the network, it takes part
+with the same weights, eager and by ``torch.compile`` (frames only; it needs a C++ compiler), after
+a check that both give the same frames. The sides take turns in one process, and times are medians
+over --repeats after a first run; a ratio below one says that ours is faster. Beside them stands
+the processor time of a run, which other work on the machine touches less. A row is printed as soon
+as it is measured, and a network that fails has a row that says why. Compilation is of both programs
+of ours together.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+# Whoever waits must leave the cores to the other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from vqe_jax import models
@@ -51,14 +60,27 @@ def _compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[...,
     return program, time.perf_counter() - start
 
 
-def _median_ms(program: Callable[..., Any], inputs: tuple[Any, ...], repeats: int) -> float:
-    jax.block_until_ready(program(*inputs))
-    taken = []
+class Times(NamedTuple):
+    """Medians of one side, milliseconds."""
+
+    wall: float
+    processor: float
+
+
+def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
+    """They take turns."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    for run in contenders.values():
+        run()
     for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(program(*inputs))
-        taken.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(taken)
+        for name, run in contenders.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            run()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - processor))
+    return {
+        name: Times(*(1e3 * statistics.median(axis) for axis in zip(*pairs, strict=True)))
+        for name, pairs in taken.items()
+    }
 
 
 def _enhance(network: models.Network, side: Side) -> Callable[..., Any]:
@@ -82,43 +104,126 @@ def _step(network: models.Network, side: Side) -> Callable[..., Any]:
     return step
 
 
-def row(name: str, size: tuple[int, int], frames: int, repeats: int, train: bool) -> str:
+def _livelier(variables: Any) -> Any:
+    """No layer at zero, so that every part shows in the check."""
+
+    def moved(path: Any, x: jax.Array) -> jax.Array:
+        if "params" not in jax.tree_util.keystr(path):
+            return x
+        key = jax.random.fold_in(_KEY, hash(jax.tree_util.keystr(path)) % 2**31)
+        return x + 0.01 * jax.random.normal(key, x.shape, x.dtype)
+
+    return jax.tree_util.tree_map_with_path(moved, variables)
+
+
+class Torch:
+    """The same network in PyTorch, on the CPU."""
+
+    def __init__(self, name: str, network: models.Network, variables: Any, clip: jax.Array) -> None:
+        import torch
+
+        from benchmarks.torch_networks import torch_network
+
+        self.torch = torch
+        self.module = torch_network(name, network, variables)
+        self.clip = torch.from_numpy(np.array(clip).transpose(0, 1, 4, 2, 3).copy())
+
+    def check(self, ours: Any) -> None:
+        """Refuses a network that gives other frames than ours."""
+        with self.torch.no_grad():
+            theirs = self.module.eval()(self.clip).numpy().transpose(0, 1, 3, 4, 2)
+        clip = self.clip.numpy().transpose(0, 1, 3, 4, 2)
+        apart = np.abs(theirs - ours).max() / max(np.abs(ours - clip).max(), 1e-3)
+        if not apart < 1e-3:
+            raise ValueError(f"PyTorch's frames are {apart:.1e} of the residual apart from ours")
+
+    def frames(self, compiled: bool) -> Callable[[], Any]:
+        """Enhances the clip."""
+        run = self.torch.compile(self.module) if compiled else self.module
+
+        def enhance() -> None:
+            with self.torch.no_grad():
+                run(self.clip)
+
+        self.module.eval()
+        return enhance
+
+    def step(self) -> Callable[[], Any]:
+        """A training step, eager."""
+        optimizer = self.torch.optim.Adam(self.module.parameters(), 1e-4)
+
+        def step() -> None:
+            self.module.train()
+            optimizer.zero_grad(set_to_none=True)
+            self.module(self.clip).square().mean().backward()
+            optimizer.step()
+
+        return step
+
+
+def _torch_side(name: str, network: models.Network, variables: Any, clip: jax.Array) -> Any:
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from benchmarks.torch_networks import NETWORKS
+
+    return Torch(name, network, variables, clip) if name in NETWORKS else None
+
+
+def _cells(times: dict[str, Times]) -> list[str]:
+    """Ours, eager, compiled in milliseconds, and ours / eager by wall and by processor."""
+    cells = [f"{times[n].wall:.1f}" if n in times else "-" for n in ("ours", "eager", "compiled")]
+    if "eager" not in times:
+        return [*cells, "-"]
+    ours, eager = times["ours"], times["eager"]
+    return [*cells, f"{ours.wall / eager.wall:.2f} ({ours.processor / eager.processor:.2f})"]
+
+
+def row(
+    name: str, clip_shape: tuple[int, int, int], repeats: int, *, train: bool, compiled: bool
+) -> str:
     """Measures one network.
 
     Args:
       name: of the registry.
-      size: width and height, pixels.
-      frames: of the clip.
+      clip_shape: frames, height, width.
       repeats: timed runs.
       train: measure a training step too.
+      compiled: let ``torch.compile`` take part.
 
     Returns:
       A line of the table.
     """
-    network, side = models.build(name), _side(frames)
-    variables = dict(jax.jit(lambda key: initial_variables(network, key))(_KEY))
+    network, (frames, height, width) = models.build(name), clip_shape
+    side = _side(frames)
+    variables = _livelier(dict(jax.jit(lambda key: initial_variables(network, key))(_KEY)))
     params = variables["params"]
     rest = {k: v for k, v in variables.items() if k != "params"}
     count = sum(x.size for x in jax.tree.leaves(params))
-    clip = jax.random.uniform(_KEY, (1, frames, size[1], size[0], network.channels))
+    clip = jax.random.uniform(_KEY, (1, frames, height, width, network.channels))
     program, seconds = _compiled(_enhance(network, side), variables, clip)
-    frame = _median_ms(program, (variables, clip), repeats) / frames
-    step: float | None = None
+    other = _torch_side(name, network, variables, clip)
+    sides = {"ours": lambda: jax.block_until_ready(program(variables, clip))}
+    if other is not None:
+        other.check(np.asarray(program(variables, clip)))
+        sides["eager"] = other.frames(False)
+        if compiled:
+            sides["compiled"] = other.frames(True)
+    times = _race(sides, repeats)
+    cells = _cells({n: Times(*(x / frames for x in t)) for n, t in times.items()})
     if train:
         scale = network.context.scale
-        raw = jnp.zeros((1, frames, scale * size[1], scale * size[0], network.channels))
+        raw = jnp.zeros((1, frames, scale * height, scale * width, network.channels))
         inputs = (params, rest, optax.adam(1e-4).init(params), clip, raw)
-        program, more = _compiled(_step(network, side), *inputs)
-        step, seconds = _median_ms(program, inputs, repeats), seconds + more
-    cells = (
-        name,
-        network.color,
-        f"{count:,}",
-        f"{frame:.1f}",
-        "-" if step is None else f"{step:.0f}",
-        f"{seconds:.1f}",
-    )
-    return "| " + " | ".join(cells) + " |"
+        stepping, more = _compiled(_step(network, side), *inputs)
+        seconds += more
+        sides = {"ours": lambda: jax.block_until_ready(stepping(*inputs))}
+        if other is not None:
+            sides["eager"] = other.step()
+        found = _cells(_race(sides, repeats))
+        cells += [*found[:2], found[3]]
+    else:
+        cells += ["-"] * 3
+    return "| " + " | ".join((name, f"{count:,}", *cells, f"{seconds:.1f}")) + " |"
 
 
 def main() -> None:
@@ -131,20 +236,23 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-train", action="store_true", help="no training steps")
+    parser.add_argument("--no-compile", action="store_true", help="no torch.compile")
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     device = jax.devices()[0]
-    print(
-        f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__};"
-        f" {args.frames} frames of {args.size}\n"
-    )
-    print("| network | color | parameters | ms a frame | ms a training step | s to compile |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print(f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__};"
+          f" {args.frames} frames of {args.size}\n")  # fmt: skip
+    print("| network | parameters | ms a frame: ours | PyTorch | compiled | ratio (processor)"
+          " | ms a step: ours | PyTorch | ratio (processor) | s to compile |")  # fmt: skip
+    print("|---" * 10 + "|", flush=True)
     for name in args.networks:
+        shape = (args.frames, height, width)
         try:
-            text = row(name, (width, height), args.frames, args.repeats, not args.no_train)
+            text = row(
+                name, shape, args.repeats, train=not args.no_train, compiled=not args.no_compile
+            )
         except Exception as err:  # one network's trouble leaves the other rows
-            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} | | | | |"
+            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} |" + " |" * 8
         print(text, flush=True)
 
 
