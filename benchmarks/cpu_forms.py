@@ -1,0 +1,139 @@
+"""Forms of one function on the CPU: what was tried for VIG's frame and STDF's step.
+
+    python -m benchmarks.cpu_forms [--size 480x832] [--repeats 15]
+
+Each pair computes the same; they take turns. Medians of the wall clock and of the processor's time,
+which other work on the machine touches less. Widths are those of the packaged VIG: F0 and F1 have
+8 channels, TSD1 gives 16.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from vqe_jax.flags import Parser
+from vqe_jax.ops.conv_transpose import conv_transpose
+from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle, unshuffled_kernel
+
+Form = tuple[str, Callable[..., Any], tuple[Any, ...]]
+
+
+def conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _random(*shape: int, dtype: Any = jnp.float32) -> jax.Array:
+    return jax.random.normal(jax.random.key(sum(shape)), shape).astype(dtype)
+
+
+def _folded(form: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, kernel: form(x, unshuffled_kernel(kernel, 2))
+
+
+def pairs(h: int, w: int) -> Iterator[tuple[str, Form, Form]]:
+    """What it is about, the form before and the form now."""
+    h2, w2 = h // 2, w // 2
+    frame, kernel = _random(1, h, w, 1), _random(3, 3, 1, 8)
+    yield (
+        "F0 for TSD1: 1 to 8 channels",
+        (
+            "full size, then unshuffled",
+            lambda x, k: pixel_unshuffle(conv(x, k), 2),
+            (frame, kernel),
+        ),
+        (
+            "unshuffled before",
+            _folded(lambda x, k: conv(pixel_unshuffle(x, 2), k)),
+            (frame, kernel),
+        ),
+    )
+    hidden, kernel = _random(1, h2, w2, 32), _random(3, 3, 8, 1)
+    yield (
+        "picture of F1: 8 channels to 1",
+        ("shuffled before", lambda x, k: conv(pixel_shuffle(x, 2), k), (hidden, kernel)),
+        ("shuffled after", _folded(lambda x, k: pixel_shuffle(conv(x, k), 2)), (hidden, kernel)),
+    )
+    slices = [_random(1, h2, w2, 32) for _ in range(3)]
+    five, four = _random(3, 3, 32 * 5, 16), _random(3, 3, 32, 48)
+    yield (
+        "TSD1 on frames alone, a frame of a stream",
+        (
+            "5 taps over kept slices",
+            lambda k, *s: (
+                conv(jnp.concatenate(s, -1), k[:, :, :96]),
+                conv(jnp.concatenate(s[:2], -1), k[:, :, 96:]),
+            ),
+            (five, *slices),
+        ),
+        (
+            "3 taps of the new slice, sums kept",
+            lambda k, x, *kept: [
+                a + b for a, b in zip(kept, jnp.split(conv(x, k), 3, -1), strict=True)
+            ],
+            (four, slices[0], *(_random(1, h2, w2, 16) for _ in range(3))),
+        ),
+    )
+    for name, inside, out, part in (("32 to 48", 32, 48, 2), ("64 to 64", 64, 64, 4)):
+        inputs = _random(1, h // part, w // part, inside), _random(3, 3, inside, out)
+        small = tuple(x.astype(jnp.bfloat16) for x in inputs)
+        title = f"convolution {name}, 1/{part} of the size"
+        yield title, ("float32", conv, inputs), ("bfloat16 (not taken)", conv, small)
+
+    def gradient(in_phases: bool) -> Callable[..., Any]:
+        def loss(x: jax.Array, kernel: jax.Array) -> jax.Array:
+            return jnp.square(conv_transpose(x, kernel, 2, 1, in_phases=in_phases)).mean()
+
+        return jax.grad(loss, argnums=(0, 1))
+
+    maps = _random(4, 32, 32, 32), _random(4, 4, 32, 32)
+    yield (
+        "transposed convolution, 4x32x32x32, both gradients",
+        ("dilated", gradient(False), maps),
+        ("in phases", gradient(True), maps),
+    )
+
+
+def race(forms: tuple[Form, Form], repeats: int) -> list[tuple[float, float]]:
+    """Wall and processor milliseconds of each."""
+    runs = [(jax.jit(function), inputs) for _, function, inputs in forms]
+    taken: list[list[tuple[float, float]]] = [[] for _ in runs]
+    for run, inputs in runs:
+        jax.block_until_ready(run(*inputs))
+    for _ in range(repeats):
+        for (run, inputs), mine in zip(runs, taken, strict=True):
+            wall, processor = time.perf_counter(), time.process_time()
+            jax.block_until_ready(run(*inputs))
+            mine.append((time.perf_counter() - wall, time.process_time() - processor))
+    return [
+        (1e3 * statistics.median(w for w, _ in mine), 1e3 * statistics.median(p for _, p in mine))
+        for mine in taken
+    ]
+
+
+def main() -> None:
+    """Prints a row a pair."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("--size", default="480x832", help="HEIGHTxWIDTH of VIG's frame")
+    parser.add_argument("--repeats", type=int, default=15)
+    args = parser.parse_args()
+    height, width = map(int, args.size.split("x"))
+    print("| what | before | ms (processor) | now | ms (processor) | ratio |")
+    print("|---" * 6 + "|", flush=True)
+    for title, *forms in pairs(height, width):
+        before, now = race((forms[0], forms[1]), args.repeats)
+        texts = [f"{wall:.1f} ({processor:.1f})" for wall, processor in (before, now)]
+        cells = (title, forms[0][0], texts[0], forms[1][0], texts[1], f"{now[1] / before[1]:.2f}")
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
