@@ -144,6 +144,16 @@ def test_a_doubt_is_said_in_plain_words(codec, mean, message):
     assert doubt(codec, mean, measured) is None or "not compressed" in doubt(codec, mean, measured)
 
 
+def test_a_model_that_is_told_the_codec_leaves_what_is_clean():
+    measured = {"codecs": ["hevc", "vp9"], "any_qp": True}
+    told = ModelFile("vig", {"told": True}, {}, extra={"measured": measured})
+    for codec in ("ffv1", "utvideo", "png"):
+        assert "left as it is" in doubt(codec, None, told)
+    for codec, mean in [("rawvideo", None), ("hevc", 12.0), ("hevc", 50.0), ("vp9", None)]:
+        assert doubt(codec, mean, told) is None
+    assert "coded as DV" in doubt("dvvideo", None, told)
+
+
 @pytest.mark.parametrize("codec", ["libvpx-vp9", "mpeg2video", "ffv1", "mjpeg"])
 def test_force_goes_on_without_the_doubt(tmp_path, weights, capsys, codec):
     layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 import pytest
-from flax.traverse_util import unflatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import variable_shapes
@@ -54,6 +54,17 @@ def test_convert_refuses_wrong_settings(checkpoint, tmp_path, setting, message):
     with pytest.raises(UserError, match=message):
         main([*command, "--set=blocks=1", "--set=upscale=1", f"--set={setting}"])
     assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_note_says_what_a_model_was_measured_on(tmp_path):
+    target = str(tmp_path / "noted.safetensors")
+    says = ["--says", "by hand"]
+    main(["note", "vig_qp37", target, "--codecs", "hevc", "av1", "--any-qp", *says])
+    noted, before = load_model(target), load_model("vig_qp37")
+    assert noted.extra == {**before.extra, "measured": {"codecs": ["hevc", "av1"], "any_qp": True}}
+    assert noted.source == "by hand" and noted.kwargs == before.kwargs
+    for path, tensor in flatten_dict(before.variables).items():
+        np.testing.assert_array_equal(flatten_dict(noted.variables)[path], tensor)
 
 
 def test_fetch_from_a_file_into_one_file(tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from typing import Any
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Network
-from vqe_jax.video import frame_qps, mean_p_offset, mean_p_qp, nominal_qp
+from vqe_jax.video import codec_family, frame_qps, mean_p_offset, mean_p_qp, nominal_qp
 from vqe_jax.weights import ModelFile
 
 __all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
@@ -71,6 +71,10 @@ _LOSSLESS = (
     "bmp",
     "tiff",
     "dpx",
+)
+_CLEAN = (
+    "this file is kept without loss, so it counts as clean and is left as it is; if a compressed "
+    "video was decoded into it, enhance that video itself, or say its QP, as in --qp 37"
 )
 _COMPARE = "compare with --preview 5s --split, or go on without this warning with --force"
 
@@ -165,6 +169,9 @@ def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
     said: dict[str, Any] = model.extra.get("measured") or {}
     codecs = tuple(said.get("codecs") or _MEASURED)
     message = None
+    told = "codec" in model.build().context.optional
+    if told and codec in _LOSSLESS:  # of decoded frames it judges by what it sees
+        return _CLEAN if codec_family(codec) else None
     if codec in _LOSSLESS:
         message = (
             "this file is not compressed, or without loss, as it lies here: if it never was, "

@@ -1,17 +1,18 @@
-"""Command line: ``python -m vqe_jax.weights list | cards | convert | sign | fetch``.
+"""Command line: ``python -m vqe_jax.weights list | cards | convert | note | sign | fetch``.
 
 ``list`` shows the packaged models and the perceptual networks with address, licence and checksum.
 ``cards`` prints the page of the packaged models' cards, or writes it.
-``convert`` turns official weights of a network into a model file. ``sign`` brings a model file of
-an earlier version, whose description was not under its checksum, to this one. ``fetch`` brings the
-weights of perceptual networks into the cache, or writes them into one file for machines without a
-net.
+``convert`` turns official weights of a network into a model file. ``note`` writes into one what it
+was measured on, so that nobody is warned of that. ``sign`` brings a model file of an earlier
+version, whose description was not under its checksum, to this one. ``fetch`` brings the weights of
+perceptual networks into the cache, or writes them into one file for machines without a net.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,18 @@ def _convert(args: argparse.Namespace) -> None:
     print(f"wrote {args.destination}: {args.model} {kwargs}")
 
 
+def _note(args: argparse.Namespace) -> None:
+    file = load_model(args.source)
+    measured = {"codecs": args.codecs, "any_qp": args.any_qp}
+    file = dataclasses.replace(
+        file,
+        source=args.says or file.source,
+        extra={**file.extra, "measured": measured},
+    )
+    save_model(args.destination, file)
+    print(f"wrote {args.destination}: measured on {', '.join(args.codecs)}")
+
+
 def _sign(args: argparse.Namespace) -> None:
     file = read_model(Path(args.source), unsigned=True)
     check_model(file, f"model file {args.source}")
@@ -127,6 +140,14 @@ def parser() -> Parser:
     convert.add_argument("--qp", type=int, nargs="*", default=[], help="QPs it was trained at")
     convert.add_argument("--note", default="", help="where the weights come from")
     convert.set_defaults(run=_convert)
+
+    note = commands.add_parser("note", help="writes into a model file what it was measured on")
+    note.add_argument("source", help="a model file, or a run's folder")
+    note.add_argument("destination", help="the .safetensors to write")
+    note.add_argument("--codecs", nargs="+", required=True, help="by FFmpeg's names: hevc h264 vp9")
+    note.add_argument("--any-qp", action="store_true", help="at qualities of all kinds")
+    note.add_argument("--says", default="", help="where the weights come from, in a sentence")
+    note.set_defaults(run=_note)
 
     sign = commands.add_parser("sign", help="a model file of an earlier version into one of this")
     sign.add_argument("source", help="the .safetensors of an earlier version")
