@@ -1,4 +1,4 @@
-"""Enhances a compressed video: ``python enhance.py IN OUT [--model vig_qp37]``.
+"""Enhances a compressed video: ``python enhance.py IN OUT [--model NAME]``.
 
 Sound, subtitles, time stamps, colors and bit depth come out as they went in; ``--help`` lists
 the options.

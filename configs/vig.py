@@ -3,6 +3,14 @@
   python -m vqe_jax.data mfqe_v2 --data-dir data --source MFQEv2 --qp 37
   python train.py --config configs/vig.py --workdir runs/vig
 
+For the packaged model `any`:
+
+  python -m vqe_jax.data clips --data-dir data --source CLIPS --recipe mixed --encodings 10 \
+    --frames 64 --augment 1 --name mixed_varied
+  python -m vqe_jax.data clips --data-dir data --source CLIPS --recipe mixed --encodings 10
+  python -m vqe_jax.data scenes --data-dir data --source PHOTOS --recipe mixed --encodings 6
+  python train.py --config configs/vig.py:any --workdir runs/any
+
 The default is the paper's recipe at QP 37: truth guidance with masks of 32, 16, 8 and 4 pixels
 (5,000 steps each), then 100,000 steps on compressed input; clips of 13 frames, crops of 128, batch
 32. Published gain in PSNR-Y on the 18 test sequences: 0.83 / 0.77 / 0.73 / 0.63 dB at QP 37 / 32 /
@@ -152,7 +160,7 @@ def get_config(
         judged = {"split": "val", "every": 500}
         return common.small("vig", fields, few, frames=5, eval=judged)
     if width == "any":
-        mixed = ("mixed", "scenes/mixed")
+        mixed = ("mixed_varied", "scenes/mixed")
         data = {"dataset": "clips", "config_name": mixed, "frames": 5, "crop": 64, "batch": 8}
         judged = {"every": 1_000, "config_name": "mixed", "frames": 12}
         return common.narrow(

@@ -23,7 +23,7 @@ def luma_of(path):
             yield video.luma(frame, reader.info)[..., None]
 
 
-def main(path=None, model="vig_qp37"):
+def main(path=None, model="any"):
     """A whole clip at once, then the same as a stream."""
     clip = moving_bars() if path is None else np.stack(list(luma_of(path))[:30])
     at_once = vqe_jax.enhance(clip, model=model)

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from vqe_jax.errors import run_cli
 from vqe_jax.flags import Parser
+from vqe_jax.weights import DEFAULT_MODEL
 
 __all__ = ["main", "run"]
 
@@ -49,7 +50,7 @@ def run(
     build("demo", folder / "data", **{"qp": (37,), **data})
     _heading(console, "2 of 4: training a narrow VIG")
     trained = _train(folder, variant, steps)
-    models = {"trained": str(trained), "packaged": "vig_qp37"}
+    models = {"trained": str(trained), "packaged": DEFAULT_MODEL}
     _heading(console, "3 of 4: clips that neither model has seen")
     rows = _evaluate(folder, models, console)
     _heading(console, "4 of 4: enhancing a video")
@@ -106,7 +107,7 @@ def _enhance(folder: Path, console: Console) -> dict[str, Path]:
     pair = open_pairs(folder / "data", "demo", "val", "qp37")[0]
     source, target = folder / "compressed.hevc", folder / "enhanced.mkv"
     source.write_bytes(pair.encoded("compressed"))
-    done = enhance_video(source, target, model="vig_qp37")
+    done = enhance_video(source, target, model=DEFAULT_MODEL)
     console.print(f"{done.frames} frames, {done.frames / done.seconds:.1f} a second")
     return {"compressed video": source, "enhanced video": target}
 

@@ -56,5 +56,7 @@ def test_a_network_that_reads_what_is_known_takes_any_source(stream, tmp_path):
     info = info_of()
     path = lossless(tmp_path / "a.mkv", info, drifting(info, 6))
     assert [(i.qp, i.codec) for i in source_frames(path, network)] == [(-1, CODECS["none"])]
+    assert [(i.qp, i.codec) for i in source_frames(path, network, qp=40)] == [(40, 0)]
+    assert source_frames(stream, network, qp=12) == of_stream  # which tells its own
     model = (network, initial_variables(network, jax.random.key(1)))
     assert enhance_video(path, tmp_path / "out.mkv", model=model, codec="ffv1").frames == 6

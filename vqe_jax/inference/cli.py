@@ -36,7 +36,7 @@ from vqe_jax.inference.tiles import Tiling
 from vqe_jax.programs import add_option, keep
 from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
-from vqe_jax.weights import load_model, packaged_models
+from vqe_jax.weights import DEFAULT_MODEL, load_model, packaged_models
 from vqe_jax.weights.cards import read_card
 from vqe_jax.weights.export import save_exported
 
@@ -127,7 +127,9 @@ def parser() -> Parser:
     model = made.add_argument_group("model")
     names = ", ".join(packaged_models()) or "none"
     model.add_argument(
-        "--model", default="vig_qp37", help=f"packaged ({names}), a model file, or a run's folder"
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"packaged ({names}), a model file, a run's folder",
     )
     model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
     model.add_argument(

@@ -11,6 +11,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import Model, resolve
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.models import Side
+from vqe_jax.weights import DEFAULT_MODEL
 
 __all__ = ["enhance"]
 
@@ -21,7 +22,7 @@ Clip = Num[np.ndarray, "..."] | Num[Array, "..."]
 def enhance(
     clip: Clip,
     *,
-    model: Model = "vig_qp37",
+    model: Model = DEFAULT_MODEL,
     qp: int | None = None,
     side: Side | None = None,
     **options: Any,

@@ -36,7 +36,7 @@ from vqe_jax.video import (
     open_writer,
 )
 from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
-from vqe_jax.weights import ModelFile, load_model
+from vqe_jax.weights import DEFAULT_MODEL, ModelFile, load_model
 
 __all__ = ["Enhanced", "Job", "Request", "enhance_video", "prepare", "run", "trial"]
 
@@ -87,7 +87,7 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
       UserError: whatever can be known to be wrong beforehand.
     """
     src, info, model = reader.path, reader.info, request.model
-    preview, force = request.preview, request.force
+    qp, preview, force = request.qp, request.preview, request.force
     _check_names(src, dst)
     model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
     ready = resolve(model)
@@ -106,15 +106,18 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
         codec=codec,
         encoder_options=with_defaults(codec, request.encoder_options or {}),
         source_qp=mean,
-        qp=choose_qp(request.qp, mean, ready.network),
-        infos=source_frames(src, ready.network, request.peaks),
+        qp=choose_qp(qp, mean, ready.network),
+        infos=source_frames(
+            src, ready.network, request.peaks, qp=qp if isinstance(qp, int) else None
+        ),
         frames=_expected_frames(info, preview),
         preview=preview,
         force=force,
     )
     said = [*reader.concerns(preview), *concerns(reader, job.target, dst, codec), *_rehearse(job)]
-    if isinstance(model, ModelFile) and not force and (why := doubt(info.codec, mean, model)):
-        said.append(why)
+    if isinstance(model, ModelFile) and not force:
+        why = doubt(info.codec, mean, model, asked=qp)
+        said += [why] if why else []
     for message in said:
         warnings.warn(message, stacklevel=2)
     return job
@@ -139,7 +142,7 @@ def enhance_video(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
     *,
-    model: Model = "vig_qp37",
+    model: Model = DEFAULT_MODEL,
     qp: int | str | None = None,
     peaks: Peaks = "qp",
     codec: str | None = None,

@@ -12,7 +12,9 @@ from vqe_jax.inference.side_info import known_frames
 from vqe_jax.models import Network
 from vqe_jax.models.side import FrameInfo
 from vqe_jax.video import (
+    CODECS,
     FrameQP,
+    codec_family,
     frame_qps,
     luma,
     open_reader,
@@ -26,13 +28,17 @@ __all__ = ["Peaks", "source_frames", "unending"]
 Peaks = Literal["qp", "measure"] | int
 
 
-def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[FrameInfo] | None:
+def source_frames(
+    path: Path, network: Network, peaks: Peaks = "qp", *, qp: int | None = None
+) -> list[FrameInfo] | None:
     """One entry a frame, in display order; None for networks that do not ask.
 
     ``"measure"`` decodes the video once more, one frame at a time.
 
     Args:
       peaks: how to find the frames of peak quality.
+      qp: that somebody says the frames were coded at, for those that do not tell; decoded frames in
+        a lossless file then count as coded.
 
     Raises:
       UserError: the network needs what the source does not tell; says how to give it.
@@ -47,6 +53,9 @@ def source_frames(path: Path, network: Network, peaks: Peaks = "qp") -> list[Fra
             if not coded and not context.needs:
                 coded = [FrameQP(0, None, None)]  # one stands for all
             qps, types = [f.qp for f in coded], [f.frame_type for f in coded]
+            if qp is not None:
+                qps = [qp if q is None else q for q in qps]
+                codec = "" if codec_family(codec) == CODECS["none"] else codec
             return known_frames(network, qps, types, codec=codec)
         pictures = (luma(frame, reader.info) for frame in reader)
         if peaks == "measure":

@@ -156,7 +156,9 @@ def _words(codecs: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(spoken[:-1]), spoken[-1]])) if spoken else "none"
 
 
-def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
+def doubt(
+    codec: str, mean: float | None, model: ModelFile, *, asked: int | str | None = None
+) -> str | None:
     """Why the result may be worse than the source; None where nothing speaks for it.
 
     A model file says for which codecs it was measured in ``extra["measured"]["codecs"]``, by
@@ -165,13 +167,14 @@ def doubt(codec: str, mean: float | None, model: ModelFile) -> str | None:
     Args:
       codec: of the source, by the name of FFmpeg's decoder.
       mean: QP of the source, as :func:`measured_qp` found it.
+      asked: the QP that somebody says it has.
     """
     said: dict[str, Any] = model.extra.get("measured") or {}
     codecs = tuple(said.get("codecs") or _MEASURED)
     message = None
     told = "codec" in model.build().context.optional
     if told and codec in _LOSSLESS:  # of decoded frames it judges by what it sees
-        return _CLEAN if codec_family(codec) else None
+        return _CLEAN if codec_family(codec) and asked is None else None
     if codec in _LOSSLESS:
         message = (
             "this file is not compressed, or without loss, as it lies here: if it never was, "

@@ -27,6 +27,7 @@ from vqe_jax.files import replacing
 from vqe_jax.weights.fitness import check_network
 
 __all__ = [
+    "DEFAULT_MODEL",
     "ModelFile",
     "check_model",
     "load_model",
@@ -34,6 +35,9 @@ __all__ = [
     "read_model",
     "save_model",
 ]
+
+# For files of any encoder and quality; the others are for one kind.
+DEFAULT_MODEL = "any"
 
 _FORMAT = "vqe_jax model 2"
 _UNSIGNED = "vqe_jax model 1"
