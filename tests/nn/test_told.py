@@ -11,6 +11,7 @@ from vqe_jax.inference.side_info import known_frames
 from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.nn.told import Told
+from vqe_jax.video import CODECS
 
 NARROW = {"width": 4, "down_widths": (8, 12, 12), "told": True}
 QPS = [22, 37, 30, None, 41]
@@ -46,6 +47,34 @@ def test_a_stream_is_told_what_the_whole_clip_is_told(codec):
     np.testing.assert_allclose(enhance(clip, model=model, side=side), streamed, atol=1e-6)
     blind = np.clip(list(enhance_frames(model, clip)), 0, 1)
     assert np.abs(blind - streamed).max() > 1e-3
+
+
+def test_hardly_any_quantization_is_told_as_clean():
+    network, _ = _network()
+    infos = known_frames(network, [0, 4, 30, None], "IPPP", codec="h264")
+    assert infos is not None
+    assert [i.codec for i in infos] == [CODECS["none"]] * 2 + [CODECS["h264"]] * 2
+
+
+def test_what_is_told_to_be_clean_comes_out_as_it_went_in():
+    network, variables = _network()
+    clip = jax.random.uniform(jax.random.key(3), (1, 2, 12, 16, 1))
+    codec = jnp.array([[CODECS["none"], CODECS["vp9"]]])
+    result = network.apply(variables, clip, side=Side(codec=codec))
+    np.testing.assert_array_equal(result[:, 0], clip[:, 0])
+    assert np.abs(result[:, 1] - clip[:, 1]).max() > 1e-3
+    assert CODECS["none"] == max(CODECS.values()) == 6  # as nn/told.py counts
+
+
+def test_beyond_what_was_learned_the_nearest_is_told():
+    network, variables = _network()
+    clip = jax.random.uniform(jax.random.key(3), (1, 2, 12, 16, 1))
+    results = {
+        qp: network.apply(variables, clip, side=Side(frame_qp=jnp.full((1, 2), qp)))
+        for qp in (9.0, 14.0, 15.0)
+    }
+    np.testing.assert_array_equal(results[9.0], results[14.0])
+    assert np.abs(results[14.0] - results[15.0]).max() > 1e-4
 
 
 def test_nothing_known_and_nothing_given_are_the_same():

@@ -12,12 +12,14 @@ from vqe_jax.errors import UserError
 from vqe_jax.inference.resolve import qp_array
 from vqe_jax.models import Network, Side
 from vqe_jax.models.side import FRAME_TYPES, MISSING_HINTS, FrameInfo
-from vqe_jax.video import codec_family, peak_frames
+from vqe_jax.video import CODECS, codec_family, peak_frames
 
 __all__ = ["SideStream", "known_frames"]
 
 T = TypeVar("T")
 _UNKNOWN = FrameInfo()
+# A quantizer of at most 1.6 code values: lossless modes say QP 0 or 4.
+_FINE = 8
 
 
 def known_frames(
@@ -55,11 +57,17 @@ def known_frames(
         frame_qp=np.array([qps], np.float32) if known_qp else None,
         frame_type=np.array([[FRAME_TYPES.get(kind or "", -1) for kind in types]], np.int32),
         peak=None if peaks is None else np.array([peaks], bool),
-        codec=np.full((1, len(qps)), codec_family(codec), np.int32),
+        codec=np.array([[_family(codec, qp) for qp in qps]], np.int32),
     )
     if context.references is not None:
         side = context.references.prepare(side)
     return side.infos(len(qps))
+
+
+def _family(codec: str, qp: int | None) -> int:
+    """Of a frame; one with hardly any quantization is as clean as if nothing had been lost."""
+    fine = qp is not None and 0 <= qp <= _FINE
+    return CODECS["none"] if fine else codec_family(codec)
 
 
 def _missing(network: Network, name: str) -> UserError:

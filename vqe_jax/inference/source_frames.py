@@ -52,7 +52,9 @@ def source_frames(
             coded = _coded(path)
             if not coded and not context.needs:
                 coded = [FrameQP(0, None, None)]  # one stands for all
-            qps, types = [f.qp for f in coded], [f.frame_type for f in coded]
+            # High bit depths count from below zero, which stands for unknown everywhere else.
+            qps = [f.qp if f.qp is None else max(f.qp, 0) for f in coded]
+            types = [f.frame_type for f in coded]
             if qp is not None:
                 qps = [qp if q is None else q for q in qps]
                 codec = "" if codec_family(codec) == CODECS["none"] else codec

@@ -14,8 +14,10 @@ __all__ = ["Modulation", "Told"]
 
 ArrayLike = Array | np.ndarray
 
-_FAMILIES = 7  # of codecs, with the unknown one: vqe_jax.video.CODECS
+_FAMILIES, _CLEAN = 7, 6  # of codecs, with the unknown one: vqe_jax.video.CODECS
 _MIDDLE_QP, _SPREAD = 32.0, 10.0
+# Beyond what ordinary encoders choose nothing was learned: the nearest that was is told.
+_LOWEST, _HIGHEST = 14.0, 51.0
 
 
 class Modulation(NamedTuple):
@@ -35,7 +37,8 @@ class Modulation(NamedTuple):
 class Told(nn.Module):
     """From a frame's QP and codec to what scales its features; it begins by changing nothing.
 
-    A network with it works blind too: what is not known has an input of its own.
+    A network with it works blind too: what is not known has an input of its own. Frames that are
+    told to be clean keep no residual at all.
 
     Example:
       >>> qp = jnp.array([[37.0, -1.0]])
@@ -59,11 +62,12 @@ class Told(nn.Module):
         """
         frame_qp = jnp.asarray(frame_qp, jnp.float32)
         known = (frame_qp >= 0).astype(jnp.float32)
-        qp = known * (frame_qp - _MIDDLE_QP) / _SPREAD
+        qp = known * (jnp.clip(frame_qp, _LOWEST, _HIGHEST) - _MIDDLE_QP) / _SPREAD
         codec = jnp.zeros(frame_qp.shape, jnp.int32) if codec is None else jnp.asarray(codec)
         family = jax.nn.one_hot(codec, _FAMILIES)
         facts = jnp.concatenate([jnp.stack([known, qp, jnp.square(qp)], axis=-1), family], axis=-1)
         hidden = nn.relu(nn.Dense(self.hidden, name="facts")(facts))
         out = nn.Dense(2 * self.features + 1, kernel_init=nn.initializers.zeros, name="modulation")
         scale, shift, gain = jnp.split(out(hidden), [self.features, 2 * self.features], axis=-1)
-        return Modulation(1 + scale, shift, 1 + gain)
+        coded = 1 - family[..., _CLEAN, None]  # what nothing was taken from is given nothing
+        return Modulation(1 + scale, shift, (1 + gain) * coded)
