@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import functools
+import itertools
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,13 +20,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError
-from vqe_jax.inference.resolve import Frame
+from vqe_jax.inference.devices import Devices
+from vqe_jax.inference.resolve import Frame, Ready
 from vqe_jax.inference.side_info import SideStream
 from vqe_jax.inference.windows import overlapping
 from vqe_jax.models import Network
 from vqe_jax.models.side import FrameInfo
 
 __all__ = ["Spill", "enlarged", "exact", "fast"]
+
+Piece = list[tuple[Frame, FrameInfo]]
 
 
 class Spill:
@@ -178,19 +182,20 @@ def _clip(network: Network, variables: Any, clip: jax.Array, side: Any) -> jax.A
 
 
 def fast(
-    network: Network,
-    variables: Any,
+    ready: Ready,
     side: SideStream,
     frames: Iterable[Frame],
     *,
     chunk: int,
     overlap: int,
+    devices: Devices,
 ) -> Iterator[np.ndarray]:
     """Enhances overlapping pieces of a stream and blends them linearly where they overlap.
 
     Args:
-      network: a network whose ``context.recurrence`` is "both".
+      ready: a network whose ``context.recurrence`` is "both".
       overlap: frames that two successive pieces share; at most half a piece.
+      devices: each works on a piece.
 
     Raises:
       UserError: an overlap that is negative or more than half a piece.
@@ -201,15 +206,27 @@ def fast(
     ramp = (np.arange(overlap, dtype=np.float32) + 1) / np.float32(overlap + 1)
     ramp = ramp[:, None, None, None]
     tail: np.ndarray | None = None
-    for piece in overlapping(side.along(frames), chunk, overlap):
-        stacked = jnp.stack([jnp.asarray(frame, jnp.float32) for frame, _ in piece])
-        told = side.arrays([info for _, info in piece])
-        result = np.array(_clip(network, variables, stacked, told))
-        if tail is not None:
-            result[:overlap] = (1 - ramp) * tail + ramp * result[:overlap]
-        # A full piece is not known to be the last until the next one comes or does not.
-        keep = len(result) - overlap if len(piece) == chunk else len(result)
-        yield from result[:keep]
-        tail = result[keep:]
+    pieces = overlapping(side.along(frames), chunk, overlap)
+    while group := list(itertools.islice(pieces, devices.count)):
+        for piece, found in zip(group, _clips(ready, side, group, devices), strict=True):
+            result = np.array(found)
+            if tail is not None:
+                result[:overlap] = (1 - ramp) * tail + ramp * result[:overlap]
+            # A full piece is not known to be the last until the next one comes or does not.
+            keep = len(result) - overlap if len(piece) == chunk else len(result)
+            yield from result[:keep]
+            tail = result[keep:]
     if tail is not None:
         yield from tail
+
+
+def _clips(
+    ready: Ready, side: SideStream, pieces: Sequence[Piece], devices: Devices
+) -> Iterator[Any]:
+    """The pieces enhanced, each as a clip of its own."""
+    parts = (
+        (np.stack([np.asarray(frame, np.float32) for frame, _ in piece]),
+         side.arrays([info for _, info in piece]))
+        for piece in pieces
+    )  # fmt: skip
+    return devices.each(_clip, ready.network, ready.variables, parts)

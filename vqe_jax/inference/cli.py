@@ -153,6 +153,12 @@ def parser() -> Parser:
         help="average the centers of overlapping tiles, without so many pixels: --tile 72 "
         "--tile-centers 5 is RCVN's way",
     )
+    model.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="local devices that share the work (default: all accelerators, or the one CPU)",
+    )
     output = made.add_argument_group("output")
     output.add_argument(
         "--codec",
@@ -358,6 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options: dict[str, Any] = {
             "scene_cut": None if args.no_scene_cuts else SceneCut(),
             "tiling": _tiling(args.tile, args.tile_centers),
+            "devices": args.devices,
         }
         if args.plan:
             say(_estimate(job, trial(job, **options)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import jax
@@ -21,6 +21,7 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.inference import bidirectional
+from vqe_jax.inference.devices import Devices, Each
 from vqe_jax.inference.guard import Guard, Watch, vitals
 from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
 from vqe_jax.inference.scenes import SceneCut, scenes
@@ -54,6 +55,7 @@ def enhance_frames(
     tiling: Tiling | None = None,
     long_range: Literal["exact", "fast"] = "exact",
     overlap: int = 10,
+    devices: int | None = None,
 ) -> Frames:
     """Enhances frames one after the other, holding no more than the network looks at.
 
@@ -73,6 +75,9 @@ def enhance_frames(
       long_range: how a bidirectional network sees a long clip: "exact" keeps its first passes
         on disk and equals the whole clip; "fast" blends pieces that share ``overlap`` frames.
       overlap: see ``long_range``.
+      devices: how many local devices share the work (None: all accelerators, or the one CPU):
+        pieces, tiles, or the rows of a recurrent network's frame. A bidirectional network's
+        "exact" passes run on one.
 
     Yields:
       float32 frames of the same size in the same order; not clipped.
@@ -88,21 +93,23 @@ def enhance_frames(
     if guard and guard.limit is None:
         guard = dataclasses.replace(guard, limit=ready.state_limit)
     run: _Run
+    shared = Devices(devices)
     recurrence = ready.network.context.recurrence
     if recurrence == "forward":
-        run = functools.partial(_recurrent, ready, tiling, guard)
+        run = functools.partial(_recurrent, ready, tiling, guard, shared)
     elif recurrence == "none":
         windowed = _selected if ready.network.context.references else _windowed
-        run = _guarded(ready, guard, functools.partial(windowed, ready, tiling, chunk))
+        run = _guarded(ready, guard, functools.partial(windowed, ready, tiling, chunk, shared))
     elif tiling:
         raise UserError(
             f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
             "tiled; use long_range='fast' with a shorter chunk to save memory"
         )
     elif long_range == "exact":
+        _check_alone(ready, devices)
         run = functools.partial(_exact, ready, guard)
     else:
-        run = _guarded(ready, guard, functools.partial(_fast, ready, chunk or 30, overlap))
+        run = _guarded(ready, guard, functools.partial(_fast, ready, chunk or 30, overlap, shared))
     return _by_scene(functools.partial(run, side), _checked(frames), scene_cut)
 
 
@@ -126,10 +133,12 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield frame
 
 
-def _on_device(frame: Frame) -> jax.Array:
-    if isinstance(frame, jax.Array):
-        return frame.astype(jnp.float32)
-    return jax.device_put(np.asarray(frame, np.float32))
+def _check_alone(ready: Ready, devices: int | None) -> None:
+    if devices is not None and devices > 1:
+        raise UserError(
+            f"devices={devices}: the exact passes of {type(ready.network).__name__} follow each "
+            "other on one device; use long_range='fast' to share pieces, or devices=1"
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -167,34 +176,49 @@ def _windowed(
     ready: Ready,
     tiling: Tiling | None,
     chunk: int | None,
+    devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
     first: int,
 ) -> Frames:
     """A window network: pieces of the stream with their neighbours, one batched call each."""
     network, context = ready.network, ready.network.context
-    enhanced = (
-        tiled_pieces(network, tiling, _inner) if tiling else functools.partial(_inner, network)
-    )
-    size, stream = _piece_size(chunk, map(_on_device, frames))
+    each: Each = functools.partial(devices.each, _inner, network, ready.variables)
+    enhanced = tiled_pieces(network, tiling, each) if tiling else each
+    around = context.past + context.future
+    size, stream = _piece_size(chunk, devices, map(devices.take, frames))
     for items, wanted in chunks(side.along(stream), size, context.past, context.future):
-        piece, infos = zip(*items, strict=True)
-        yield from np.asarray(enhanced(ready.variables, piece, side.arrays(infos)))[:wanted]
+        shares = [zip(*share, strict=True) for share in _shares(items, around, devices.count)]
+        results = enhanced((piece, side.arrays(infos)) for piece, infos in shares)
+        done = itertools.chain.from_iterable(map(np.asarray, results))
+        yield from itertools.islice(done, wanted)
 
 
-def _piece_size(chunk: int | None, frames: Iterator[jax.Array]) -> tuple[int, Iterator[jax.Array]]:
-    """Frames computed at once, and the stream from its beginning."""
+def _shares(items: Sequence[Any], around: int, count: int) -> list[Sequence[Any]]:
+    """A piece with its neighbours cut into as many, all of one length, each with its own."""
+    if count == 1:
+        return [items]
+    size, last = -(-(len(items) - around) // count), len(items) - 1
+    starts = range(0, count * size, size)
+    return [[items[min(a + i, last)] for i in range(size + around)] for a in starts]
+
+
+def _piece_size(
+    chunk: int | None, devices: Devices, frames: Iterator[Any]
+) -> tuple[int, Iterator[Any]]:
+    """Frames computed at once by all devices, and the stream from its beginning."""
     head = next(frames, None)
     if head is None:
         return 1, frames
     size = chunk or max(1, _PIECE_PIXELS // (head.shape[0] * head.shape[1]))
-    return size, itertools.chain([head], frames)
+    return size * devices.count, itertools.chain([head], frames)
 
 
 def _selected(
     ready: Ready,
     tiling: Tiling | None,
     chunk: int | None,
+    devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
     first: int,
@@ -202,12 +226,9 @@ def _selected(
     """A window network that chooses its frames: they come out of a ring as long as its reach."""
     network, selection = ready.network, ready.network.context.references
     assert selection is not None
-    enhanced = (
-        tiled_pieces(network, tiling, _on_windows)
-        if tiling
-        else functools.partial(_on_windows, network)
-    )
-    size, stream = _piece_size(chunk, map(_on_device, frames))
+    each: Each = functools.partial(devices.each, _on_windows, network, ready.variables)
+    enhanced = tiled_pieces(network, tiling, each) if tiling else each
+    size, stream = _piece_size(chunk, devices, map(devices.take, frames))
     begin = first  # number of a piece's first frame
     for piece in surrounded(side.along(stream), size, selection.lookback, selection.lookahead):
         shown, infos = zip(*piece.items, strict=True)
@@ -216,34 +237,41 @@ def _selected(
         chosen = rule.indices(side.host_arrays(infos), len(infos))
         rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
         wanted = rows.shape[1]
-        spare: tuple[jax.Array, ...] = ()
+        spare: tuple[Any, ...] = ()
+        full = -(-wanted // devices.count) * devices.count
         if piece.start:  # made as long as the others, so that one program serves them all
-            rows = np.pad(rows, [(0, 0), (0, size - wanted), (0, 0)], mode="edge")
+            full = size
             spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
-        told = side.arrays(infos).windows(rows)
-        result = enhanced(ready.variables, shown + spare, rows[0], told)
-        yield from np.asarray(result)[:wanted]
+        rows = np.pad(rows, [(0, 0), (0, full - wanted), (0, 0)], mode="edge")
+        told = side.arrays(infos)
+        results = enhanced(
+            (shown + spare, share[0], told.windows(share))
+            for share in np.split(rows, devices.count, axis=1)
+        )
+        done = itertools.chain.from_iterable(map(np.asarray, results))
+        yield from itertools.islice(done, wanted)
 
 
 def _recurrent(
     ready: Ready,
     tiling: Tiling | None,
     guard: Guard | None,
+    devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
     first: int,
 ) -> Frames:
     """A network with a state: frame by frame, the state carried and watched."""
-    network, context = ready.network, ready.network.context
-    step = tiled_steps(network, tiling, _step) if tiling else functools.partial(_step, network)
+    context = ready.network.context
+    take, step = _stepping(ready, tiling, devices)
     watch = Watch(guard) if guard else None
     state: Any = None
     done: Any = None
-    source = side.along(map(_on_device, frames))
+    source = side.along(map(take, frames))
     for index, items in enumerate(windows(source, context.past, context.future), first):
         window, infos = zip(*items, strict=True)
         told = side.arrays(infos)
-        attempt = step(ready.variables, state, window, told)  # runs while the last frame is used
+        attempt = step(state, window, told)  # runs while the last frame is used
         if done is not None:
             yield np.asarray(done)
         state, done, signs = attempt
@@ -252,14 +280,32 @@ def _recurrent(
         reason = watch.look(index, *np.asarray(signs).tolist())
         if reason is None:
             continue
-        state, done, signs = step(ready.variables, None, window, told)
+        state, done, signs = step(None, window, told)
         if watch.complaint(*np.asarray(signs).tolist()) is None:
             watch.report(index, "reset", reason)
         else:
-            state, done = None, bidirectional.enlarged(window[context.past], network)
+            state, done = None, bidirectional.enlarged(window[context.past], ready.network)
             watch.report(index, "passed", reason)
     if done is not None:
         yield np.asarray(done)
+
+
+def _stepping(
+    ready: Ready, tiling: Tiling | None, devices: Devices
+) -> tuple[Callable[[Frame], Any], Callable[..., Any]]:
+    """How a frame is taken in, and ``(state, window, side) -> (state, frame, signs)``."""
+    network, variables = ready.network, ready.variables
+    if tiling:
+        each: Each = functools.partial(devices.each, _step, network, variables)
+        return devices.take, tiled_steps(network, tiling, each)
+    placed: list[Any] = []
+
+    def step(state: Any, window: tuple[jax.Array, ...], side: Side) -> Any:
+        if not placed:
+            placed.append(devices.beside(window[0], variables))
+        return _step(network, placed[0], state, window, side)
+
+    return devices.divide, step
 
 
 def _pass_on(guard: Guard, first: int) -> Callable[[int], None]:
@@ -296,8 +342,12 @@ def _exact(
 
 
 def _fast(
-    ready: Ready, chunk: int, overlap: int, side: SideStream, frames: Iterable[Frame], first: int
+    ready: Ready,
+    chunk: int,
+    overlap: int,
+    devices: Devices,
+    side: SideStream,
+    frames: Iterable[Frame],
+    first: int,
 ) -> Frames:
-    return bidirectional.fast(
-        ready.network, ready.variables, side, frames, chunk=chunk, overlap=overlap
-    )
+    return bidirectional.fast(ready, side, frames, chunk=chunk, overlap=overlap, devices=devices)

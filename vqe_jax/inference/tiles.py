@@ -13,13 +13,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
 import numpy as np
 
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.inference.devices import Each, Part
 from vqe_jax.models import Context, Network
 from vqe_jax.ops.pad import padded_size
 
@@ -205,41 +206,41 @@ def _core(span: Span, *, is_whole: bool) -> slice:
     return slice(span.core_start - span.start, span.core_stop - span.start)
 
 
-def tiled_pieces(
-    network: Network, tiling: Tiling, inner: Callable[..., jax.Array]
-) -> Callable[..., np.ndarray]:
-    """A window network's call over tiles; drop-in for the one over whole frames.
+def tiled_pieces(network: Network, tiling: Tiling, each: Each) -> Each:
+    """A window network's calls over tiles; drop-in for those over whole frames.
 
     Args:
       network: whose context says how far a pixel looks.
       tiling: how frames are cut.
-      inner: ``(network, variables, frames, *rest)`` gives the enhanced frames.
+      each: enhances parts, whose first entries are frames.
     """
     context = network.context
     layout = functools.cache(functools.partial(_layout, context=context, tiling=tiling))
 
-    def run(variables: Any, piece: tuple[jax.Array, ...], *rest: Any) -> np.ndarray:
-        height, width, _ = piece[0].shape
-        canvas: np.ndarray | None = None
-        for tile in layout(height, width, blend=context.receptive_field is None)[0]:
-            result = inner(network, variables, _cut(tile, piece), *rest)
-            if canvas is None:
-                canvas = _canvas(result, height, width, context.scale)
-            tile.add(canvas, result, context.scale)
-        assert canvas is not None
-        return canvas
+    def run(parts: Iterable[Part]) -> list[np.ndarray]:
+        wholes = list(parts)
+        height, width, _ = wholes[0][0][0].shape
+        tiles, _ = layout(height, width, blend=context.receptive_field is None)
+        work = list(itertools.product(tiles, range(len(wholes))))
+        cut = ((_cut(tile, wholes[i][0]), *wholes[i][1:]) for tile, i in work)
+        canvases: dict[int, np.ndarray] = {}
+        for (tile, i), result in zip(work, each(cut), strict=True):
+            if i not in canvases:
+                canvases[i] = _canvas(result, height, width, context.scale)
+            tile.add(canvases[i], result, context.scale)
+        return [canvases[i] for i in range(len(wholes))]
 
     return run
 
 
-def _canvas(like: jax.Array, height: int, width: int, scale: int) -> np.ndarray:
+def _canvas(like: Any, height: int, width: int, scale: int) -> np.ndarray:
     """Zeros for whole frames of as many channels as a tile's result has."""
     shape = (*like.shape[:-3], height * scale, width * scale, like.shape[-1])
     return np.zeros(shape, np.float32)
 
 
 def tiled_steps(
-    network: Network, tiling: Tiling, step: Callable[..., tuple[Any, Any, Any]]
+    network: Network, tiling: Tiling, each: Each
 ) -> Callable[..., tuple[Any, np.ndarray, np.ndarray]]:
     """A recurrent network's step over tiles; drop-in for the one over whole frames.
 
@@ -253,30 +254,34 @@ def tiled_steps(
     )
 
     def run(
-        variables: Any, state: Any, window: tuple[jax.Array, ...], side: Any
+        state: Any, window: tuple[Any, ...], side: Any
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         height, width, _ = window[0].shape
         tiles, _ = layout(height, width)
-        canvas: np.ndarray | None = None
-        states, signs = [], []
-        for i, tile in enumerate(tiles):
+
+        def part(i: int, tile: _Tile) -> Part:
             before = state if state is None or shared else state[i]
             if shared and state is not None:
                 before = _cut_state(state, tile, context)
-            after, frame, sign = step(network, variables, before, _cut(tile, window), side)
+            return before, _cut(tile, window), side
+
+        canvas: np.ndarray | None = None
+        states, signs = [], []
+        results = each(itertools.starmap(part, enumerate(tiles)))
+        for tile, (after, frame, sign) in zip(tiles, results, strict=True):
             if canvas is None:
                 canvas = _canvas(frame, height, width, context.scale)
             tile.add(canvas, frame, context.scale)
             states.append(jax.tree.map(np.asarray, after))
             signs.append(np.asarray(sign))
-        state = _joined(states, tiles, (height, width), context) if shared else states
+        after = _joined(states, tiles, (height, width), context) if shared else states
         assert canvas is not None
-        return state, canvas, np.max(np.stack(signs), axis=0)
+        return after, canvas, np.max(np.stack(signs), axis=0)
 
     return run
 
 
-def _cut(tile: _Tile, window: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+def _cut(tile: _Tile, window: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(map(tile.cut, window))
 
 
