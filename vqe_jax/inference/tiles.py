@@ -253,9 +253,7 @@ def tiled_steps(
         functools.partial(_layout, context=context, tiling=tiling, blend=not shared)
     )
 
-    def run(
-        state: Any, window: tuple[Any, ...], side: Any
-    ) -> tuple[Any, np.ndarray, np.ndarray]:
+    def run(state: Any, window: tuple[Any, ...], side: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         height, width, _ = window[0].shape
         tiles, _ = layout(height, width)
 
