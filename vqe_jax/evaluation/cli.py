@@ -71,12 +71,7 @@ def parser() -> Parser:
         "--self-ensemble", action="store_const", const="x8", dest="ensemble", help="--ensemble x8"
     )
     how.add_argument("--tile", type=int, help="work on tiles with sides of so many pixels")
-    how.add_argument(
-        "--devices",
-        type=int,
-        metavar="N",
-        help="local devices that share the work (default: all accelerators, or the one CPU)",
-    )
+    how.add_argument("--devices", type=int, metavar="N", help="local devices that share the work")
     how.add_argument("--chunk", type=int, help="frames at once (see enhance_frames)")
     how.add_argument("--long-range", choices=("exact", "fast"), help="for bidirectional networks")
     how.add_argument("--overlap", type=int, help="frames that pieces share with --long-range fast")

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.inference.ahead import program
 from vqe_jax.inference.devices import Devices
 from vqe_jax.inference.resolve import Frame, Ready
 from vqe_jax.inference.side_info import SideStream
@@ -82,7 +83,7 @@ class Spill:
         return sum(leaf.nbytes for leaf in self._leaves)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@program(0, 1)
 def _sweep(
     network: Network, index: int, variables: Any, state: Any, window: Any, kept: Any, side: Any
 ) -> tuple[Any, Any]:
@@ -90,7 +91,7 @@ def _sweep(
     return network.apply(variables, index, state, stacked, kept, side=side, method="sweep")
 
 
-@jax.jit
+@program()
 def _is_finite(tree: Any) -> jax.Array:
     leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
     return jnp.stack([jnp.isfinite(x).all() for x in leaves]).all()
@@ -176,7 +177,7 @@ def _around(i: int, count: int, network: Network) -> list[int]:
     return [min(max(j, 0), count - 1) for j in around]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@program(0)
 def _clip(network: Network, variables: Any, clip: jax.Array, side: Any) -> jax.Array:
     return network.apply(variables, clip[None], side=side)[0]
 

@@ -7,7 +7,6 @@ cannot be: its rows are divided, and XLA exchanges what convolutions read across
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from vqe_jax.errors import UserError
+from vqe_jax.inference.ahead import program
 
 __all__ = ["Devices", "Each", "Part"]
 
@@ -76,12 +76,12 @@ class Devices:
         return jax.device_put(variables, NamedSharding(frame.sharding.mesh, PartitionSpec()))
 
     def each(
-        self, program: Program, network: Any, variables: Any, parts: Iterable[Part]
+        self, call: Program, network: Any, variables: Any, parts: Iterable[Part]
     ) -> Iterator[Any]:
         """Runs a program on every part; as many at a time as there are devices.
 
         Args:
-          program: ``(network, variables, *part)``, jitted, its first argument static.
+          call: ``(network, variables, *part)``, jitted, its first argument static.
           network: the module.
           variables: its own.
           parts: tuples of trees of arrays; those of the same shapes run at a time.
@@ -91,7 +91,7 @@ class Devices:
         """
         if self.count == 1:
             for part in parts:
-                yield program(network, variables, *part)
+                yield call(network, variables, *part)
             return
         known = list(parts)
         results: list[Any] = [None] * len(known)
@@ -101,19 +101,17 @@ class Devices:
         for indices in alike.values():
             for begin in range(0, len(indices), self.count):
                 group = indices[begin : begin + self.count]
-                found = self._at_once(program, network, variables, [known[i] for i in group])
+                found = self._at_once(call, network, variables, [known[i] for i in group])
                 for place, index in enumerate(group):
                     results[index] = jax.tree.map(lambda x, at=place: x[at], found)
         yield from results
 
-    def _at_once(
-        self, program: Program, network: Any, variables: Any, parts: Sequence[Part]
-    ) -> Any:
+    def _at_once(self, call: Program, network: Any, variables: Any, parts: Sequence[Part]) -> Any:
         """One part a device; the last is repeated where there are fewer."""
         filled = [*parts, *[parts[-1]] * (self.count - len(parts))]
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
         shared = jax.device_put(stacked, NamedSharding(self._mesh, PartitionSpec(_AXIS)))
-        return jax.device_get(_on_each(self._mesh, program, network, variables, shared))
+        return jax.device_get(_on_each(self._mesh, call, network, variables, shared))
 
 
 def _on_device(frame: Any) -> jax.Array:
@@ -127,12 +125,12 @@ def _shapes(part: Part) -> Any:
     return tree, tuple((x.shape, np.dtype(x.dtype)) for x in leaves)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _on_each(mesh: Mesh, program: Program, network: Any, variables: Any, parts: Any) -> Any:
+@program(0, 1, 2)
+def _on_each(mesh: Mesh, call: Program, network: Any, variables: Any, parts: Any) -> Any:
     """The program on each device, with the part that lies there."""
 
     def alone(variables: Any, parts: Any) -> Any:
-        result = program(network, variables, *jax.tree.map(lambda x: x[0], parts))
+        result = call(network, variables, *jax.tree.map(lambda x: x[0], parts))
         return jax.tree.map(lambda x: x[None], result)
 
     here = PartitionSpec(_AXIS)

@@ -115,4 +115,4 @@ def qp_array(qp: int | None) -> jax.Array | None:
         return None
     if not 0 <= qp <= 51:
         raise UserError(f"qp={qp} is not a quantisation parameter of HEVC; expected 0 to 51")
-    return jnp.full((1,), qp, jnp.int32)
+    return jax.device_put(np.full(1, qp, np.int32))

@@ -21,6 +21,7 @@ import numpy as np
 
 from vqe_jax.errors import UserError
 from vqe_jax.inference import bidirectional
+from vqe_jax.inference.ahead import program
 from vqe_jax.inference.devices import Devices, Each
 from vqe_jax.inference.guard import Guard, Watch, vitals
 from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
@@ -141,7 +142,7 @@ def _check_alone(ready: Ready, devices: int | None) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@program(0)
 def _step(
     network: Network, variables: Any, state: Any, window: tuple[jax.Array, ...], side: Side
 ) -> tuple[Any, jax.Array, jax.Array]:
@@ -153,13 +154,13 @@ def _step(
     return state, frame[0], vitals(network.fed_back(state), frame[0], source)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@program(0)
 def _inner(network: Network, variables: Any, piece: tuple[jax.Array, ...], side: Side) -> jax.Array:
     clip: Any = network.apply(variables, jnp.stack(piece)[None], side=side, method="inner")
     return clip[0]
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@program(0)
 def _on_windows(
     network: Network,
     variables: Any,

@@ -76,7 +76,7 @@ def _kept(network: Network, shape: tuple[int, int, int, int]) -> int:
         method = "inner"
     clip = jax.ShapeDtypeStruct((*lead, height, width, network.channels), jnp.float32)
     side = _told(network, batch, lead[-1])
-    variables = jax.eval_shape(lambda key: initial_variables(network, key), jax.random.key(0))
+    variables = jax.eval_shape(lambda: initial_variables(network, jax.random.key(0)))
 
     def backward(variables: Any, clip: jax.Array, side: Any) -> Any:
         def forward(params: Any) -> Any:

@@ -143,7 +143,7 @@ def _moved(equation: Any, values: list[Any]) -> list[Any]:
     for index, (value, variable) in enumerate(zip(values, equation.invars, strict=True)):
         aval = variable.aval
         if isinstance(value, np.ndarray):
-            marks.append(jnp.asarray(value, jnp.float32))
+            marks.append(jax.device_put(value.astype(np.float32)))
         elif jnp.issubdtype(aval.dtype, jnp.integer):
             marks.append(jnp.zeros(aval.shape, aval.dtype))  # a place; all places are alike
         else:  # what pads a picture counts as one, what stands beside it does not

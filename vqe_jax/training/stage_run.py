@@ -57,6 +57,7 @@ class StageRun:
         )
         self.state = self._first_state(previous) if arrays is None else self._restored(arrays)
         self.progress.enter(index)
+        self.ahead: validation.Ahead | None = None
 
     def _first_state(self, previous: TrainState | None) -> TrainState:
         session, stage = self.session, self.stage
@@ -92,6 +93,13 @@ class StageRun:
 
     def train(self) -> TrainState | None:
         """Takes the steps that are left; None if interrupted."""
+        try:
+            return self._train()
+        finally:
+            if self.ahead is not None:
+                self.ahead.wait(lambda: True)
+
+    def _train(self) -> TrainState | None:
         while True:
             if self._validation_is_due() and not self._validate():
                 self._stop()
@@ -113,12 +121,20 @@ class StageRun:
         if progress.step < self.last:
             self.feed.prefetch()
         self.log.push(progress.step, metrics, names)
+        self._compile_ahead()
         if not self._due(session.plan.checkpoint.every):
             session.checkpoints.sign(wait=False)
             return
         self.log.flush()
         with self.log.paused():
             self._save()
+
+    def _compile_ahead(self) -> None:
+        """Validation's programs, from the first step on."""
+        session = self.session
+        if self.ahead is None and session.plan.eval is not None and session.primary:
+            shapes = jax.eval_shape(exported_variables, self.state)
+            self.ahead = validation.Ahead(self.network, shapes, session.clips, session.plan.eval)
 
     def _due(self, every: int) -> bool:
         number = self.progress.step
@@ -154,6 +170,8 @@ class StageRun:
         assert section is not None
         self.log.flush()
         with self.log.paused():
+            if self.ahead is not None:
+                self.ahead.wait(lambda: session.interrupts.flagged)
             # What validation cannot spoil is on the disk before it begins.
             session.checkpoints.sign()
             variables = jax.device_get(exported_variables(self.state))

@@ -8,16 +8,20 @@ Nothing guards the recurrent state here: a run-away must show in the worst clip.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
 from vqe_jax.errors import UserError, near_misses
+from vqe_jax.inference.ahead import compiling_ahead
 from vqe_jax.inference.side_info import known_frames
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol, protocol
@@ -26,7 +30,10 @@ from vqe_jax.models import Network
 from vqe_jax.training.stages import Evaluation
 from vqe_jax.weights import load_perceptual
 
-__all__ = ["Gains", "find_metric", "open_clips", "validate"]
+__all__ = ["Ahead", "Gains", "find_metric", "open_clips", "validate"]
+
+# Frames of a stream after which a network with a state has asked for all its programs.
+_ENOUGH = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +138,58 @@ def _color_of(name: str) -> str:
     return "luma" if name.endswith("_y") else "rgb"
 
 
+def _enhanced(
+    network: Network, variables: Any, pair: Pair, frames: Iterator[np.ndarray]
+) -> Iterator[np.ndarray]:
+    qp = pair.qp if pair.qp >= 0 else None
+    infos = known_frames(network, pair.frame_qps, pair.frame_types, codec=pair.info.codec)
+    return enhance_frames((network, variables), frames, qp=qp, infos=infos, guard=None)
+
+
+class Ahead:
+    """Compiles the programs of a validation while something else goes on."""
+
+    def __init__(
+        self, network: Network, shapes: Any, clips: Sequence[Pair], section: Evaluation
+    ) -> None:
+        """Begins, in a thread of its own.
+
+        Args:
+          shapes: of the network's variables.
+          clips: from :func:`open_clips`.
+        """
+        self._stopped = False
+        work = (network, shapes, clips, section)
+        self._thread = threading.Thread(target=self._compile, args=work, name="ahead")
+        self._thread.start()
+
+    def _compile(
+        self, network: Network, shapes: Any, clips: Sequence[Pair], section: Evaluation
+    ) -> None:
+        variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        known: set[tuple[int, ...]] = set()
+        # What is wrong here comes again where validation does it in earnest, and is said there.
+        with contextlib.suppress(Exception), compiling_ahead():
+            for pair in clips:
+                count = min(len(pair), section.frames or len(pair))
+                if network.context.recurrence != "none":
+                    count = min(count, _ENOUGH)
+                size = (count, *pair.size, network.channels)
+                if size in known or self._stopped:
+                    continue
+                known.add(size)
+                zeros = itertools.repeat(np.zeros(size[1:], np.float32), count)
+                for _ in _enhanced(network, variables, pair, zeros):
+                    if self._stopped:
+                        return
+
+    def wait(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Until all is compiled, or the program under way where it is asked to stop."""
+        while self._thread.is_alive() and not self._stopped:
+            self._stopped = stop()
+            self._thread.join(0.1)
+
+
 def validate(
     network: Network,
     variables: Any,
@@ -159,9 +218,7 @@ def validate(
     for pair in clips:
         count = min(len(pair), section.frames or len(pair))
         compressed = _frames(pair, "compressed", count, channels)
-        qp = pair.qp if pair.qp >= 0 else None
-        infos = known_frames(network, pair.frame_qps, pair.frame_types, codec=pair.info.codec)
-        enhanced = enhance_frames((network, variables), compressed, qp=qp, infos=infos, guard=None)
+        enhanced = _enhanced(network, variables, pair, compressed)
         before = _frames(pair, "compressed", count, channels)
         raw = _frames(pair, "raw", count, channels)
         deltas = []
