@@ -109,12 +109,8 @@ def parser() -> Parser:
         "damage of luma alone, as in PeQuENet's tables)",
     )
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
-    out.add_argument(
-        "--long-run",
-        type=int,
-        metavar="N",
-        help="play each clip back and forth for N frames instead",
-    )
+    long = "play each clip back and forth for N frames instead"
+    out.add_argument("--long-run", type=int, metavar="N", help=long)
     add_option(made)
     out.add_argument("--quiet", action="store_true", help="no progress, no tables")
     return made
