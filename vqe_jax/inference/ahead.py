@@ -1,8 +1,8 @@
 """Programs compiled before they are needed, in a thread beside other work.
 
 Inside :func:`compiling_ahead` the engine runs as always, but a program that it calls is compiled
-and not run, and zeros of the right shapes go on in place of its results. So nobody has to know which
-programs it will take to enhance frames later.
+and not run, and zeros of the right shapes go on in place of its results. So nobody has to know
+which programs it will take to enhance frames later.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def exact(
                     passed(i)
                     yield enlarged(clip.get(i), network)
                 else:
-                    yield np.asarray(result[0])
+                    yield np.asarray(result)[0]
     finally:
         for spill in spills:
             spill.close()
