@@ -4,7 +4,7 @@
 
 Every case runs in a process of its own, a few times, and the medians are printed. "engine" is the
 network alone on frames in memory; "file" decodes, enhances and encodes (x264 ultrafast, so that
-the encoder is not what is measured). The last row is the first size with ten times the frames: its
+the encoder is not what is measured); "share" is the file's part of the engine's. The last row is the first size with ten times the frames: its
 peak must be near that of the first row; the column before says what the peak was after a tenth of
 the file.
 """
@@ -137,13 +137,14 @@ def main() -> None:
     cases = [(w, h, FRAMES.get(w, 16), True) for w, h in sizes]
     cases.append((*sizes[0], 10 * cases[0][2], False))
     print(f"model {given.model}, medians of {given.repeats}")
-    print("| size | frames | engine fps | file fps | peak MiB after a tenth | peak MiB |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| size | frames | engine fps | file fps | share | peak MiB after a tenth | peak MiB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for width, height, count, engine in cases:
         m = medians(given.model, width, height, count, engine, given.repeats)
         engine_fps = f"{m['engine_fps']:.2f}" if engine else ""
+        share = f"{m['file_fps'] / m['engine_fps']:.2f}" if engine else ""
         print(
-            f"| {width}x{height} | {count} | {engine_fps} | {m['file_fps']:.2f} "
+            f"| {width}x{height} | {count} | {engine_fps} | {m['file_fps']:.2f} | {share} "
             f"| {m['early']:.0f} | {m['peak']:.0f} |",
             flush=True,
         )

@@ -64,6 +64,14 @@ def test_eight_devices_do_what_one_does():
     assert metrics_one["loss"] == pytest.approx(metrics_eight["loss"], rel=1e-5)
 
 
+def test_the_state_is_donated_and_the_next_lies_where_it_lay():
+    step, state = start(ema=0.9)
+    places = {x.unsafe_buffer_pointer() for x in jax.tree.leaves(state.params)}
+    after, _ = step.step_fn(state, batch())
+    assert all(x.is_deleted() for x in jax.tree.leaves((state.params, state.ema)))
+    assert places & {x.unsafe_buffer_pointer() for x in jax.tree.leaves(after)}
+
+
 def test_a_step_says_what_it_did():
     step, state = start(losses=(("charbonnier", 1.0), ("fft", 0.5)))
     _, metrics = run(step, state, 1)
