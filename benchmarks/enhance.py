@@ -4,9 +4,9 @@
 
 Every case runs in a process of its own, a few times, and the medians are printed. "engine" is the
 network alone on frames in memory; "file" decodes, enhances and encodes (x264 ultrafast, so that
-the encoder is not what is measured); "share" is the file's part of the engine's. The last row is the first size with ten times the frames: its
-peak must be near that of the first row; the column before says what the peak was after a tenth of
-the file.
+the encoder is not what is measured); "share" is the file's part of the engine's. The last row is
+the first size with ten times the frames: its peak must be near that of the first row; the column
+before says what the peak was after a tenth of the file.
 """
 
 from __future__ import annotations
