@@ -1,4 +1,4 @@
-"""A fast network for any file: RepNet on luma, real time on two CPU cores.
+"""A fast network for any file: RepNet on luma, for real time on CPU cores.
 
   python -m vqe_jax.data clips --data-dir data --source CLIPS --recipe mixed --encodings 10 \
       --frames 64 --augment 1
@@ -10,7 +10,6 @@ that a good stream counts as much as a bad one. The packaged model `fast` is thi
 time and result: docs/models.md.
 
 Variants:
-  steps=NUMBER  how many (default: 9000)
   small, demo   16 channels, 1 block: a minute on two cores (data set `demo`)
 """
 
@@ -26,14 +25,14 @@ _SOURCE = (
 
 
 @variants
-def get_config(steps: int = 9_000, width: Literal["full", "small"] = "full") -> dict[str, Any]:
+def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         return common.small("repnet", {"features": 16, "blocks": 1}, frames=1)
     data = {"dataset": "clips", "config_name": ("mixed_varied", "scenes/mixed")}
     even = common.fast_stage(
         "even",
-        steps,
+        9_000,
         1e-3,
         losses=(("log_mse", 0.1, {"floor": 1e-5}),),
         # Streams of which nothing is known must gain too.
