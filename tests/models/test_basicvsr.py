@@ -153,7 +153,7 @@ def test_luma():
 
 def test_gradient_reaches_every_parameter_and_the_trunks_are_recomputed(small):
     network, variables = small
-    network, clip = network.clone(unroll=1), _clip(t=2)
+    network, clip = network.clone(unroll=1, remat=True), _clip(t=2)
     loss = jax.jit(jax.grad(lambda v: jnp.mean(network.apply(v, clip, train=True) ** 2)))
     dead = [k for k, g in jax.tree_util.tree_leaves_with_path(loss(variables)) if not g.any()]
     assert not dead
