@@ -122,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scenes", default="scenes/mixed")
     parser.add_argument("--validation", default="mixed")
     parser.add_argument("--workdir", default="runs/ideas")
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--only", nargs="+", choices=list(IDEAS), default=list(IDEAS))
     args = parser.parse_args(argv)
     register_loss("by_quality", Loss(by_quality, takes=("side",)))
