@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -34,6 +37,7 @@ def pixel_shuffle(x: Float[Array, "*lead h w c"], factor: int) -> Float[Array, "
     return x.reshape(*lead, h * factor, w * factor, c // factor**2)
 
 
+@functools.partial(jax.jit, static_argnames="factor")  # known by its name in traced programs
 def unshuffled_kernel(kernel: Float[Array, "k k i o"], factor: int) -> Float[Array, "k2 k2 i2 o2"]:
     """The kernel that does to unshuffled maps what ``kernel`` does to the maps themselves.
 

@@ -30,6 +30,7 @@ Found = dict[str, Bool[np.ndarray, " _"]]
 @dataclasses.dataclass(frozen=True)
 class _Kernel:
     path: str
+    blocks: int = 1  # input channels that stand for one, where pictures are unshuffled
 
 
 _OTHER = "other"  # None stands for constants
@@ -100,6 +101,9 @@ def _through(equation: Any, values: list[Any], found: Found) -> list[Any]:
         _note_product(equation, values, found)
     elif name == "scan":
         return _scan(equation, values, found)
+    elif equation.params.get("name") == "unshuffled_kernel" and isinstance(values[0], _Kernel):
+        before, after = (v.aval.shape[-2] for v in (equation.invars[0], equation.outvars[0]))
+        return [dataclasses.replace(values[0], blocks=after // before)]
     elif (inner := _inner(equation.params)) is not None and len(inner.invars) == len(values):
         return _walk(inner, values, found)
     elif name in _MOVING and _some_picture(values):
@@ -168,6 +172,7 @@ def _shifted(values: list[Any], shape: tuple[int, ...]) -> Any:
 def _note(kernel: Any, marks: Bool[np.ndarray, " _"], found: Found) -> None:
     """Adds a use of a kernel; one that is used twice reads pictures where both uses do."""
     if isinstance(kernel, _Kernel):
+        marks = marks.reshape(-1, kernel.blocks).min(axis=1)
         found[kernel.path] = found.get(kernel.path, marks) & marks
 
 
