@@ -123,6 +123,7 @@ def _any_stages() -> tuple[dict[str, Any], ...]:
         "model_kwargs": {"told": True},
         "corruption": {"name": "untold", "ratio": 0.3},
     }
+    # Of the packaged weights, `blind` was two such stages, of 2,400 and 2,500 steps.
     short = common.fast_stage("short", 4_600, init=_INIT, schedule=common.cosine(1e-5, warmup=300))
     blind = common.fast_stage("blind", 4_900, 1e-3, **log_mse)
     end = common.cosine(2e-5, warmup=50)

@@ -62,7 +62,10 @@ def test_smgf_takes_the_neighbors_then_candidate_after_candidate():
 def _by_words(qp, t):
     """The report's three rules, one after the other, for one frame."""
     last = len(qp) - 1
-    lower = lambda i: all(qp[i] < qp[j] for j in (i - 1, i + 1) if 0 <= j <= last)  # noqa: E731
+
+    def lower(i):
+        return all(qp[i] < qp[j] for j in (i - 1, i + 1) if 0 <= j <= last)
+
     sides = []
     for step in (-1, 1):
         chosen = [min(max(t + step, 0), last)]
