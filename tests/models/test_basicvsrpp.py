@@ -172,7 +172,7 @@ def test_untrained_alignment_follows_the_flow():
 def test_fields_are_checked():
     for kwargs, message in (
         ({"upscale": 2}, "upscale=2 does not exist; known: 1, 4"),
-        ({"channels": 2}, "channels=2 must be 3"),
+        ({"channels": 2}, "channels=2 does not exist"),
         ({"deform_groups": 3}, "deform_groups=3 must be even and divide"),
         ({"deform_groups": 6}, "deform_groups=6 must be even and divide 2 \\* features=8"),
     ):

@@ -29,6 +29,7 @@ from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.video import (
     Frame,
     VideoInfo,
+    codec_name,
     frame_qps,
     mean_p_qp,
     nominal_qp,
@@ -44,7 +45,6 @@ _LOSSLESS = {"qp": "0", "preset": "superfast"}
 _BITSTREAM_SUFFIXES = {".bin": ".hevc", ".h265": ".hevc", ".265": ".hevc", ".264": ".h264"}
 _NOT_CODED = ("rawvideo", "png")
 _DECODED = "compressed.lossless.h264"
-_FAMILIES = {"libdav1d": "av1", "libaom-av1": "av1"}  # decoders that are named otherwise
 _UNKNOWN_QP = -1
 
 
@@ -306,7 +306,7 @@ def _stream_facts(stream: Path, types: str, codec: str | None) -> dict[str, Any]
         return {"codec": "", "qp": -1, "frame_types": "?" * count, "frame_qps": unknown}
     if codec is None:
         with open_reader(stream) as reader:
-            codec = _FAMILIES.get(reader.info.codec, reader.info.codec)
+            codec = codec_name(reader.info.codec)
     if codec not in ("hevc", "h264"):
         return {"codec": codec, "qp": -1, "frame_types": types, "frame_qps": unknown}
     found = frame_qps(stream)[:count]

@@ -13,7 +13,15 @@ from typing import Any
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Network
-from vqe_jax.video import codec_family, frame_qps, mean_p_offset, mean_p_qp, nominal_qp
+from vqe_jax.video import (
+    codec_family,
+    codec_name,
+    frame_qps,
+    is_lossless,
+    mean_p_offset,
+    mean_p_qp,
+    nominal_qp,
+)
 from vqe_jax.weights import ModelFile
 
 __all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
@@ -33,12 +41,8 @@ _SPOKEN = {
     "hevc": "H.265",
     "h264": "H.264",
     "av1": "AV1",
-    "libdav1d": "AV1",
-    "libaom-av1": "AV1",
     "vp8": "VP8",
     "vp9": "VP9",
-    "libvpx": "VP8",
-    "libvpx-vp9": "VP9",
     "mpeg1video": "MPEG-1",
     "mpeg2video": "MPEG-2",
     "mpeg4": "MPEG-4 (Xvid, DivX)",
@@ -49,29 +53,6 @@ _SPOKEN = {
     "prores": "ProRes",
     "dnxhd": "DNxHD",
 }
-_LOSSLESS = (
-    "ffv1",
-    "huffyuv",
-    "ffvhuff",
-    "utvideo",
-    "magicyuv",
-    "v210",
-    "v410",
-    "rawvideo",
-    "qtrle",
-    "png",
-    "apng",
-    "gif",
-    "zlib",
-    "zmbv",
-    "lagarith",
-    "r210",
-    "yuv4",
-    "qoi",
-    "bmp",
-    "tiff",
-    "dpx",
-)
 _CLEAN = (
     "this file is kept without loss, so it counts as clean and is left as it is; if a compressed "
     "video was decoded into it, enhance that video itself, or say its QP, as in --qp 37"
@@ -151,8 +132,12 @@ def mismatch(mean: float | None, trained: Sequence[int], codec: str = "hevc") ->
     )
 
 
+def _spoken(codec: str) -> str:
+    return _SPOKEN.get(codec_name(codec), codec)
+
+
 def _words(codecs: Sequence[str]) -> str:
-    spoken = [_SPOKEN.get(codec, codec) for codec in codecs]
+    spoken = list(dict.fromkeys(map(_spoken, codecs)))
     return " and ".join(filter(None, [", ".join(spoken[:-1]), spoken[-1]])) if spoken else "none"
 
 
@@ -173,16 +158,16 @@ def doubt(
     codecs = tuple(said.get("codecs") or _MEASURED)
     message = None
     told = "codec" in model.build().context.optional
-    if told and codec in _LOSSLESS:  # of decoded frames it judges by what it sees
+    if told and is_lossless(codec):  # of decoded frames it judges by what it sees
         return _CLEAN if codec_family(codec) and asked is None else None
-    if codec in _LOSSLESS:
+    if is_lossless(codec):
         message = (
             "this file is not compressed, or without loss, as it lies here: if it never was, "
             "there is nothing to mend, and it will lose detail"
         )
     elif codec not in codecs:
         message = (
-            f"this file is coded as {_SPOKEN.get(codec, codec)}, but the model was measured on "
+            f"this file is coded as {_spoken(codec)}, but the model was measured on "
             f"{_words(codecs)} only; it may lose detail where it should gain"
         )
     elif not said.get("any_qp"):

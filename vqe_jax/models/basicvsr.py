@@ -22,7 +22,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
 from vqe_jax.nn.flow import SPyNet, clip_flows, looks_for_mirrors
@@ -51,7 +50,7 @@ class BasicVSR(Network):
     features: int = 64  # channels of the trunks
     blocks: int = 30  # residual blocks of each trunk
     upscale: Literal[1, 2, 4] = 1  # 1: enhancement; 2 or 4: super-resolution
-    channels: int = 3  # 3: RGB, 1: luma (given to the flow network as gray)
+    channels: Literal[1, 3] = 3  # 3: RGB, 1: luma (given to the flow network as gray)
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     flow_padding: Literal["zeros", "border"] = "zeros"  # outside the features that are warped
@@ -63,8 +62,6 @@ class BasicVSR(Network):
 
     def setup(self) -> None:
         """The layers both ways of processing share."""
-        if self.channels not in (1, 3):
-            raise UserError(f"basicvsr: channels={self.channels} must be 3 (RGB) or 1 (luma)")
         self.spynet = SPyNet(self.flow_levels, self.flow_widths)
         self.backward_trunk = ResidualTrunk(self.features, self.blocks)
         self.forward_trunk = ResidualTrunk(self.features, self.blocks)

@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
 from vqe_jax.models.side import Side
 from vqe_jax.nn.flow import SPyNet, clip_flows, looks_for_mirrors
@@ -56,7 +55,7 @@ class BasicVSRPlusPlus(Network):
     upscale: Literal[1, 4] = 1  # 1: enhancement; 4: super-resolution
     deform_groups: int = 16  # offsets a pixel and tap, for the two frames together
     max_residue_magnitude: float = 10.0  # pixels between an offset and the flow, at most
-    channels: int = 3  # 3: RGB, 1: luma (given to the flow network as gray)
+    channels: Literal[1, 3] = 3  # 3: RGB, 1: luma (given to the flow network as gray)
     flow_levels: int = 6  # of SPyNet's pyramid
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
@@ -66,10 +65,6 @@ class BasicVSRPlusPlus(Network):
 
     def setup(self) -> None:
         """The layers both ways of processing share."""
-        if self.channels not in (1, 3):
-            raise UserError(
-                f"{type(self).__name__}: channels={self.channels} must be 3 (RGB) or 1 (luma)"
-            )
         self.spynet = SPyNet(self.flow_levels, self.flow_widths)
         if self.upscale == 1:
             self.shrink = [Conv(self.features, stride=2, padding=1) for _ in range(2)]

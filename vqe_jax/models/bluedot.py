@@ -17,8 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import check_frames
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models.families import WindowNetwork, check_frames, check_window
 from vqe_jax.models.intra_frames import IntraFrames
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk, Offsets
@@ -103,13 +102,7 @@ class Bluedot(WindowNetwork):
             frames=self.candidates,
             around=radius if self.intra == "predicted" else 0,
         )
-        return Context(
-            past=self.lookback,
-            future=self.lookahead,
-            multiple=4,
-            outputs=("offsets", "intra"),
-            references=rule,
-        )
+        return Context(multiple=4, outputs=("offsets", "intra"), references=rule)
 
     def setup(self) -> None:
         """The network; in stage 2 also that of stage 1, as ``first``."""

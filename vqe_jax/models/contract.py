@@ -47,7 +47,7 @@ class Context:
       side: the fields of :class:`Side` without which it cannot work.
       optional: those that it reads where they are known; -1 is a frame QP that is not, 0 a codec.
       references: which frames a window holds, where these are not ``t - past .. t + future``;
-        ``past`` and ``future`` are then its ``lookback`` and ``lookahead``.
+        ``past`` and ``future`` follow from it.
     """
 
     past: int = 0
@@ -62,6 +62,12 @@ class Context:
     side: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     references: Selection | None = None
+
+    def __post_init__(self) -> None:
+        """Takes the reach from the references where there are any."""
+        if self.references is not None:
+            object.__setattr__(self, "past", self.references.lookback)
+            object.__setattr__(self, "future", self.references.lookahead)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -11,9 +11,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models.families import WindowNetwork, check_reduction, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import RCAB
 from vqe_jax.nn.initializers import kaiming_normal
@@ -46,11 +45,7 @@ class DUVE(WindowNetwork):
     radius: int = 2
 
     def __post_init__(self) -> None:
-        if not 1 <= self.reduction <= self.features:
-            raise UserError(
-                f"DUVE: reduction={self.reduction} leaves no channel of features={self.features}; "
-                f"expected 1 to {self.features}"
-            )
+        check_reduction(self, self.features, "features")
         super().__post_init__()
 
     @property

@@ -8,14 +8,14 @@ strided convolutions and does all its work at a quarter of the size (``strided=T
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models.families import WindowNetwork, check_frames
 from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
@@ -23,7 +23,7 @@ from vqe_jax.nn.residual import Upsample
 from vqe_jax.ops.resample import resize_bilinear
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
-__all__ = ["EDVR", "apart", "beside", "check_frames"]
+__all__ = ["EDVR", "apart", "beside"]
 
 # Width of the last layers of the network that enlarges, whatever that of the others.
 _UPSAMPLED_FEATURES = 64
@@ -121,16 +121,3 @@ def apart(
 ) -> tuple[Float[Array, "*lead h w c"], Float[Array, "*lead h w f"]]:
     """Undoes :func:`beside`."""
     return made[..., :-features], made[..., -features:]
-
-
-def check_frames(network: Any) -> None:
-    """Refuses a window without a middle.
-
-    Raises:
-      UserError: an even number of frames, or none.
-    """
-    if network.frames < 1 or network.frames % 2 == 0:
-        raise UserError(
-            f"{type(network).__name__}: frames={network.frames} must be odd, the current frame "
-            "and as many before it as after it"
-        )

@@ -16,7 +16,7 @@ from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.references import Distance
 from vqe_jax.models.side import Side, gather_frames
 
-__all__ = ["FrameNetwork", "WindowNetwork", "check_window"]
+__all__ = ["FrameNetwork", "WindowNetwork", "check_frames", "check_reduction", "check_window"]
 
 Windows = Float[Array, "n k h w c"]
 
@@ -145,6 +145,37 @@ def check_window(network: Network, windows: Float[Array, "n k h w c"]) -> None:
         raise UserError(
             f"{type(network).__name__} got windows of {windows.shape[1]} frames, expected {count}; "
             "call it on whole clips to have their ends filled"
+        )
+
+
+def check_frames(network: Any) -> None:
+    """Refuses a window without a middle.
+
+    Raises:
+      UserError: an even number of frames, or none.
+    """
+    if network.frames < 1 or network.frames % 2 == 0:
+        raise UserError(
+            f"{type(network).__name__}: frames={network.frames} must be odd, the current frame "
+            "and as many before it as after it"
+        )
+
+
+def check_reduction(network: Any, channels: int, of: str, field: str = "reduction") -> None:
+    """Refuses a bottleneck without a channel.
+
+    Args:
+      channels: how many the field divides.
+      of: what they are.
+
+    Raises:
+      UserError: more are to be put into one than there are.
+    """
+    reduction = getattr(network, field)
+    if not 1 <= reduction <= channels:
+        raise UserError(
+            f"{type(network).__name__}: {field}={reduction} leaves no channel of {of}={channels}; "
+            f"expected 1 to {channels}"
         )
 
 

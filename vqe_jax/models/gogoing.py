@@ -13,10 +13,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.edvr import check_frames
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models.families import (
+    WindowNetwork,
+    check_frames,
+    check_reduction,
+    check_window,
+)
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ResidualGroup
 from vqe_jax.nn.edvr import EDVRTrunk
@@ -51,11 +54,7 @@ class Gogoing(WindowNetwork):
 
     def __post_init__(self) -> None:
         check_frames(self)
-        if not 1 <= self.reduction <= self.features:
-            raise UserError(
-                f"Gogoing: reduction={self.reduction} leaves no channel of features="
-                f"{self.features}; expected 1 to {self.features}"
-            )
+        check_reduction(self, self.features, "features")
         super().__post_init__()
 
     @property

@@ -93,8 +93,6 @@ class MFQE(WindowNetwork):
     def context(self) -> Context:
         """The nearest peaks; flow makes the receptive field unbounded."""
         return Context(
-            past=self.reach,
-            future=self.reach,
             multiple=16 if self.flow == "pyramid" else 1,
             outputs=("aligned",),
             references=NearestPeaks(self.reach, self.reach),

@@ -52,8 +52,6 @@ class NOAHTCV(WindowNetwork):
     def context(self) -> Context:
         """The nearest peaks; offsets make the receptive field unbounded."""
         return Context(
-            past=self.reach,
-            future=self.reach,
             multiple=2**self.levels,
             references=NearestPeaks(self.reach, self.reach),
         )

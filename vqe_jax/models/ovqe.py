@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.families import check_reduction
 from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import clamped_neighbours, frame_stack
@@ -55,11 +56,7 @@ class OVQE(Network):
     def __post_init__(self) -> None:
         if self.window < 1 or self.window % 2 == 0:
             raise UserError(f"OVQE: window={self.window} must be odd, so that a frame is in it")
-        if not 1 <= self.attention_reduction <= self.features:
-            raise UserError(
-                f"OVQE: attention_reduction={self.attention_reduction} leaves no channel of "
-                f"features={self.features}; expected 1 to {self.features}"
-            )
+        check_reduction(self, self.features, "features", "attention_reduction")
         super().__post_init__()
 
     def setup(self) -> None:

@@ -79,8 +79,6 @@ class PEN(WindowNetwork):
     def context(self) -> Context:
         """The nearest peaks; offsets make the receptive field unbounded."""
         return Context(
-            past=self.reach,
-            future=self.reach,
             multiple=max(4, 2**self.stdf.depth),
             outputs=("offsets",),
             references=NearestPeaks(self.reach, self.reach, ends=True, longest_gap=_LONGEST_GAP),

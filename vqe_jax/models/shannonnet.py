@@ -79,8 +79,6 @@ class ShannonNet(WindowNetwork):
         """The nearest frames of higher quality; offsets make the receptive field unbounded."""
         reach = _GROUP_OF_PICTURES
         return Context(
-            past=reach,
-            future=reach,
             multiple=2**LEVELS,
             min_side=MIN_SIDE + 1,
             outputs=("stage1", "stage2", "offsets"),

@@ -66,8 +66,6 @@ class SMGF(WindowNetwork):
     def context(self) -> Context:
         """Nine frames chosen by what the stream says; the receptive field is not bounded."""
         return Context(
-            past=self.reach,
-            future=self.reach,
             multiple=2**self.stdf_depth,
             outputs=("first", "second", "fused", "mask"),
             references=CandidateChain(self.reach, self.reach, self.each_side, self.candidates),

@@ -13,9 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models.families import WindowNetwork, check_reduction, check_window
 from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.deform import DeformConv
@@ -48,11 +47,7 @@ class STDR(WindowNetwork):
 
     def __post_init__(self) -> None:
         width = self.features + self.layers * self.growth
-        if not 1 <= self.reduction <= width:
-            raise UserError(
-                f"STDR: reduction={self.reduction} leaves no channel of the {width} of a dense "
-                f"block; expected 1 to {width}"
-            )
+        check_reduction(self, width, "dense block width")
         super().__post_init__()
 
     @property

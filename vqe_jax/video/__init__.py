@@ -15,7 +15,7 @@ from vqe_jax.video.encode import (
     nominal_qp,
     two_pass,
 )
-from vqe_jax.video.families import CODECS, codec_family
+from vqe_jax.video.families import CODECS, codec_family, codec_name, is_lossless
 from vqe_jax.video.formats import ColorTags, PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.open import open_reader, open_writer, read_frames
@@ -42,11 +42,13 @@ __all__ = [
     "VideoInfo",
     "Writer",
     "codec_family",
+    "codec_name",
     "encode_hevc",
     "encoder_settings",
     "frame_qps",
     "frame_types",
     "from_rgb",
+    "is_lossless",
     "low_delay_p",
     "luma",
     "mean_p_offset",

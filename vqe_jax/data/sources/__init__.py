@@ -25,7 +25,7 @@ SOURCES: Registry[type[Source]] = Registry(
         "demo": "vqe_jax.data.sources.demo:Demo",
         "jct_vc": "vqe_jax.data.sources.jct_vc:JctVc",
         "ldv": "vqe_jax.data.sources.ldv:Ldv",
-        "ldv_v2": "vqe_jax.data.sources.ldv_v2:LdvV2",
+        "ldv_v2": "vqe_jax.data.sources.ldv:LdvV2",
         "mfqe_v2": "vqe_jax.data.sources.mfqe_v2:MfqeV2",
         "scenes": "vqe_jax.data.sources.scenes:Scenes",
     },

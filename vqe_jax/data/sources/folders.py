@@ -9,12 +9,35 @@ from pathlib import Path
 
 from vqe_jax.errors import UserError, near_misses
 
-__all__ = ["VIDEO_SUFFIXES", "find_clips", "find_stream", "keep", "kept_for_validation"]
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "drawn",
+    "find_clips",
+    "find_stream",
+    "keep",
+    "kept_for_validation",
+    "source_folder",
+]
 
 _CONTAINERS = ".mkv .mp4 .mov .m4v .avi .webm .mpg .mpeg .ts .m2ts .mts .wmv .flv .ogv .3gp .mxf"
 _RAW = ".yuv .y4m"
 _BITSTREAMS = ".hevc .h265 .265 .h264 .264 .bin .ivf .obu"
 VIDEO_SUFFIXES = frozenset(f"{_CONTAINERS} {_RAW} {_BITSTREAMS}".split())
+
+
+def source_folder(source: str | None, what: str, help: str) -> Path:
+    """The folder that ``--source`` names.
+
+    Args:
+      what: is expected in it.
+      help: where that comes from.
+
+    Raises:
+      UserError: none was named, or it does not exist.
+    """
+    if source is None or not Path(source).is_dir():
+        raise UserError(f"--source {source}: no folder with {what}; {help}")
+    return Path(source)
 
 
 def find_clips(folder: str | Path) -> dict[str, Path]:
@@ -100,11 +123,16 @@ def kept_for_validation(names: Iterable[str], share: float, seed: int) -> frozen
     wanted = round(len(names) * share)
     if share > 0 and len(names) > 1:
         wanted = max(1, wanted)
+    return drawn(names, wanted, seed)
 
-    def drawn(name: str) -> bytes:
+
+def drawn(names: Iterable[str], count: int, seed: int) -> frozenset[str]:
+    """So many of the names; depends on names and seed alone."""
+
+    def order(name: str) -> bytes:
         return hashlib.sha256(f"{seed} {name}".encode()).digest()
 
-    return frozenset(sorted(names, key=drawn)[:wanted])
+    return frozenset(sorted(names, key=order)[:count])
 
 
 def find_stream(folder: Path, name: str, stem: str | None = None) -> Path | None:

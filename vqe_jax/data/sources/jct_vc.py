@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option, recipes
-from vqe_jax.data.sources.folders import find_clips, find_stream
+from vqe_jax.data.sources.folders import find_clips, find_stream, source_folder
 from vqe_jax.errors import UserError
 from vqe_jax.sequences import SEQUENCES, find_sequence
 
@@ -47,11 +47,8 @@ class JctVc(Source):
         Raises:
           UserError: sequences or streams are missing; says where they come from.
         """
-        if options.source is None or not Path(options.source).is_dir():
-            raise UserError(
-                f"--source {options.source}: no folder with JCT-VC's sequences; {_HELP}"
-            )
-        found = {s: p for p in find_clips(options.source).values() if (s := find_sequence(p.name))}
+        root = source_folder(options.source, "JCT-VC's sequences", _HELP)
+        found = {s: p for p in find_clips(root).values() if (s := find_sequence(p.name))}
         missing = [s.title for s in SEQUENCES if s not in found]
         if missing and (not options.partial or not found):
             raise UserError(

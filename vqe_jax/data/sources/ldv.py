@@ -1,20 +1,28 @@
-"""The source ``ldv``."""
+"""The sources ``ldv`` and ``ldv_v2``: the videos of the NTIRE challenges of 2021 and 2022."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.recipes import Recipe
 from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option
-from vqe_jax.data.sources.folders import find_clips, find_stream
+from vqe_jax.data.sources.folders import find_clips, find_stream, source_folder
 from vqe_jax.errors import UserError
 
-__all__ = ["Ldv", "LdvOptions"]
+__all__ = ["Ldv", "LdvOptions", "LdvV2", "LdvV2Options"]
 
-_HELP = "download the archives from https://github.com/RenYang-home/NTIRE21_VEnh and unpack them"
+_HELP = (
+    "download the archives from https://github.com/RenYang-home/NTIRE21_VEnh and unpack them there"
+)
+_HELP_V2 = (
+    "download track 1's archives from https://github.com/RenYang-home/LDV_dataset, unpack each "
+    "there"
+)
 # (raw, compressed, videos) by split; the number in the test set's name is the track's.
 _FIXED_QP = {
     "train": ("training_raw", "training_fixed-QP", 200),
@@ -26,6 +34,14 @@ _FIXED_RATE = {
     "val": ("validation_raw", "validation_fixed-rate", 20),
     "test": ("test_raw_2", "test_fixed-rate_release", 10),
 }
+# The same of LDV 2.0: the names of the archives.
+_ARCHIVES = {
+    "train": ("train_gt", "train_QP37", 240),
+    "val": ("track1_val_gt", "validation_track1", 15),
+    "test": ("track1_test_gt", "test_track1", 15),
+}
+_QP = 37
+_RECIPE = Recipe("low_delay_p", _QP)
 _HELD_OUT = frozenset(f"{number:03d}" for number in range(1, 200, 20))
 
 
@@ -67,11 +83,7 @@ class Ldv(Source):
         Raises:
           UserError: folders, videos or streams are missing, or there is no such track.
         """
-        root = Path(options.source or "")
-        if options.source is None or not root.is_dir():
-            raise UserError(
-                f"--source {options.source}: no folder with LDV's videos; {_HELP} there"
-            )
+        root = source_folder(options.source, "LDV's videos", _HELP)
         if options.name and len(options.track) > 1:
             raise UserError("--name names one configuration; give a single --track with it")
         return tuple(_plan_track(root, track, options) for track in options.track)
@@ -80,40 +92,64 @@ class Ldv(Source):
 def _plan_track(root: Path, track: int, options: LdvOptions) -> Plan:
     if track not in (1, 2, 3):
         raise UserError(f"track {track} is not one of 1, 2, 3")
-    recipe = Recipe("two_pass", 200) if track == 3 else Recipe("low_delay_p", 37)
+    recipe = Recipe("two_pass", 200) if track == 3 else _RECIPE
     jobs: list[ClipJob] = []
     for split in _FIXED_QP:
         jobs += _jobs(root, split, track, recipe, options)
     if not jobs:
-        raise UserError(f"{root} holds none of LDV's folders; {_HELP} there")
+        raise UserError(f"{root} holds none of LDV's folders; {_HELP}")
     name = f"track{track}" + ("_190_10" if options.split_190_10 else "")
     name = options.name or ("x265_" + name if options.encode else name)
     return Plan(name, f"LDV, track {track} of NTIRE 2021", tuple(jobs))
 
 
+@dataclasses.dataclass(frozen=True)
+class _Folders:
+    """Where the videos of one split lie."""
+
+    raw: Path
+    compressed: Path
+    videos: int
+    help: str
+
+    def pairs(
+        self,
+        clips: Mapping[str, Path],
+        stream_of: Callable[[str], Path | None],
+        recipe: Recipe,
+        options: Any,
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Names and fields of :class:`ClipJob`: the given streams, or with ``--encode`` the recipe.
+
+        Raises:
+          UserError: without ``--partial``, where videos or streams are missing.
+        """
+        if len(clips) != self.videos and not options.partial:
+            raise UserError(
+                f"{self.raw} holds {len(clips)} videos; expected {self.videos}; {self.help}, or go "
+                "on with what is there: --partial"
+            )
+        for name, path in clips.items():
+            origin = VideoOrigin(str(path), options.frames, options.frame_rate)
+            if options.encode:
+                yield name, {"origin": origin, "recipe": recipe}
+            elif stream := stream_of(name):
+                yield name, {"origin": origin, "compressed": str(stream)}
+            elif not options.partial:
+                raise UserError(f"{self.compressed} has no stream of video {name}; {self.help}")
+
+
 def _jobs(root: Path, split: str, track: int, recipe: Recipe, options: LdvOptions) -> list[ClipJob]:
-    raw, compressed, expected = (_FIXED_RATE if track == 3 else _FIXED_QP)[split]
-    clips = find_clips(root / raw) if (root / raw).is_dir() else {}
-    if len(clips) != expected and not options.partial:
-        raise UserError(
-            f"{root / raw} holds {len(clips)} videos; expected {expected}; {_HELP} there, or go on "
-            "with what is there: --partial"
-        )
-    qp = None if track == 3 else 37
-    jobs = []
-    for name, path in clips.items():
-        origin = VideoOrigin(str(path), options.frames, options.frame_rate)
+    raw, compressed, videos = (_FIXED_RATE if track == 3 else _FIXED_QP)[split]
+    folders = _Folders(root / raw, root / compressed, videos, _HELP)
+    clips = find_clips(folders.raw) if folders.raw.is_dir() else {}
+    stream_of = functools.partial(find_stream, folders.compressed)
+    qp = None if track == 3 else _QP
+    return [
         # The three sets count their videos from 001 each.
-        made = ClipJob(f"{split}_{name}", _split(split, name, options), qp, origin, recipe)
-        if not options.encode:
-            stream = find_stream(root / compressed, name)
-            if stream is None:
-                if options.partial:
-                    continue
-                raise UserError(f"{root / compressed} has no stream of video {name}; {_HELP}")
-            made = dataclasses.replace(made, recipe=None, compressed=str(stream))
-        jobs.append(made)
-    return jobs
+        ClipJob(f"{split}_{name}", _split(split, name, options), qp, **made)
+        for name, made in folders.pairs(clips, stream_of, recipe, options)
+    ]
 
 
 def _split(split: str, name: str, options: LdvOptions) -> str:
@@ -122,3 +158,55 @@ def _split(split: str, name: str, options: LdvOptions) -> str:
     if split == "val":
         return "official_val"
     return "val" if name in _HELD_OUT else "train"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LdvV2Options(CommonOptions):
+    """Options of ``ldv_v2``."""
+
+    source: str | None = option(None, "folder that holds train_gt, train_QP37 and the others")
+    encode: bool = option(False, "encode by our recipe instead of taking the given streams")
+    partial: bool = option(False, "go on although videos are missing")
+
+
+class LdvV2(Source):
+    """LDV 2.0, the videos of NTIRE 2022 (Yang, Timofte et al., 2022), track 1.
+
+    The raw videos are paired with HM 16.20's low-delay P streams at QP 37: 240 train (all of the
+    first LDV), 15 validate and 15 test, which is where PowerVQE publishes its results in RGB.
+    Expected are the unpacked archives side by side in one folder, each in a folder of its name:
+    ``train_gt``, ``train_QP37``, ``track1_val_gt``, ``validation_track1``, ``track1_test_gt`` and
+    ``test_track1``; videos are paired by their names, ``001`` and so on. ``--partial`` takes what
+    is there, the test set alone for example. ``--encode`` makes the streams by our own recipe.
+    """
+
+    name = "ldv_v2"
+    Options = LdvV2Options
+    presets: ClassVar[dict[str, dict[str, Any]]] = {f"qp{_QP}": {}}
+
+    def plan(self, options: LdvV2Options) -> tuple[Plan, ...]:
+        """Lists the pairs to make.
+
+        Raises:
+          UserError: folders, videos or streams are missing.
+        """
+        root = source_folder(options.source, "LDV 2.0's videos", _HELP_V2)
+        jobs = [job for split in _ARCHIVES for job in _jobs_v2(root, split, options)]
+        if not jobs:
+            raise UserError(f"{root} holds none of LDV 2.0's folders; {_HELP_V2}")
+        name = options.name or f"{'x265_' if options.encode else ''}qp{_QP}"
+        return (Plan(name, "LDV 2.0, track 1 of NTIRE 2022", tuple(jobs)),)
+
+
+def _jobs_v2(root: Path, split: str, options: LdvV2Options) -> list[ClipJob]:
+    raw, compressed, videos = _ARCHIVES[split]
+    folders = _Folders(root / raw, root / compressed, videos, _HELP_V2)
+    streams = _by_number(folders.compressed)
+    pairs = folders.pairs(_by_number(folders.raw), streams.get, _RECIPE, options)
+    return [ClipJob(f"{split}_{name}", split, _QP, **made) for name, made in pairs]
+
+
+def _by_number(folder: Path) -> dict[str, Path]:
+    """The videos in a folder, however deep an archive has put them."""
+    found = find_clips(folder).values() if folder.is_dir() else ()
+    return {path.stem: path for path in found}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 
 from vqe_jax.data.jobs import ClipJob, VideoOrigin
 from vqe_jax.data.sources.base import CommonOptions, Plan, Source, option, recipes
-from vqe_jax.data.sources.folders import find_clips, find_stream
+from vqe_jax.data.sources.folders import drawn, find_clips, find_stream, source_folder
 from vqe_jax.errors import UserError
 from vqe_jax.sequences import find_sequence
 
@@ -53,11 +52,7 @@ class MfqeV2(Source):
         Raises:
           UserError: folders, sequences or streams are missing; says where they come from.
         """
-        root = Path(options.source or "")
-        if options.source is None or not root.is_dir():
-            raise UserError(
-                f"--source {options.source}: no folder with MFQE 2.0's sequences; {_HELP}"
-            )
+        root = source_folder(options.source, "MFQE 2.0's sequences", _HELP)
         clips = [clip for split in _SETS for clip in _sequences(root, split, options)]
         plans = []
         for config_name, qp, recipe in recipes(options):
@@ -90,10 +85,7 @@ def _sequences(
             "with what is there: --partial"
         )
     limit = options.train_frames if split == "train" else options.frames
-    kept = set()
-    if split == "train" and options.val_clips:
-        drawn = sorted(found, key=lambda n: hashlib.sha256(f"{options.seed} {n}".encode()).digest())
-        kept = set(drawn[: options.val_clips])
+    kept = drawn(found, options.val_clips if split == "train" else 0, options.seed)
     return [
         (
             name,

@@ -9,7 +9,7 @@ import numpy as np
 
 from vqe_jax.data.demo_film import Scene, SceneOrigin
 from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
-from vqe_jax.data.sources.folders import keep, kept_for_validation
+from vqe_jax.data.sources.folders import keep, kept_for_validation, source_folder
 from vqe_jax.errors import UserError
 
 __all__ = ["Scenes", "ScenesOptions"]
@@ -67,9 +67,7 @@ class Scenes(Source):
 
 def _photographs(folder: str | None) -> dict[str, Path]:
     """Picture files by name, in all folders below."""
-    root = Path(folder or "")
-    if folder is None or not root.is_dir():
-        raise UserError(f"--source {folder}: no folder; expected photographs in it")
+    root = source_folder(folder, "photographs", "name one that holds .jpg, .png, ...")
     paths = [p for p in sorted(root.rglob("*")) if p.suffix.lower() in _PICTURES]
     found: dict[str, Path] = {}
     for path in paths:
