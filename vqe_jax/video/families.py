@@ -18,7 +18,7 @@ _MEMBERS = {
     "png apng tiff dpx qoi bmp",
 }
 # Pictures as they are, which may have been decoded from anything.
-_UNCODED = frozenset("rawvideo v210 v410 r210 yuv4 gif".split())
+_UNCODED = ("rawvideo", "v210", "v410", "r210", "yuv4", "gif")
 _FAMILIES = {one: family for family, names in _MEMBERS.items() for one in names.split()}
 
 
