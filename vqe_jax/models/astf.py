@@ -44,7 +44,7 @@ _BRANCHES = ("enhance1", "enhance2")
 class ASTF(Network):
     """Three networks and how their results are joined."""
 
-    channels: int = 3  # 3: RGB, 1: luma
+    channels: Literal[1, 3] = 3  # 3: RGB, 1: luma
     features: int = 64  # channels of each network's trunks
     blocks: int = 30  # residual blocks of each trunk
     flow_levels: int = 6  # of SPyNet's pyramid
