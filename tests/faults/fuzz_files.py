@@ -212,7 +212,7 @@ def _attempt(rng: random.Random, source: Path, target: Path) -> tuple[int | None
             frames = None
         else:
             job = prepare(reader, target, Request(model=model()))
-            frames = None if deep < 0.2 else enhance(job, scene_cut=None).frames
+            frames = None if deep < 0.2 else enhance(job).frames
     return frames, [str(w.message) for w in said]
 
 

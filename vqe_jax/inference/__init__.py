@@ -3,6 +3,7 @@
 from vqe_jax.inference.clip import enhance
 from vqe_jax.inference.ensemble import SYMMETRIES, enhance_frames_ensemble
 from vqe_jax.inference.guard import Guard, GuardEvent, GuardWarning, state_rms
+from vqe_jax.inference.options import StreamOptions
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.stream import enhance_frames
 from vqe_jax.inference.tiles import Tiling
@@ -13,6 +14,7 @@ __all__ = [
     "GuardEvent",
     "GuardWarning",
     "SceneCut",
+    "StreamOptions",
     "Tiling",
     "enhance",
     "enhance_frames",

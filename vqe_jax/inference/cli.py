@@ -31,6 +31,7 @@ from rich.text import Text
 from vqe_jax.errors import UserError
 from vqe_jax.flags import Parser
 from vqe_jax.inference.file import Enhanced, Job, Request, prepare, run, trial
+from vqe_jax.inference.options import StreamOptions
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
 from vqe_jax.programs import add_option, keep
@@ -355,25 +356,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             codec=args.codec,
             encoder_options=dict(args.encoder_options or ()),
             preview=args.preview,
+            split=args.split,
+            skip_duplicates=args.skip_duplicates,
             force=args.force,
         )
         job = prepare(reader, Path(args.dst), request)
         say(_describe(job, args.model))
         if kept:
             say(kept)
-        options: dict[str, Any] = {
-            "scene_cut": None if args.no_scene_cuts else SceneCut(),
-            "tiling": _tiling(args.tile, args.tile_centers),
-            "devices": args.devices,
-        }
+        how = StreamOptions(
+            scene_cut=None if args.no_scene_cuts else SceneCut(),
+            tiling=_tiling(args.tile, args.tile_centers),
+            devices=args.devices,
+        )
         if args.plan:
-            say(_estimate(job, trial(job, **options)))
+            say(_estimate(job, trial(job, how)))
             return 0
-        options |= {"split": args.split, "skip_duplicates": args.skip_duplicates}
         if args.quiet:
-            run(job, **options)
+            run(job, how)
             return 0
         with _bar(console, job) as show:
-            result = run(job, progress=show, **options)
+            result = run(job, how, progress=show)
         say(_done(result))
     return 0

@@ -22,6 +22,7 @@ from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.concerns import concerns
 from vqe_jax.inference.duplicates import Copies
 from vqe_jax.inference.job import Job, enhanced
+from vqe_jax.inference.options import StreamOptions, sorted_out
 from vqe_jax.inference.resolve import Model, Ready, resolve
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.source_frames import Peaks, source_frames
@@ -38,7 +39,7 @@ from vqe_jax.video import (
 from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
 from vqe_jax.weights import DEFAULT_MODEL, ModelFile, load_model
 
-__all__ = ["Enhanced", "Job", "Request", "enhance_video", "prepare", "run", "trial"]
+__all__ = ["Enhanced", "Job", "Reading", "Request", "enhance_video", "prepare", "run", "trial"]
 
 
 # Frames of a trial together have about this many pixels.
@@ -66,16 +67,51 @@ class Enhanced:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is asked for, each as :func:`enhance_video` takes it."""
+class Reading:
+    """How the source is read.
 
-    model: Model
+    Attributes:
+      size: (width, height) of a raw file whose name does not say it.
+      pixel_format: of a raw file.
+      keep_damaged: go on over damaged frames and a missing end.
+    """
+
+    size: tuple[int, int] | None = None
+    pixel_format: PixelFormat | None = None
+    keep_damaged: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+      model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
+      qp: the source's nominal QP, for networks conditioned on it; ``"auto"`` or None to read it
+        from the stream.
+      peaks: how networks that look at peak-quality frames are told which they are: ``"qp"`` by
+        the bitstream, ``"measure"`` from the pictures, or a number: every n-th frame.
+      codec: FFmpeg's name of the encoder; ``"ffv1"`` in ``.mkv`` is lossless. None for the usual
+        one of the container: libx265, libvpx-vp9 in ``.webm``, libx264 in ``.avi`` and for
+        interlaced pictures.
+      encoder_options: by FFmpeg's names, added to the defaults: libx265 at CRF 12, which is
+        visually lossless. Another quality setting (``crf``, ``qp``, ``b``) takes its place.
+      preview: enhance only so many seconds from the start.
+      split: leave the left half as it was, with a line between, to compare.
+      force: go on where the model is not meant for such a source, or all sound would be lost.
+      skip_duplicates: exact copies of the frame before are enhanced once and get its result; the
+        network does not see them. What it says of single frames counts without them.
+    """
+
+    model: Model = DEFAULT_MODEL
     qp: int | str | None = None
     peaks: Peaks = "qp"
     codec: str | None = None
     encoder_options: Mapping[str, str] | None = None
     preview: float | None = None
+    split: bool = False
     force: bool = False
+    skip_duplicates: bool = False
 
 
 def prepare(reader: Reader, dst: Path, request: Request) -> Job:
@@ -112,7 +148,9 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
         ),
         frames=_expected_frames(info, preview),
         preview=preview,
+        split=request.split,
         force=force,
+        skip_duplicates=request.skip_duplicates,
     )
     said = [*reader.concerns(preview), *concerns(reader, job.target, dst, codec), *_rehearse(job)]
     if isinstance(model, ModelFile) and not force:
@@ -143,18 +181,6 @@ def enhance_video(
     dst: str | os.PathLike[str],
     *,
     model: Model = DEFAULT_MODEL,
-    qp: int | str | None = None,
-    peaks: Peaks = "qp",
-    codec: str | None = None,
-    encoder_options: Mapping[str, str] | None = None,
-    preview: float | None = None,
-    split: bool = False,
-    force: bool = False,
-    size: tuple[int, int] | None = None,
-    pixel_format: PixelFormat | None = None,
-    keep_damaged: bool = False,
-    skip_duplicates: bool = False,
-    scene_cut: SceneCut | None = SceneCut(),  # noqa: B008 (frozen)
     progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> Enhanced:
@@ -165,26 +191,10 @@ def enhance_video(
       dst: where to; the suffix says what: a container (``.mkv``, ``.mp4``, ...), ``.yuv``,
         ``.y4m``, or no suffix for a folder of PNG. It appears only when it is whole.
       model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
-      qp: the source's nominal QP, for networks conditioned on it; ``"auto"`` or None to read it
-        from the stream.
-      peaks: how networks that look at peak-quality frames are told which they are: ``"qp"`` by
-        the bitstream, ``"measure"`` from the pictures, or a number: every n-th frame.
-      codec: FFmpeg's name of the encoder; ``"ffv1"`` in ``.mkv`` is lossless. None for the usual
-        one of the container: libx265, libvpx-vp9 in ``.webm``, libx264 in ``.avi`` and for
-        interlaced pictures.
-      encoder_options: by FFmpeg's names, added to the defaults: libx265 at CRF 12, which is
-        visually lossless. Another quality setting (``crf``, ``qp``, ``b``) takes its place.
-      preview: enhance only so many seconds from the start.
-      split: leave the left half as it was, with a line between, to compare.
-      force: go on where the model is not meant for such a source, or all sound would be lost.
-      size: (width, height) of a raw file whose name does not say it.
-      pixel_format: of a raw file.
-      keep_damaged: go on over damaged frames and a missing end.
-      skip_duplicates: exact copies of the frame before are enhanced once and get its result; the
-        network does not see them. What it says of single frames counts without them.
-      scene_cut: where the network forgets what it saw; None for never.
       progress: called after each frame with (frames done, frames expected or None).
-      **options: those of :func:`vqe_jax.inference.stream.enhance_frames` (tiling, chunk, ...).
+      **options: what else is asked for, by the names of :class:`Request` (``qp``, ``codec``,
+        ``preview``, ...); how the source is read, by those of :class:`Reading` (``size``, ...); how
+        the network runs, by those of :class:`vqe_jax.inference.StreamOptions` (``tiling``, ...).
 
     Returns:
       What was done.
@@ -193,46 +203,31 @@ def enhance_video(
       UserError: a source that cannot be read to its end, a target that cannot be written, an
         unknown model or option.
     """
-    reader = open_reader(src, size=size, pixel_format=pixel_format, keep_damaged=keep_damaged)
-    request = Request(
-        model=model,
-        qp=qp,
-        peaks=peaks,
-        codec=codec,
-        encoder_options=encoder_options,
-        preview=preview,
-        force=force,
-    )
-    job = prepare(reader, Path(dst), request)
-    options |= {"scene_cut": scene_cut, "skip_duplicates": skip_duplicates}
-    return run(job, split=split, progress=progress, **options)
+    asked = {"model": model, "scene_cut": SceneCut(), **options}
+    reading, request, how = sorted_out("enhance_video", asked, Reading, Request, StreamOptions)
+    job = prepare(open_reader(src, **vars(reading)), Path(dst), request)
+    return run(job, how, progress=progress)
 
 
 def run(
     job: Job,
+    how: StreamOptions = StreamOptions(),
     *,
-    split: bool = False,
-    skip_duplicates: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
-    **options: Any,
 ) -> Enhanced:
     """Does what :func:`prepare` decided.
 
     Args:
-      job: as prepared.
-      split: see :func:`enhance_video`.
-      skip_duplicates: see there.
-      progress: see there.
-      **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
+      progress: see :func:`enhance_video`.
 
     Raises:
       UserError: the source cannot be read, or changes the size of its pictures within; in the
         latter case the target holds all that comes before.
     """
     start = time.monotonic()
-    count = Copies() if skip_duplicates else None
+    count = Copies() if job.skip_duplicates else None
     with _memory_in_words(), _open_again(job) as writer:
-        for frame in enhanced(job, split, options, count):
+        for frame in enhanced(job, how, count):
             writer.write(frame)
             if progress:
                 progress(writer.written, job.frames)
@@ -244,19 +239,14 @@ def run(
     return Enhanced(job.dst, writer.written, seconds, job.source_qp, copies)
 
 
-def trial(job: Job, **options: Any) -> float:
-    """Frames per second of the network on the first frames, once it is compiled; writes nothing.
-
-    Args:
-      job: as prepared.
-      **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
-    """
+def trial(job: Job, how: StreamOptions) -> float:
+    """Frames per second of the network on the first frames, once it is compiled; writes nothing."""
     count = max(3, min(16, _TRIAL_PIXELS // (job.target.width * job.target.height)))
-    short = dataclasses.replace(job, limit=count)
+    short = dataclasses.replace(job, limit=count, split=False)
     with _memory_in_words():
         for _ in range(2):
             start = time.monotonic()
-            done = sum(1 for _ in enhanced(short, False, options))
+            done = sum(1 for _ in enhanced(short, how))
     return done / (time.monotonic() - start)
 
 

@@ -8,11 +8,11 @@ import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vqe_jax.inference.duplicates import Copies, each_once
+from vqe_jax.inference.options import StreamOptions
 from vqe_jax.inference.resolve import Ready
 from vqe_jax.inference.source_frames import unending
 from vqe_jax.inference.stream import enhance_frames
@@ -45,6 +45,8 @@ class Job:
       infos: what it is told of each frame; None for networks that do not ask.
       frames: how many there will be, as far as is known.
       preview: seconds to enhance; None for all.
+      split: whether the left half stays as it was, with a line between.
+      skip_duplicates: whether exact copies of the frame before get its result.
       limit: frames to enhance at most; None for all.
       stopped: why the frames end before the file does, once they have.
     """
@@ -62,7 +64,9 @@ class Job:
     preview: float | None
     infos: list[FrameInfo] | None = None
     limit: int | None = None
+    split: bool = False
     force: bool = False
+    skip_duplicates: bool = False
     stopped: list[PictureChanges] = dataclasses.field(default_factory=list)
 
 
@@ -86,14 +90,10 @@ def _alike(job: Job) -> Iterator[Frame]:
         job.stopped[:] = [err]
 
 
-def enhanced(
-    job: Job, split: bool, options: dict[str, Any], count: Copies | None = None
-) -> Iterator[Frame]:
+def enhanced(job: Job, how: StreamOptions, count: Copies | None = None) -> Iterator[Frame]:
     """The frames to write, in order.
 
     Args:
-      split: leave the left half as it was, with a line between.
-      options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
       count: enhance exact copies of the frame before once, and count them; None: enhance all.
     """
     info = job.reader.info
@@ -103,9 +103,9 @@ def enhanced(
         dataclasses.replace(job.target, pixel_format=info.pixel_format, color=info.color),
         job.target,
     )
-    run = functools.partial(_run, job, options, count)
+    run = functools.partial(_run, job, how, count)
     for frame, values in _pairs(job, pixels, run):
-        if split and scale == 1:
+        if job.split and scale == 1:
             values = _split(pixels(frame, info), values)
         if job.color == "luma":
             yield convert(with_luma(frame, values[..., 0]))
@@ -146,10 +146,10 @@ def _pairs(
 
 
 def _run(
-    job: Job, options: dict[str, Any], count: Copies | None, frames: Iterable[np.ndarray]
+    job: Job, how: StreamOptions, count: Copies | None, frames: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     enhance: Callable[..., Iterator[np.ndarray]] = functools.partial(
-        enhance_frames, job.ready, qp=job.qp, **options
+        enhance_frames, job.ready, qp=job.qp, **vars(how)
     )
     infos = unending(job.infos)
     if count is None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from vqe_jax.inference import bidirectional
 from vqe_jax.inference.ahead import program
 from vqe_jax.inference.devices import Devices, Each
 from vqe_jax.inference.guard import Guard, Watch, vitals
+from vqe_jax.inference.options import StreamOptions, sorted_out
 from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
 from vqe_jax.inference.scenes import SceneCut, scenes
 from vqe_jax.inference.side_info import SideStream
@@ -41,6 +42,7 @@ _Run = Callable[[SideStream, Iterable[Frame], int], Frames]
 
 # Frames of a piece together have about this many pixels: 16 of 416x240, one of 1920x1080.
 _PIECE_PIXELS = 16 * 416 * 240
+_FAST_CHUNK = 30
 
 
 def enhance_frames(
@@ -50,13 +52,7 @@ def enhance_frames(
     variables: Any = None,
     qp: int | None = None,
     infos: Iterable[FrameInfo] | None = None,
-    chunk: int | None = None,
-    guard: Guard | None = Guard(),  # noqa: B008 (frozen)
-    scene_cut: SceneCut | None = None,
-    tiling: Tiling | None = None,
-    long_range: Literal["exact", "fast"] = "exact",
-    overlap: int = 10,
-    devices: int | None = None,
+    **options: Any,
 ) -> Frames:
     """Enhances frames one after the other, holding no more than the network looks at.
 
@@ -66,52 +62,45 @@ def enhance_frames(
       variables: the variables, where ``model`` is a module alone.
       qp: quantization parameter, for networks conditioned on it.
       infos: what is known of each frame, for networks that need it; read along with the frames.
-      chunk: frames computed at once by a window network (None: by their size), or the length of
-        a piece in "fast" mode (None: 30). It changes speed and memory; the result only in
-        "fast" mode.
-      guard: the watch over a recurrent network's state, and over results that are not finite;
-        None trusts the network.
-      scene_cut: starts afresh where it finds a cut: no state and no neighbour crosses it.
-      tiling: works on spatial tiles, for frames too large for the device's memory.
-      long_range: how a bidirectional network sees a long clip: "exact" keeps its first passes
-        on disk and equals the whole clip; "fast" blends pieces that share ``overlap`` frames.
-      overlap: see ``long_range``.
-      devices: how many local devices share the work (None: all accelerators, or the one CPU):
-        pieces, tiles, or the rows of a recurrent network's frame. A bidirectional network's
-        "exact" passes run on one.
+      **options: how, by the names of :class:`vqe_jax.inference.StreamOptions`.
 
     Yields:
       float32 frames of the same size in the same order; not clipped.
 
     Raises:
       UserError: frames that are not float or change size, a QP out of range, side information
-        that is missing, options that contradict the network.
+        that is missing, an unknown option, options that contradict the network.
     """
     ready = resolve(model, variables)
     side = SideStream(ready.network, qp, infos)
-    if chunk is not None and chunk < 1:
-        raise UserError(f"chunk={chunk} must be at least 1 frame")
-    if guard and guard.limit is None:
-        guard = dataclasses.replace(guard, limit=ready.state_limit)
+    how = _understood(options, ready)
+    shared = Devices(how.devices)
     run: _Run
-    shared = Devices(devices)
     recurrence = ready.network.context.recurrence
     if recurrence == "forward":
-        run = functools.partial(_recurrent, ready, tiling, guard, shared)
+        run = functools.partial(_recurrent, ready, how, shared)
     elif recurrence == "none":
         windowed = _selected if ready.network.context.references else _windowed
-        run = _guarded(ready, guard, functools.partial(windowed, ready, tiling, chunk, shared))
-    elif tiling:
+        run = _guarded(ready, how.guard, functools.partial(windowed, ready, how, shared))
+    elif how.tiling:
         raise UserError(
             f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
             "tiled; use long_range='fast' with a shorter chunk to save memory"
         )
-    elif long_range == "exact":
-        _check_alone(ready, devices)
-        run = functools.partial(_exact, ready, guard)
+    elif how.long_range == "exact":
+        _check_alone(ready, how.devices)
+        run = functools.partial(_exact, ready, how)
     else:
-        run = _guarded(ready, guard, functools.partial(_fast, ready, chunk or 30, overlap, shared))
-    return _by_scene(functools.partial(run, side), _checked(frames), scene_cut)
+        run = _guarded(ready, how.guard, functools.partial(_fast, ready, how, shared))
+    return _by_scene(functools.partial(run, side), _checked(frames), how.scene_cut)
+
+
+def _understood(options: Mapping[str, Any], ready: Ready) -> StreamOptions:
+    how: StreamOptions
+    (how,) = sorted_out("enhance_frames", options, StreamOptions)
+    if how.guard is None or how.guard.limit is not None:
+        return how
+    return dataclasses.replace(how, guard=dataclasses.replace(how.guard, limit=ready.state_limit))
 
 
 def _by_scene(
@@ -175,8 +164,7 @@ def _on_windows(
 
 def _windowed(
     ready: Ready,
-    tiling: Tiling | None,
-    chunk: int | None,
+    how: StreamOptions,
     devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
@@ -185,9 +173,9 @@ def _windowed(
     """A window network: pieces of the stream with their neighbours, one batched call each."""
     network, context = ready.network, ready.network.context
     each: Each = functools.partial(devices.each, _inner, network, ready.variables)
-    enhanced = tiled_pieces(network, tiling, each) if tiling else each
+    enhanced = tiled_pieces(network, how.tiling, each) if how.tiling else each
     around = context.past + context.future
-    size, stream = _piece_size(chunk, devices, map(devices.take, frames))
+    size, stream = _piece_size(how.chunk, devices, map(devices.take, frames))
     for items, wanted in chunks(side.along(stream), size, context.past, context.future):
         shares = [zip(*share, strict=True) for share in _shares(items, around, devices.count)]
         results = enhanced((piece, side.arrays(infos)) for piece, infos in shares)
@@ -217,8 +205,7 @@ def _piece_size(
 
 def _selected(
     ready: Ready,
-    tiling: Tiling | None,
-    chunk: int | None,
+    how: StreamOptions,
     devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
@@ -228,8 +215,8 @@ def _selected(
     network, selection = ready.network, ready.network.context.references
     assert selection is not None
     each: Each = functools.partial(devices.each, _on_windows, network, ready.variables)
-    enhanced = tiled_pieces(network, tiling, each) if tiling else each
-    size, stream = _piece_size(chunk, devices, map(devices.take, frames))
+    enhanced = tiled_pieces(network, how.tiling, each) if how.tiling else each
+    size, stream = _piece_size(how.chunk, devices, map(devices.take, frames))
     begin = first  # number of a piece's first frame
     for piece in surrounded(side.along(stream), size, selection.lookback, selection.lookahead):
         shown, infos = zip(*piece.items, strict=True)
@@ -255,8 +242,7 @@ def _selected(
 
 def _recurrent(
     ready: Ready,
-    tiling: Tiling | None,
-    guard: Guard | None,
+    how: StreamOptions,
     devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
@@ -264,8 +250,8 @@ def _recurrent(
 ) -> Frames:
     """A network with a state: frame by frame, the state carried and watched."""
     context = ready.network.context
-    take, step = _stepping(ready, tiling, devices)
-    watch = Watch(guard) if guard else None
+    take, step = _stepping(ready, how.tiling, devices)
+    watch = Watch(how.guard) if how.guard else None
     state: Any = None
     done: Any = None
     source = side.along(map(take, frames))
@@ -336,19 +322,22 @@ def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
 
 
 def _exact(
-    ready: Ready, guard: Guard | None, side: SideStream, frames: Iterable[Frame], first: int
+    ready: Ready, how: StreamOptions, side: SideStream, frames: Iterable[Frame], first: int
 ) -> Frames:
+    guard = how.guard
     passed = None if guard is None or guard.passive else _pass_on(guard, first)
     return bidirectional.exact(ready.network, ready.variables, side, frames, passed=passed)
 
 
 def _fast(
     ready: Ready,
-    chunk: int,
-    overlap: int,
+    how: StreamOptions,
     devices: Devices,
     side: SideStream,
     frames: Iterable[Frame],
     first: int,
 ) -> Frames:
-    return bidirectional.fast(ready, side, frames, chunk=chunk, overlap=overlap, devices=devices)
+    chunk = how.chunk or _FAST_CHUNK
+    return bidirectional.fast(
+        ready, side, frames, chunk=chunk, overlap=how.overlap, devices=devices
+    )
