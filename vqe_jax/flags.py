@@ -12,7 +12,9 @@ from typing import Any
 
 from vqe_jax.errors import UserError, near_misses
 
-__all__ = ["Parser"]
+__all__ = ["Group", "Parser"]
+
+Group = argparse._ArgumentGroup
 
 
 class Parser(argparse.ArgumentParser):

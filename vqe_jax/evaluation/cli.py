@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from vqe_jax.errors import UserError
-from vqe_jax.flags import Parser
+from vqe_jax.flags import Group, Parser
 from vqe_jax.programs import add_option, keep
 
 __all__ = ["main", "parser"]
@@ -47,7 +47,16 @@ def parser() -> Parser:
         help="run folder, model file or packaged name, all packaged ones if none is given; "
         "LABEL=MODEL names its column, A+B averages results, mean:A,B averages weights, @x8 turns",
     )
-    data = made.add_argument_group("what to evaluate on")
+    _add_data(made.add_argument_group("what to evaluate on"))
+    _add_engine(made.add_argument_group("how to enhance"))
+    out = made.add_argument_group("what comes out")
+    _add_report(out)
+    add_option(made)
+    out.add_argument("--quiet", action="store_true", help="no progress, no tables")
+    return made
+
+
+def _add_data(data: Group) -> None:
     data.add_argument("--data-dir", help="folder of all data sets (default: the run's, or data)")
     data.add_argument("--dataset", help="name of the data set (default: the run's)")
     data.add_argument("--config-name", nargs="+", help="its configurations, e.g. qp22 qp37")
@@ -58,7 +67,9 @@ def parser() -> Parser:
     data.add_argument("--size", help="WxH of .yuv files whose names do not say it")
     data.add_argument("--qp", type=int, help="of --compressed, where its stream does not tell")
     data.add_argument("--frames", type=int, help="evaluate only so many frames of each clip")
-    how = made.add_argument_group("how to enhance")
+
+
+def _add_engine(how: Group) -> None:
     how.add_argument(
         "--ensemble",
         default="x1",
@@ -84,7 +95,9 @@ def parser() -> Parser:
         help="evaluate these steps of a network of several (ASTF: stage1, "
         "enhance2, enhance1, fuse, fuse_sharp), or all",
     )
-    out = made.add_argument_group("what comes out")
+
+
+def _add_report(out: Group) -> None:
     out.add_argument(
         "--metrics",
         nargs="+",
@@ -111,9 +124,6 @@ def parser() -> Parser:
     out.add_argument("--out", help="folder of the report (default: reports/NAME)")
     long = "play each clip back and forth for N frames instead"
     out.add_argument("--long-run", type=int, metavar="N", help=long)
-    add_option(made)
-    out.add_argument("--quiet", action="store_true", help="no progress, no tables")
-    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from vqe_jax.sequences import class_of, plain_name, table_order
 from vqe_jax.video import (
     Frame,
     FrameQP,
+    Reader,
     VideoInfo,
     frame_qps,
     from_rgb,
@@ -224,16 +225,7 @@ def clip_from_files(
         side: open_reader(path, **(options if Path(path).suffix == ".yuv" else {}))
         for side, path in (("raw", raw), ("compressed", compressed))
     }
-    sizes = {side: (r.info.width, r.info.height) for side, r in readers.items()}
-    if sizes["raw"] != sizes["compressed"]:
-        (rw, rh), (cw, ch) = sizes["raw"], sizes["compressed"]
-        raise UserError(f"{compressed} is {cw}x{ch}, but {raw} is {rw}x{rh}; expected one size")
-    counts = {side: r.info.frames or sum(1 for _ in r) for side, r in readers.items()}
-    if counts["raw"] != counts["compressed"]:
-        raise UserError(
-            f"{compressed} has {counts['compressed']} frames, but {raw} has {counts['raw']}; "
-            "expected a pair of one length"
-        )
+    total = _common_length(readers["raw"], readers["compressed"])
 
     def read(side: str, color: str) -> Iterator[np.ndarray]:
         reader = readers[side]
@@ -243,7 +235,7 @@ def clip_from_files(
             else:
                 yield to_rgb(frame, reader.info)
 
-    info, total = readers["compressed"].info, counts["compressed"]
+    info = readers["compressed"].info
     fps = float(info.frame_rate or readers["raw"].info.frame_rate or 0)
     qps = _qps(Path(compressed))
     mean = mean_p_qp(qps)
@@ -262,6 +254,22 @@ def clip_from_files(
         originals=lambda side: ((frame, readers[side].info) for frame in readers[side]),
         codec=info.codec,
     )
+
+
+def _common_length(raw: Reader, compressed: Reader) -> int:
+    """The number of frames of a pair, which must be of one size and length."""
+    (rw, rh), (cw, ch) = ((r.info.width, r.info.height) for r in (raw, compressed))
+    if (rw, rh) != (cw, ch):
+        raise UserError(
+            f"{compressed.path} is {cw}x{ch}, but {raw.path} is {rw}x{rh}; expected one size"
+        )
+    wanted, found = (r.info.frames or sum(1 for _ in r) for r in (raw, compressed))
+    if wanted != found:
+        raise UserError(
+            f"{compressed.path} has {found} frames, but {raw.path} has {wanted}; expected a pair "
+            "of one length"
+        )
+    return found
 
 
 def _qps(path: Path) -> list[FrameQP]:

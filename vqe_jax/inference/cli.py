@@ -29,7 +29,7 @@ from rich.progress import (
 from rich.text import Text
 
 from vqe_jax.errors import UserError
-from vqe_jax.flags import Parser
+from vqe_jax.flags import Group, Parser
 from vqe_jax.inference.file import Enhanced, Job, Request, prepare, run, trial
 from vqe_jax.inference.options import StreamOptions
 from vqe_jax.inference.scenes import SceneCut
@@ -125,7 +125,24 @@ def parser() -> Parser:
     made.add_argument(
         "dst", metavar="OUT", help=".mkv, .mp4, ..., .yuv, .y4m, or no suffix for a PNG folder"
     )
-    model = made.add_argument_group("model")
+    _add_model(made.add_argument_group("model"))
+    _add_output(made.add_argument_group("output"))
+    source = made.add_argument_group("input")
+    source.add_argument("--size", type=_size, metavar="WxH", help="of a raw file")
+    source.add_argument("--pixel-format", help="of a raw file, as yuv420p10le")
+    source.add_argument("--keep-damaged", action="store_true", help="go on over damaged frames")
+    made.add_argument(
+        "--plan", action="store_true", help="make all checks, say what would be done, and stop"
+    )
+    made.add_argument(
+        "--force", action="store_true", help="go on where the result may be worse or lose its sound"
+    )
+    add_option(made)
+    made.add_argument("--quiet", action="store_true", help="print warnings and errors only")
+    return made
+
+
+def _add_model(model: Group) -> None:
     names = ", ".join(packaged_models()) or "none"
     model.add_argument(
         "--model",
@@ -160,7 +177,9 @@ def parser() -> Parser:
         metavar="N",
         help="local devices that share the work (default: all accelerators, or the one CPU)",
     )
-    output = made.add_argument_group("output")
+
+
+def _add_output(output: Group) -> None:
     output.add_argument(
         "--codec",
         help="encoder (libx265; libvpx-vp9 in .webm, libx264 in .avi); ffv1 is lossless",
@@ -174,19 +193,6 @@ def parser() -> Parser:
     )
     output.add_argument("--preview", type=_duration, metavar="TIME", help="only the beginning: 5s")
     output.add_argument("--split", action="store_true", help="left half as it was, to compare")
-    source = made.add_argument_group("input")
-    source.add_argument("--size", type=_size, metavar="WxH", help="of a raw file")
-    source.add_argument("--pixel-format", help="of a raw file, as yuv420p10le")
-    source.add_argument("--keep-damaged", action="store_true", help="go on over damaged frames")
-    made.add_argument(
-        "--plan", action="store_true", help="make all checks, say what would be done, and stop"
-    )
-    made.add_argument(
-        "--force", action="store_true", help="go on where the result may be worse or lose its sound"
-    )
-    add_option(made)
-    made.add_argument("--quiet", action="store_true", help="print warnings and errors only")
-    return made
 
 
 def _plain(options: Mapping[str, str]) -> str:

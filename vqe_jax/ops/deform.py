@@ -70,12 +70,10 @@ def deform_conv2d(
     Convolutional Networks", 2017, eqs. 2 to 4.
 
     Example:
-      A 3x3 kernel with all offsets (0, 1) reads one pixel further right:
-
       >>> x = jnp.arange(16.0).reshape(1, 4, 4, 1)
       >>> kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
       >>> offset = jnp.zeros((1, 4, 4, 1, 9, 2)).at[..., 1].set(1.0)
-      >>> deform_conv2d(x, offset, kernel, padding=1)[0, 1, :, 0].tolist()
+      >>> deform_conv2d(x, offset, kernel, padding=1)[0, 1, :, 0].tolist()  # one pixel right
       [5.0, 6.0, 7.0, 0.0]
     """
     c, out = x.shape[-1], kernel.shape[-1]

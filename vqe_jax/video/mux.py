@@ -90,6 +90,24 @@ def _check_size(codec: str, info: VideoInfo) -> None:
         )
 
 
+def _what_is_kept(codec: str, info: VideoInfo, path: Path) -> VideoInfo:
+    """The description without what the encoder cannot hold, of which it warns."""
+    if info.captions and not keeps_captions(codec):
+        warnings.warn(
+            f"the source's closed captions (CEA-608/708) are left out: {codec} writes none; "
+            "libx265 and libx264 do",
+            stacklevel=5,
+        )
+    if not info.alpha or keeps_alpha(codec, info.pixel_format, path):
+        return info
+    warnings.warn(
+        "the source's transparency (alpha channel) is left out: the result is opaque; "
+        "--codec ffv1 in .mkv keeps it",
+        stacklevel=5,
+    )
+    return dataclasses.replace(info, alpha=False)
+
+
 class ContainerWriter(Writer):
     """An encoded video in a container; its header is written when it is opened.
 
@@ -121,20 +139,7 @@ class ContainerWriter(Writer):
         codec = encoder_name(codec) if codec else default_encoder(path, info)
         _check_size(codec, info)
         told = info.alpha
-        if info.alpha and not keeps_alpha(codec, info.pixel_format, path):
-            info = dataclasses.replace(info, alpha=False)
-            warnings.warn(
-                "the source's transparency (alpha channel) is left out: the result is opaque; "
-                "--codec ffv1 in .mkv keeps it",
-                stacklevel=4,
-            )
-        if info.captions and not keeps_captions(codec):
-            warnings.warn(
-                f"the source's closed captions (CEA-608/708) are left out: {codec} writes none; "
-                "libx265 and libx264 do",
-                stacklevel=4,
-            )
-        self.info = info
+        self.info = info = _what_is_kept(codec, info, path)
         self._kind = CONTAINERS[path.suffix.lower()]
         rate = info.frame_rate or Fraction(25)
         fixed = codec in _FIXED_RATE or self._kind in _FIXED_RATE
