@@ -7,7 +7,7 @@
 A clip of random frames goes through the network's whole-clip form; the time of a frame is that of
 the clip divided by its frames, so that what a network does once a clip is shared. A training step
 is the squared error of all frames, its gradient and Adam's update, on one clip of the same frames
-and size. Where PyTorch is installed and benchmarks/torch_networks.py has the network, it takes part
+and size. Where PyTorch is installed and benchmarks/torch_forms has the network, it takes part
 with the same weights, eager and by ``torch.compile`` (frames only; it needs a C++ compiler), after
 a check that both give the same frames. The sides take turns in one process, and times are medians
 over --repeats after a first run; a ratio below one says that ours is faster. Beside them stands
@@ -20,9 +20,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import statistics
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -104,16 +106,21 @@ def _step(network: models.Network, side: Side) -> Callable[..., Any]:
     return step
 
 
-def _livelier(variables: Any) -> Any:
-    """No layer at zero, so that every part shows in the check."""
+def _drawn(path: Any, shape: Any) -> np.ndarray:
+    """A parameter in which nothing is zero, so that every part shows in the check."""
+    name = path[-1].key
+    draw = np.random.default_rng(zlib.crc32(jax.tree_util.keystr(path).encode()))
+    noise = draw.standard_normal(shape.shape).astype(np.float32)
+    if name == "kernel":
+        return noise * np.float32(0.7 / math.sqrt(math.prod(shape.shape[:-1]) or 1))
+    return 0.01 * noise + {"bias": 0, "mean": 0, "point": 0, "slope": 0.25}.get(name, 1)
 
-    def moved(path: Any, x: jax.Array) -> jax.Array:
-        if "params" not in jax.tree_util.keystr(path):
-            return x
-        key = jax.random.fold_in(_KEY, hash(jax.tree_util.keystr(path)) % 2**31)
-        return x + 0.01 * jax.random.normal(key, x.shape, x.dtype)
 
-    return jax.tree_util.tree_map_with_path(moved, variables)
+def _variables(network: models.Network) -> Any:
+    """Random variables, without compiling what would draw them."""
+    shapes = jax.eval_shape(lambda key: initial_variables(network, key), _KEY)
+    kept = {k: v for k, v in shapes.items() if k in ("params", "batch_stats", "frozen")}
+    return jax.tree_util.tree_map_with_path(_drawn, jax.tree.map(lambda x: x, kept))
 
 
 class Torch:
@@ -122,10 +129,11 @@ class Torch:
     def __init__(self, name: str, network: models.Network, variables: Any, clip: jax.Array) -> None:
         import torch
 
-        from benchmarks.torch_networks import torch_network
+        from benchmarks.torch_forms import torch_network
 
         self.torch = torch
-        self.module = torch_network(name, network, variables)
+        length = clip.shape[1]
+        self.module = torch_network(name, network, variables, _side(length), length)
         self.clip = torch.from_numpy(np.array(clip).transpose(0, 1, 4, 2, 3).copy())
 
     def check(self, ours: Any) -> None:
@@ -164,9 +172,9 @@ class Torch:
 def _torch_side(name: str, network: models.Network, variables: Any, clip: jax.Array) -> Any:
     if importlib.util.find_spec("torch") is None:
         return None
-    from benchmarks.torch_networks import NETWORKS
+    from benchmarks.torch_forms import NAMES
 
-    return Torch(name, network, variables, clip) if name in NETWORKS else None
+    return Torch(name, network, variables, clip) if name in NAMES else None
 
 
 def _cells(times: dict[str, Times]) -> list[str]:
@@ -195,7 +203,7 @@ def row(
     """
     network, (frames, height, width) = models.build(name), clip_shape
     side = _side(frames)
-    variables = _livelier(dict(jax.jit(lambda key: initial_variables(network, key))(_KEY)))
+    variables = jax.device_put(_variables(network))
     params = variables["params"]
     rest = {k: v for k, v in variables.items() if k != "params"}
     count = sum(x.size for x in jax.tree.leaves(params))

@@ -122,7 +122,7 @@ def _torch_network(name: str, variables: Any) -> Any:
     """The PyTorch network with our weights, on the GPU if there is one."""
     import torch
 
-    from benchmarks.torch_stdf import TorchRFDA, TorchSTDF
+    from benchmarks.torch_forms.stdf_official import TorchRFDA, TorchSTDF
 
     torch.set_float32_matmul_precision("high")
     network = {"stdf": TorchSTDF, "rfda": TorchRFDA}[name]()
@@ -134,7 +134,7 @@ def _torch_network(name: str, variables: Any) -> Any:
 def _torch_contender(network: Any, work: Callable[[], Any]) -> Contender:
     import torch
 
-    from benchmarks.torch_stdf import DEFORMABLE
+    from benchmarks.torch_forms.stdf_official import DEFORMABLE
 
     on_gpu = next(network.parameters()).is_cuda
 
@@ -179,7 +179,7 @@ def check(name: str) -> float:
     """How far the frames of a small clip are apart, as a part of the largest residual."""
     import torch
 
-    from benchmarks.torch_stdf import through_time
+    from benchmarks.torch_forms.stdf_official import through_time
 
     variables = _livelier(_variables(name))
     clip = np.random.default_rng(0).random((1, 3, 40, 48, 1), np.float32)
@@ -285,7 +285,7 @@ def _our_training(name: str, shape: tuple[int, int, int], dtype: str) -> Contend
 def _torch_training(name: str, shape: tuple[int, int, int]) -> Contender:
     import torch
 
-    from benchmarks.torch_stdf import RADIUS, through_time
+    from benchmarks.torch_forms.stdf_official import RADIUS, through_time
 
     network = _torch_network(name, _variables(name))
     device = next(network.parameters()).device

@@ -89,7 +89,7 @@ def jax_step(options: argparse.Namespace, form: str) -> tuple[Callable[[], float
 def torch_step(options: argparse.Namespace, compiled: bool) -> tuple[Callable[[], float], Callable]:
     import torch
 
-    from benchmarks.torch_vig import TorchVIG
+    from benchmarks.torch_forms.vig import TorchVIG
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")

@@ -1,4 +1,4 @@
-"""STDF-R3 and RFDA in PyTorch, written for the benchmarks alone, under the released tensor names.
+"""STDF-R3 and RFDA in PyTorch under the released tensor names.
 
 Luma only, NCHW, eager. The deformable convolution is torchvision's where that is installed, and
 otherwise one ``grid_sample`` over all taps and offset groups followed by a matrix product.
@@ -6,27 +6,33 @@ otherwise one ``grid_sample`` over all taps and offset groups followed by a matr
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-HAVE_TORCHVISION = importlib.util.find_spec("torchvision") is not None
+try:
+    from torchvision.ops import deform_conv2d
+except (ImportError, RuntimeError):  # not there, or made for another torch
+    deform_conv2d = None
+HAVE_TORCHVISION = deform_conv2d is not None
 DEFORMABLE = "torchvision" if HAVE_TORCHVISION else "grid_sample"
 
 RADIUS = 3
 
 
 def sampled_conv(
-    x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor, conv: nn.Conv2d
+    x: torch.Tensor,
+    offset: torch.Tensor,
+    mask: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
 ) -> torch.Tensor:
     """A deformable convolution that keeps the size, by ``grid_sample``.
 
     ``offset`` has channels group, tap, (dy, dx) and ``mask`` group, tap, as torchvision's.
     """
     b, c, h, w = x.shape
-    size = conv.kernel_size[0]
+    size = weight.shape[-1]
     taps = size * size
     groups = mask.shape[1] // taps
     ys, xs, steps = (torch.arange(n, device=x.device, dtype=x.dtype) for n in (h, w, size))
@@ -43,9 +49,9 @@ def sampled_conv(
         align_corners=True,
     ).view(b, groups, c // groups, taps, h * w)
     samples = samples * mask.view(b, groups, 1, taps, h * w)
-    kernel = conv.weight.flatten(1)
+    kernel = weight.flatten(1)
     columns = samples.view(b, c * taps, h * w)
-    return (kernel @ columns).view(b, -1, h, w) + conv.bias[:, None, None]
+    return (kernel @ columns).view(b, -1, h, w) + bias[:, None, None]
 
 
 class DeformConv(nn.Conv2d):
@@ -54,9 +60,7 @@ class DeformConv(nn.Conv2d):
     def forward(self, x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Convolves what lies at the offsets, times the mask."""
         if not HAVE_TORCHVISION:
-            return sampled_conv(x, offset, mask, self)
-        from torchvision.ops import deform_conv2d
-
+            return sampled_conv(x, offset, mask, self.weight, self.bias)
         pad = self.kernel_size[0] // 2
         return deform_conv2d(x, offset, self.weight, self.bias, padding=pad, mask=mask)
 
