@@ -1,7 +1,9 @@
 """Sources that end early or have holes are an error or a warning with a count, never silence."""
 
 import os
+import re
 import threading
+import warnings
 from fractions import Fraction
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from tests.faults.media import enhance, make, model
 from vqe_jax.errors import UserError
 from vqe_jax.inference.file import Request, prepare, run
-from vqe_jax.video import open_reader
+from vqe_jax.video import container, open_reader
+from vqe_jax.video.libav import picture_decoder
 
 FORMATS = {
     ".ts": {"codec": "libx264"},
@@ -85,6 +88,44 @@ def test_a_source_that_changes_while_it_is_read(tmp_path, change, suffix):
     with pytest.raises(UserError, match="changed while it was read"):
         run(job, progress=meddle)
     assert not (tmp_path / "b.mkv").exists()
+
+
+def _told(source, threads, monkeypatch, keep_damaged) -> list[str]:
+    """What is said of a file where the decoder works on so many pictures at once."""
+
+    def decoder(stream):
+        found = picture_decoder(stream)
+        found.thread_count = threads
+        return found
+
+    monkeypatch.setattr(container, "picture_decoder", decoder)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            list(open_reader(source, keep_damaged=keep_damaged))
+        except UserError:
+            return ["refused"]
+    return [re.sub(r"first at frame.*", "", str(w.message)) for w in said]
+
+
+@pytest.mark.parametrize("suffix", [".264", ".mkv", ".hevc", ".avi", ".ts"])
+@pytest.mark.parametrize("keep_damaged", [False, True])
+def test_damage_is_told_alike_on_machines_of_any_size(tmp_path, monkeypatch, suffix, keep_damaged):
+    """Near the beginning, in the middle and at the end: decoders work ahead in all their threads."""
+    codec = {".hevc": "libx265", ".avi": "mpeg4", ".ts": "mpeg2video"}.get(suffix, "libx264")
+    options = {"x265-params": "log-level=none:hash=1"} if suffix == ".hevc" else {"bf": "2"}
+    source = make(tmp_path / f"a{suffix}", codec=codec, frames=30, options=options | {"qp": "9"})
+    whole = source.read_bytes()
+    told = []
+    for parts in ((0.35, 0.4), (0.6, 0.63), (0.93, 0.97)):
+        damaged = bytearray(whole)
+        for at in (int(part * len(whole)) for part in parts):
+            damaged[at : at + 12] = bytes(b ^ 0x55 for b in whole[at : at + 12])
+        source.write_bytes(damaged)
+        one, *others = [_told(source, n, monkeypatch, keep_damaged) for n in (1, 3, 16)]
+        assert others == [one, one]
+        told += one
+    assert told
 
 
 def test_raw_files_that_end_early(tmp_path):

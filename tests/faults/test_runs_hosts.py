@@ -39,8 +39,8 @@ def together(*calls):
 def test_all_who_come_know_each_other():
     where = address()
     first, *others = together(
-        lambda: _await_others(where, 3, 0, 10.0), lambda: _join_first(where, 3, 1, 10.0),
-        lambda: _join_first(where, 3, 2, 10.0),
+        lambda: _await_others(where, 3, 0, 30.0), lambda: _join_first(where, 3, 1, 30.0),
+        lambda: _join_first(where, 3, 2, 30.0),
     )  # fmt: skip
     assert sorted(link.name.split(" on ")[0] for link in first) == [
         "process 1 of 3",
@@ -53,7 +53,7 @@ def test_all_who_come_know_each_other():
 def test_who_is_missing_is_named():
     where = address()
     first, other = together(
-        lambda: _await_others(where, 4, 0, 1.5), lambda: _join_first(where, 4, 2, 1.5)
+        lambda: _await_others(where, 4, 0, 3.0), lambda: _join_first(where, 4, 2, 30.0)
     )
     assert isinstance(first, EnvironmentFailure) and "missing: 1, 3;" in str(first)
     assert isinstance(other, EnvironmentFailure) and "gave up waiting" in str(other)
@@ -70,14 +70,14 @@ def test_strangers_and_doubles_on_the_port():
             connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
 
     first, _, other = together(
-        lambda: _await_others(where, 2, 0, 10.0), stranger, lambda: _join_first(where, 2, 1, 10.0)
+        lambda: _await_others(where, 2, 0, 30.0), stranger, lambda: _join_first(where, 2, 1, 30.0)
     )
     assert len(first) == 1 and len(other) == 1
     _close([*first, *other])
     where = address()
     first, *_ = together(
-        lambda: _await_others(where, 3, 0, 5.0), lambda: _join_first(where, 3, 1, 2.0),
-        lambda: _join_first(where, 3, 1, 2.0),
+        lambda: _await_others(where, 3, 0, 30.0), lambda: _join_first(where, 3, 1, 30.0),
+        lambda: _join_first(where, 3, 1, 30.0),
     )  # fmt: skip
     assert isinstance(first, UserError) and "two processes were started with --process 1" in str(
         first
@@ -97,7 +97,7 @@ def test_addresses_that_cannot_be(coordinator):
 def test_one_that_goes_is_noticed_and_one_that_leaves_is_let_go(monkeypatch, end, said):
     where = address()
     first, other = together(
-        lambda: _await_others(where, 2, 0, 10.0), lambda: _join_first(where, 2, 1, 10.0)
+        lambda: _await_others(where, 2, 0, 30.0), lambda: _join_first(where, 2, 1, 30.0)
     )
     ended = []
     monkeypatch.setattr(rendezvous, "_BEAT", 0.1)
@@ -108,14 +108,14 @@ def test_one_that_goes_is_noticed_and_one_that_leaves_is_let_go(monkeypatch, end
             link.left = True  # as if the process had ended
 
     monkeypatch.setattr(_Watch, "_end", stop)
-    watch = _Watch(first, 0.5)
+    watch = _Watch(first, 0.5 if end == "silence" else 60.0)
     watch.start()
-    other_watch = _Watch(other, 99.0)
+    other_watch = _Watch(other, 60.0)
     if end == "bye":
         other_watch.leave()
     if end != "silence":
         other[0].connection.close()
-    watch.join(5)
+    watch.join(60)
     assert not watch.is_alive()
     _close([*first, *other])
     if said is None:

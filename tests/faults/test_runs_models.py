@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import time
 
 import numpy as np
 import pytest
@@ -49,10 +48,9 @@ def test_no_word_of_the_description_can_change_unseen(tmp_path, key):
 def test_fields_are_bounded_before_anything_is_built(tmp_path, kwargs, said):
     file = small()
     save_model(tmp_path / "m.safetensors", dataclasses.replace(file, kwargs=file.kwargs | kwargs))
-    began = time.monotonic()
     with pytest.raises(UserError, match=said) as caught:
         load_model(tmp_path / "m.safetensors")
-    assert time.monotonic() - began < 20 and "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
 
 

@@ -1,6 +1,3 @@
-import gc
-import time
-
 import pytest
 
 from tests.training import synthetic
@@ -16,15 +13,3 @@ def tiny(monkeypatch):
     yield synthetic
     models.unregister("tiny")
     datasets.unregister("waves")
-
-
-@pytest.fixture
-def late_readers():
-    """Orbax's readers of an array that is cut short may end after their event loop was closed.
-
-    Their complaint has no owner ("Exception ignored in: None") and comes when it comes: what is
-    under way ends here, so that no other test is blamed.
-    """
-    yield
-    gc.collect()
-    time.sleep(0.1)

@@ -127,10 +127,6 @@ def test_a_finished_run_has_nothing_left_to_do(unbroken):
     assert (unbroken / "metrics.jsonl").read_text() == before
 
 
-@pytest.mark.usefixtures("late_readers")
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
-)
 def test_a_damaged_checkpoint_costs_steps_and_no_more(finished, unbroken):
     manifest = unbroken / "checkpoints" / "12.manifest.json"
     manifest.write_text(manifest.read_text()[:100])

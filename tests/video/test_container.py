@@ -73,7 +73,9 @@ def test_a_bitstream_that_was_cut_short(tmp_path):
     with pytest.raises(UserError, match="keep-damaged"):
         list(open_reader(path))
     with (
-        pytest.warns(UserWarning, match="the decoder complains 1 times, first at frame 6"),
+        pytest.warns(
+            UserWarning, match=r"the decoder complains 1 times, first at frame \d or later"
+        ),
         pytest.warns(UserWarning, match="1 of 8 frames could not be decoded"),
     ):
         assert len(list(open_reader(path, keep_damaged=True))) == 7

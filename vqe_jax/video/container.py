@@ -71,12 +71,15 @@ class ContainerReader(Reader):
         self._state = _file_state(path)
         with translated(path, "read"), open_input(path, best_effort_times=True) as container:
             stream = video_stream(container, path)
-            with contextlib.closing(self._pictures(container, stream, warn=False)) as pictures:
-                first = next(pictures, None)
+            stream.thread_type = "NONE"
+            ledger = Ledger(stream.codec_context.name)
+            with contextlib.closing(self._pictures(container, stream, ledger, warn=False)) as shown:
+                first = next(shown, None)
             if first is None:
                 raise UserError(f"{path}: no frame could be decoded; is the file damaged?")
             self.info = _describe(container, stream, first, self._siting(stream))
             self._bare = container.format.name in _BITSTREAMS
+            self._opening = ledger.opening
         if self._bare and size <= _COUNTED_BYTES:
             self.info = dataclasses.replace(self.info, frames=self._count())
 
@@ -97,14 +100,18 @@ class ContainerReader(Reader):
             open_input(self.path, best_effort_times=True) as container,
         ):
             stream = video_stream(container, self.path)
-            stream.thread_type = "AUTO"
+            # Working on several pictures at once, a decoder loses some around a damaged one.
+            stream.thread_type = "NONE" if self.keep_damaged else "AUTO"
             step = self._step(stream)
-            for index, picture in enumerate(self._pictures(container, stream)):
+            ledger = Ledger(stream.codec_context.name, self._opening)
+            for index, picture in enumerate(self._pictures(container, stream, ledger)):
                 if change := self._change(picture):
                     self._end_at(change, f"frame {index}")
                     return
-                if picture.is_corrupt and not self.keep_damaged:
-                    raise UserError(self._damaged(f"frame {index} is damaged"))
+                if picture.is_corrupt:
+                    if not self.keep_damaged:
+                        raise UserError(self._damaged(f"frame {index} is damaged"))
+                    ledger.spoiled.append(index)
                 pts = times.time(picture.pts, picture.dts)
                 if pts is None and last is not None and step:
                     pts = last + step
@@ -175,9 +182,13 @@ class ContainerReader(Reader):
         )
 
     def _pictures(
-        self, container: av.container.InputContainer, stream: av.VideoStream, warn: bool = True
+        self,
+        container: av.container.InputContainer,
+        stream: av.VideoStream,
+        ledger: Ledger,
+        warn: bool = True,
     ) -> Generator[av.VideoFrame, None, None]:
-        clock, ledger = Clock(container, stream.index), Ledger(stream.codec_context.name)
+        clock = Clock(container, stream.index)
         shape = stream.codec_context.sample_aspect_ratio
         decoder = picture_decoder(stream)
         decoder.thread_type = stream.thread_type
@@ -210,11 +221,10 @@ class ContainerReader(Reader):
         try:
             return decoder.decode(packet)
         except av.error.InvalidDataError as err:
-            if not ledger.shown and not packet.is_keyframe:
+            if ledger.leads() and (self.keep_damaged or not packet.is_keyframe):
                 ledger.leading += 1
                 return []
             if self.keep_damaged:
-                ledger.leading += not ledger.shown
                 return []
             if packet.stream.codec_context.name == "webp":
                 raise UserError(f"{self.path}: this FFmpeg decodes no animated WebP") from err
@@ -229,7 +239,7 @@ class ContainerReader(Reader):
                 raise UserError(f"{message}; wait until it is complete, then start again")
             warnings.warn(message, stacklevel=2)
         lost = ledger.lost()
-        if warn and lost and bare and not self.keep_damaged:
+        if warn and lost and (bare or ledger.complaints) and not self.keep_damaged:
             raise UserError(
                 self._damaged(
                     f"only {ledger.shown} of {ledger.shown + lost} frames could be decoded; "
@@ -244,6 +254,11 @@ class ContainerReader(Reader):
             yield (
                 f"{self.path}: {ledger.leading} frames before the first whole picture are left "
                 "out; they refer to what is not there"
+            )
+        if ledger.spoiled:
+            yield (
+                f"{self.path}: {len(ledger.spoiled)} frames are damaged, the first is frame "
+                f"{ledger.spoiled[0]}"
             )
         if ledger.complaints:
             yield (

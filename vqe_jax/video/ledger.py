@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import av
 
 from vqe_jax.video.libav import Packet
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "Opening"]
 
 # A picture of MPEG-4 that only says "as before" is a few bytes; its twin was in the packet before.
 _PLACEHOLDER = 8
@@ -21,39 +23,70 @@ def _shows_nothing(codec: str, packet: Packet) -> bool:
     return codec == "mpeg4" and packet.size <= _PLACEHOLDER
 
 
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """What a decoder that works on one picture at a time met before the first one came out.
+
+    Attributes:
+      leading: packets that it could not use.
+      complaints: errors that it wrote to FFmpeg's log.
+    """
+
+    leading: int
+    complaints: int
+
+
 class Ledger:
     """The pictures of one pass over a stream.
+
+    Decoders work ahead, on as many pictures as there are cores: what belongs to the opening of
+    the stream and what is damage must not depend on that.
+
+    Args:
+      codec: of the stream.
+      opening: as an earlier pass found it; None: this pass finds it.
 
     Attributes:
       sent: packets that should bring a picture.
       leading: packets before the first picture that no decoder could use.
-      complaints: errors that the decoder wrote to FFmpeg's log after the first picture.
+      spoiled: places of the pictures that came out and that the decoder calls damaged.
+      complaints: errors that the decoder wrote to FFmpeg's log after the opening.
+      complaint: the first of them, and the first frame that it may be about.
     """
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, opening: Opening | None = None) -> None:
         self._codec = codec
+        self._opening = opening
         self._waiting: set[int] = set()
         self._first: int | None = None
         self._timed = True
         self._fields = 0
         self._strays = 0
-        self._heard = 0
+        self._silence = self._heard = av.logging.get_last_error()[0]
         self.sent = self.shown = self.leading = 0
+        self.spoiled: list[int] = []
         self.complaints = 0
         self.complaint = ""
 
-    def listen(self) -> None:
-        """Counts the errors in FFmpeg's log since the first picture, from whichever thread.
+    @property
+    def opening(self) -> Opening:
+        """For the next pass over the same stream."""
+        return self._opening or Opening(self.leading, self._heard - self._silence)
 
-        Decoders work ahead in threads of their own, so errors come at any time.
-        """
+    def leads(self) -> bool:
+        """Whether a packet that could not be decoded just now belongs to the opening."""
+        return self.leading < self._opening.leading if self._opening else not self.shown
+
+    def listen(self) -> None:
+        """Counts the errors in FFmpeg's log since the opening, from whichever thread."""
         count, last = av.logging.get_last_error()
-        if not self.shown:
-            self._heard = count
-        elif count > self._heard:
-            self.complaints, self._heard = self.complaints + count - self._heard, count
-            if last and not self.complaint:
-                self.complaint = f"frame {self.shown}: {last[2].strip()}"
+        if self._opening is None:
+            if not self.shown:
+                self._heard = count
+            return
+        self.complaints = max(0, count - self._silence - self._opening.complaints)
+        if self.complaints and last and not self.complaint:
+            self.complaint = f"frame {self.shown} or later: {last[2].strip()}"
 
     def send(self, packet: Packet) -> None:
         """Notes a packet that goes to the decoder.
