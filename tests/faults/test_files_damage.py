@@ -111,7 +111,7 @@ def _told(source, threads, monkeypatch, keep_damaged) -> list[str]:
 @pytest.mark.parametrize("suffix", [".264", ".mkv", ".hevc", ".avi", ".ts"])
 @pytest.mark.parametrize("keep_damaged", [False, True])
 def test_damage_is_told_alike_on_machines_of_any_size(tmp_path, monkeypatch, suffix, keep_damaged):
-    """Near the beginning, in the middle and at the end: decoders work ahead in all their threads."""
+    """Near the beginning, in the middle and at the end: decoders work ahead in threads."""
     codec = {".hevc": "libx265", ".avi": "mpeg4", ".ts": "mpeg2video"}.get(suffix, "libx264")
     options = {"x265-params": "log-level=none:hash=1"} if suffix == ".hevc" else {"bf": "2"}
     source = make(tmp_path / f"a{suffix}", codec=codec, frames=30, options=options | {"qp": "9"})
