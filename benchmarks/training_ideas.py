@@ -24,7 +24,7 @@ from vqe_jax.losses import register as register_loss
 from vqe_jax.recipes import common
 from vqe_jax.training import loop
 
-_NARROW = {"width": 8, "down_widths": (16, 32, 32), "zero_output": True, "state_bound": 4.0}
+_NARROW = {"width": 8, "down_widths": (16, 32, 32), "state_bound": 4.0}
 _LOG_MSE = (("log_mse", 0.1, {"floor": 3e-6}),)
 _CHARBONNIER = (common.charbonnier(weight=2.0),)
 _TOLD: dict[str, Any] = {"model_kwargs": {"told": True}, "corruption": {"name": "untold"}}
@@ -34,7 +34,7 @@ def _stage(steps: int, **changes: Any) -> dict[str, Any]:
     name = changes.pop("name", "only")
     rate = changes.pop("learning_rate", 2e-3)
     schedule = changes.pop("schedule", common.cosine(1e-5, warmup=min(100, steps // 4)))
-    init = (*common.HIGH_PASS, ("^fusion/", "keep"))
+    init = (*common.HIGH_PASS, ("^fusion/", "zeros"))
     return common.fast_stage(name, steps, rate, **{"init": init, "schedule": schedule, **changes})
 
 

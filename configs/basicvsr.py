@@ -24,20 +24,22 @@ from vqe_jax.training.inits import HIGH_PASS
 
 _SPYNET_LR, _SPYNET_HELD = 0.125, 5000
 
-# In few steps the residual is all there is to learn, so it starts from nothing.
-_QUICK = {"flow_levels": 4, "flow_widths": (8, 16, 8), "zero_output": True}
+_QUICK = {"flow_levels": 4, "flow_widths": (8, 16, 8)}
 FIELDS: dict[str, dict[str, Any]] = {
     "full": {"features": 64, "blocks": 30},
     "narrow": {"features": 16, "blocks": 3, "remat": False, **_QUICK},
     "small": {"features": 8, "blocks": 2, **_QUICK},
 }
 
-# Half the gain for what comes back from the last frame, so that it fades. Flow networks, residual
-# blocks and the last layer begin as their authors have them.
+# In few steps the residual is all there is to learn, so it starts from nothing.
+_NOTHING = ((r"(^|/)conv_last/", "zeros"),)
+# Half the gain for what comes back from the last frame, so that it fades. Flow networks and
+# residual blocks begin as their authors have them.
 INIT = (
     *HIGH_PASS,
     (r"trunk/conv/kernel$", "high_pass", {"scale": 0.5}),
-    (r"(^|/)spynet/|/blocks/|(^|/)conv_last/", "keep"),
+    (r"(^|/)spynet/|/blocks/", "keep"),
+    *_NOTHING,
 )
 
 
@@ -64,7 +66,9 @@ def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
         "optimizer": common.adam(0.9, 0.99),
         "losses": (common.charbonnier(1e-12),),
     }
-    return common.stage(name, steps, 2e-4 if width == "full" else 1e-3, **{**own, **changes})
+    if width == "full":
+        return common.stage(name, steps, 2e-4, **{**own, **changes})
+    return common.stage(name, steps, 1e-3, **{**own, "init": _NOTHING, **changes})
 
 
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:

@@ -43,16 +43,14 @@ _GUIDED_STEPS, _FINE_TUNE_STEPS = 20_000, 100_000
 _NARROW = {
     "width": 8,
     "down_widths": (16, 32, 32),
-    "zero_output": True,
     "state_bound": 4.0,
 }
-# The last layer stays at zero, so that training starts from the compressed picture.
-_INIT = (*HIGH_PASS, ("^fusion/", "keep"))
+# The last layer is zero, so that training starts from the compressed picture.
+_INIT = (*HIGH_PASS, ("^fusion/", "zeros"))
 # For files of any encoder: half of the paper's width.
 _MIDDLE = {
     "width": 16,
     "down_widths": (32, 48, 48),
-    "zero_output": True,
     "state_bound": 4.0,
 }
 _PACKAGED = (

@@ -57,7 +57,7 @@ def test_the_crop_is_where_compression_did_most_damage():
 
 
 def test_a_broken_network_is_reported_not_hidden():
-    file = model_file(zero_output=False)
+    file = model_file(identity=False)
     broken = Stub.of(file.build(), jax.tree.map(lambda x: x * np.float32(np.nan), file.variables))
     result = measure(clip(), [broken], [PSNR], Options())
     assert len(result.events["stub"]) == 6
@@ -66,7 +66,7 @@ def test_a_broken_network_is_reported_not_hidden():
 
 
 def test_the_self_ensemble_is_an_option():
-    rand = model("rand", zero_output=False)
+    rand = model("rand", identity=False)
     plain = measure(clip(), [rand], [PSNR], Options()).values["psnr_y"]["rand"]
     turned = dataclasses.replace(rand, ensemble="x8")
     averaged = measure(clip(), [turned], [PSNR], Options())

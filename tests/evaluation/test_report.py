@@ -27,7 +27,7 @@ from vqe_jax.weights import save_model
 @pytest.fixture(scope="module")
 def report():
     clips = [clip("cat", qp=qp, kbps=k, seed=qp) for qp, k in ((37, 50.0), (32, 90.0))]
-    models = [model(), model("rand", zero_output=False)]
+    models = [model(), model("rand", identity=False)]
     return evaluate(models, clips, Metrics((protocol("psnr_y"),)), command="python evaluate.py x")
 
 
@@ -348,7 +348,7 @@ def test_a_bitstream_tells_its_qp(shared):
 def test_models_are_averaged_as_the_command_line_says(tmp_path):
     for qp in (22, 37):
         save_model(tmp_path / f"qp{qp}.safetensors", model_file(qp=qp))
-    save_model(tmp_path / "rand.safetensors", model_file(zero_output=False))
+    save_model(tmp_path / "rand.safetensors", model_file(identity=False))
     a, b, rand = (f"{tmp_path}/{name}.safetensors" for name in ("qp22", "qp37", "rand"))
     both, alone = open_models([f"two={a}+{b}@x4", b], "x8")
     assert both.ensemble_text == "2 models, mirrors x4: 8 passes"
@@ -371,7 +371,7 @@ def test_models_are_averaged_as_the_command_line_says(tmp_path):
 
 
 def test_a_mean_of_checkpoints_weighs_them(tmp_path):
-    first = model_file(zero_output=False)
+    first = model_file(identity=False)
     second = dataclasses.replace(first, variables=jax.tree.map(lambda x: x + 1, first.variables))
     for name, file in (("a", first), ("b", second)):
         save_model(tmp_path / f"{name}.safetensors", file)

@@ -16,11 +16,14 @@ TINY = {"width": 4, "down_widths": (4, 4, 4), "lookahead": 1, "temporal_kernels"
 
 
 @functools.cache
-def model_file(zero_output=True, qp=37):
+def model_file(identity=True, qp=37):
     """A tiny VIG; with a zero last layer it gives its input back."""
-    kwargs = {**TINY, "zero_output": zero_output}
-    variables = initial_variables(models.build("vig", **kwargs), jax.random.key(0))
-    return ModelFile("vig", kwargs, jax.tree.map(np.array, variables), qp=(qp,), source="test")
+    variables = initial_variables(models.build("vig", **TINY), jax.random.key(0))
+    variables = jax.tree.map(np.array, variables)
+    if identity:
+        last = variables["params"]["fusion"]
+        variables["params"]["fusion"] = jax.tree.map(np.zeros_like, last)
+    return ModelFile("vig", TINY, variables, qp=(qp,), source="test")
 
 
 def model(label="same", **options):

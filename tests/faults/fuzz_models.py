@@ -32,7 +32,7 @@ _VALUES: tuple[Any, ...] = (
 
 def small(**changes: Any) -> ModelFile:
     """A small VIG with made-up weights."""
-    kwargs = {"width": 4, "down_widths": (8, 8, 8), "state_bound": 4.0, "zero_output": True}
+    kwargs = {"width": 4, "down_widths": (8, 8, 8), "state_bound": 4.0}
     shapes = variable_shapes("vig", **kwargs)
     flat = {p: np.full(s, 0.01 * (i + 1), np.float32) for i, (p, s) in enumerate(shapes.items())}
     file = ModelFile("vig", kwargs, unflatten_dict(flat, sep="/"), qp=(37,), source="made up")

@@ -161,14 +161,6 @@ def test_gradient_reaches_every_parameter_and_the_trunks_are_recomputed(small):
     assert str(plain).count("remat2") >= 2
 
 
-def test_zero_output_starts_as_the_identity():
-    network = models.build("basicvsr", **SMALL, zero_output=True)
-    clip = _clip(t=2)
-    variables = initial_variables(network, jax.random.key(0))
-    out = jax.jit(lambda v, x: network.apply(v, x, train=True))(variables, clip)
-    np.testing.assert_array_equal(out, clip)
-
-
 def test_fields_are_checked():
     for kwargs, message in (
         ({"upscale": 3}, "upscale=3 does not exist; known: 1, 2, 4"),

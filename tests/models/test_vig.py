@@ -121,12 +121,6 @@ def test_the_receptive_field_is_as_stated():
         assert reach <= field <= 1.5 * reach
 
 
-def test_zero_output_starts_as_the_identity():
-    network = models.build("vig", **NARROW, zero_output=True)
-    variables = initial_variables(network, jax.random.key(1))
-    np.testing.assert_array_equal(network.apply(variables, _clip()), _clip())
-
-
 @pytest.mark.parametrize(("bound", "grows"), [(None, True), (1.0, False)], ids=["free", "bounded"])
 def test_only_an_unbounded_state_runs_away(bound, grows):
     network = models.build("vig", **NARROW, state_bound=bound)

@@ -85,3 +85,12 @@ def test_a_stage_begins_with_the_average_unless_it_asks_for_the_raw_weights(
         )
     ]
     assert all(same) if averaged else not any(same)
+
+
+@pytest.mark.parametrize("recipe", ["vig:small", "basicvsr:small"])
+def test_in_few_steps_training_starts_from_the_compressed_picture(recipe, tmp_path):
+    run = load(recipe)
+    network = build_network(run, run.stages[0])
+    start = start_variables(run, 0, network, workdir=tmp_path)
+    clip = np.random.default_rng(0).random((1, 2, 64, 64, network.channels), np.float32)
+    np.testing.assert_array_equal(jax.jit(network.apply)(start, clip), clip)

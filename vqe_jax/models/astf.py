@@ -57,7 +57,6 @@ class ASTF(Network):
     luma: Literal["bt601", "mean"] = "bt601"  # what the variance is of
     flat_mask: float = 0.0  # the mask where all three frames are flat, 0..1
     sharpen_amount: float = 3.0  # of the unsharp masking; 3 costs the published 5 dB
-    zero_output: bool = False  # each network starts as the identity
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool | None = None  # recompute the trunks in the backward pass; None: where memory asks
     unroll: int | None = None  # see BasicVSR
@@ -75,7 +74,6 @@ class ASTF(Network):
             channels=self.channels,
             flow_levels=self.flow_levels,
             flow_widths=self.flow_widths,
-            zero_output=self.zero_output,
             dtype=self.dtype,
             remat=self.remat,
             unroll=self.unroll,

@@ -18,7 +18,6 @@ import functools
 import math
 from typing import Any, Literal
 
-import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -55,7 +54,6 @@ class BasicVSR(Network):
     flow_widths: tuple[int, ...] = (32, 64, 32, 16)  # hidden channels of SPyNet
     flow_padding: Literal["zeros", "border"] = "zeros"  # outside the features that are warped
     mirrored: bool | None = None  # look for clips that mirror themselves; None: on accelerators
-    zero_output: bool = False  # start as the identity: the last layer's weights are zero at first
     dtype: str = "float32"  # of the trunks; frames and flow stay float32
     remat: bool | None = None  # recompute the trunks in the backward pass; None: where memory asks
     unroll: int | None = None  # steps in a loop's body in training; None: all on the CPU, else one
@@ -70,8 +68,7 @@ class BasicVSR(Network):
         widths = [self.features] * (doublings - 1) + [_UPSAMPLED_FEATURES]
         self.upsample = [Upsample(widths[k]) for k in range(doublings)]
         self.conv_hr = Conv(_UPSAMPLED_FEATURES if doublings else self.features)
-        last = nn.initializers.zeros if self.zero_output else None
-        self.conv_last = Conv(self.channels, kernel_init=last, bias_init=last)
+        self.conv_last = Conv(self.channels)
 
     @property
     def context(self) -> Context:

@@ -163,7 +163,6 @@ class VIG(Network):
     skip: Literal["mean", "none"] = "mean"  # of Eq. 11 and 12, over the time axis
     refine: bool = False  # an extra 3x3 convolution after each pixel-shuffle
     state_bound: float | None = None  # the state enters as bound * tanh(state / bound)
-    zero_output: bool = False  # start as the identity: the last convolution is zero
     remat: bool | None = None  # recompute in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; the frame that is added stays in float32
     conditioning: Conditioning | None = None  # one model for several QPs, told which
@@ -219,8 +218,7 @@ class VIG(Network):
         self.tsd2 = TemporalConv(w1, w2, k2, self.scale, self.order)
         self.td = TemporalConv(w2, w3, k3)
         self.decoder = _Decoder(self.width, w1, self.scale, self.refine, folded)
-        zero = nn.initializers.zeros if self.zero_output else None
-        self.fusion = Conv(self.channels, kernel_init=zero, bias_init=zero, blocks=self._fold)
+        self.fusion = Conv(self.channels, blocks=self._fold)
         if self.conditioning:
             trained = self.conditioning
             self.qp_scale = QPScale(trained.qps, trained.interpolate, blocks=self._fold)

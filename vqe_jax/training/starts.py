@@ -161,7 +161,8 @@ def _drawing(
 ) -> tuple[Callable[[Any], dict[str, Any]], np.int32]:
     """How the variables of a stage are drawn, and the seed that it takes."""
     chosen = run.stages[index].init
-    pictures = inits.pictures_of(network) if chosen else {}
+    looks = any(init.scheme not in ("keep", "zeros") for init in chosen)
+    pictures = inits.pictures_of(network) if looks else {}
 
     def draw(seed: Any) -> dict[str, Any]:
         # Far from the numbers of steps, which are folded into the same key.

@@ -43,7 +43,7 @@ _FORMAT = "vqe_jax model 2"
 _UNSIGNED = "vqe_jax model 1"
 # Fields that networks had once and that files still name; none changes what a trained network does:
 # how training began is the affair of a stage's ``init``, and VIG has one form.
-_GONE = frozenset({"weight_init", "form"})
+_GONE = frozenset({"weight_init", "zero_output", "form"})
 
 
 @dataclasses.dataclass(frozen=True)
