@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.torch_forms import edvr, flow, frames, stdf
+from benchmarks.torch_forms import edvr, flow, frames, stdf, unets
 from benchmarks.torch_forms.parts import Form
 from benchmarks.torch_forms.stdf_official import TorchRFDA, TorchSTDF, through_time
 from benchmarks.torch_forms.vig import TorchVIG
@@ -27,17 +27,23 @@ _FORMS: dict[str, type[Form]] = {
     "astf": flow.ASTF,
     "basicvsr": flow.BasicVSR,
     "basicvsrpp": flow.BasicVSRPlusPlus,
+    "block2rock": unets.Block2Rock,
+    "bluedot": unets.Bluedot,
     "brnet": frames.BRNet,
     "cfstif": stdf.CFSTIF,
     "cvqenet": edvr.CVQENet,
     "dcad": frames.DnCNN,
     "dcngan": stdf.DCNGAN,
     "dncnn": frames.DnCNN,
+    "duve": unets.DUVE,
     "edvr": edvr.EDVR,
     "gogoing": edvr.Gogoing,
     "mfqe": flow.MFQE,
+    "mgbp3d": unets.MGBP3D,
+    "noahtcv": unets.NOAHTCV,
     "ovqe": flow.OVQE,
     "pen": stdf.PEN,
+    "pequenet": unets.PeQuENet,
     "provqe": flow.BasicVSRPlusPlus,
     "psmgf": stdf.PSMGF,
     "qecnn": frames.QECNN,
@@ -45,6 +51,7 @@ _FORMS: dict[str, type[Form]] = {
     "rcan_a": frames.RCANA,
     "rcvn": edvr.RCVN,
     "repnet": frames.RepNet,
+    "shannonnet": unets.ShannonNet,
     "smgf": stdf.SMGF,
     "stdr": stdf.STDR,
     "tim": edvr.TIM,
