@@ -173,9 +173,12 @@ def _same(a: ModelFile, b: ModelFile) -> bool:
 
 def _usable(file: ModelFile) -> bool:
     """Whether a file that was signed anew runs on a frame."""
-    network = file.build()
-    clip = np.full((1, 2, 16, 16, network.channels), 0.5, np.float32)
-    result = jax.eval_shape(lambda c: network.apply(file.variables, c), clip)
+    try:
+        network = file.build()
+        clip = np.full((1, 2, 16, 16, network.channels), 0.5, np.float32)
+        result = jax.eval_shape(lambda c: network.apply(file.variables, c), clip)
+    except Exception:  # it should have been refused when it was loaded
+        return False
     return result.shape == clip.shape
 
 

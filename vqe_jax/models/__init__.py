@@ -11,7 +11,7 @@ import typing
 from typing import Any
 
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.models.contract import Context, Network
+from vqe_jax.models.contract import Context, Network, fits
 from vqe_jax.models.families import FrameNetwork, WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.registry import Registry
@@ -124,7 +124,15 @@ def build(name: str, **kwargs: Any) -> Network:
     for key in kwargs:
         if key not in known:
             raise UserError(f"model {name!r} has no field {key!r}{near_misses(key, known)}")
+        _check_kind(f"{name}.{key}", hints[key], kwargs[key])
     return cls(**{k: _struct(f"{name}.{k}", hints[k], v) for k, v in kwargs.items()})
+
+
+def _check_kind(label: str, hint: Any, value: Any) -> None:
+    if not fits(hint, value):
+        found = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:60]}..."
+        expected = str(hint) if typing.get_args(hint) else hint.__name__
+        raise UserError(f"{label} is {found}; expected {expected}")
 
 
 def _struct(label: str, hint: Any, value: Any) -> Any:
@@ -137,9 +145,11 @@ def _struct(label: str, hint: Any, value: Any) -> Any:
     if not structs:
         return value
     known = [f.name for f in dataclasses.fields(structs[0])]
+    hints = typing.get_type_hints(structs[0])
     for key in value:
         if key not in known:
             raise UserError(f"{label} has no field {key!r}{near_misses(key, known)}")
+        _check_kind(f"{label}.{key}", hints[key], value[key])
     made: Any = structs[0]
     return made(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
+import types
 import typing
 from typing import Any, Literal
 
@@ -100,6 +102,27 @@ def check_choices(instance: Any) -> None:
         if value not in known:
             hint = near_misses(str(value), [str(k) for k in known])
             raise UserError(f"{cls.__name__}: {name}={value!r} does not exist{hint}")
+
+
+def fits(hint: Any, value: Any) -> bool:
+    """Whether a value is of the kind that a field's annotation asks for: ``True`` is no number.
+
+    Numbers, words, tuples of them and ``None`` are told apart; whatever else fits.
+    """
+    kinds: dict[Any, Any] = {int: numbers.Integral, float: numbers.Real, bool: bool, str: str}
+    if hint in kinds:
+        return isinstance(value, kinds[hint]) and isinstance(value, bool) == (hint is bool)
+    if hint is type(None):
+        return value is None
+    parts = typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(fits(part, value) for part in parts)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (tuple, list)):
+            return False
+        each = [parts[0]] * len(value) if parts[-1] is Ellipsis else parts
+        return len(each) == len(value) and all(map(fits, each, value))
+    return True
 
 
 class Network(nn.Module):
