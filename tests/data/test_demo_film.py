@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vqe_jax.data.demo_film import Scene, SceneOrigin, photograph, render
+from vqe_jax.data.demo_film import Scene, SceneOrigin, _Patch, _sample, photograph, render
 from vqe_jax.data.sources.demo import TRAIN_PHOTOS, VAL_PHOTOS, Demo, DemoOptions
 from vqe_jax.errors import UserError
 from vqe_jax.video import to_rgb
@@ -44,6 +44,25 @@ def test_motion_is_smooth_and_patches_hide_the_background() -> None:
     assert 0 < steps.max() < np.abs(bare[-1] - bare[0]).mean()
     still = _film(noise=0.0, foregrounds=(), speed=0.0)
     assert np.abs(still - still[0]).max() == 0
+
+
+def test_a_patch_is_painted_as_its_outline_says() -> None:
+    rng = np.random.default_rng(0)
+    patch = _Patch.draw(rng, SCENE, "coffee")
+    for t in (0, 4, 7):
+        picture = rng.random((64, 96, 3), np.float32)
+        v = (np.arange(64) - patch.y[t])[:, None]
+        u = (np.arange(96) - patch.x[t])[None, :]
+        c, s = np.cos(patch.spin[t]), np.sin(patch.spin[t])
+        down, across = s * u + c * v, c * u - s * v
+        wave = np.sin(np.arctan2(down, across)[..., None] * np.arange(2, 6) + patch.phases)
+        outline = patch.radius * (1 + (patch.waves * wave).sum(axis=-1))
+        cover = np.clip(outline - np.hypot(down, across) + 0.5, 0, 1)[..., None]
+        assert cover.max() > 0
+        texture = _sample(patch.spline, patch.centre[0] + down, patch.centre[1] + across)
+        expected = picture + cover * (texture - picture)
+        patch.paint(picture, t)
+        np.testing.assert_allclose(picture, expected, atol=1e-6)
 
 
 def test_frames_are_coded_with_their_tags() -> None:

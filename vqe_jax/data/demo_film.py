@@ -177,6 +177,10 @@ class _Camera:
             zoom=np.ones(frames) if still else zoom,
         )
 
+    def pose(self, t: int) -> tuple[float, ...]:
+        """All that decides where frame t looks."""
+        return tuple(float(path[t]) for path in (self.x, self.y, self.angle, self.zoom))
+
     def look(self, t: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the photograph for each pixel of frame t."""
         v, u = np.meshgrid(
@@ -233,11 +237,14 @@ class _Patch:
         u = (np.arange(region.shape[1]) + columns.start - self.x[t])[None, :]
         c, s = np.cos(self.spin[t]), np.sin(self.spin[t])
         down, across = s * u + c * v, c * u - s * v
+        # Nothing beyond the largest wave is covered, two thirds of the region.
+        near = np.hypot(down, across) < self.radius * (1 + self.waves.sum()) + 0.5
+        down, across, behind = down[near], across[near], region[near]
         angle = np.arctan2(down, across)[..., None] * np.arange(2, 6)
         outline = self.radius * (1 + (self.waves * np.sin(angle + self.phases)).sum(axis=-1))
         cover = np.clip(outline - np.hypot(down, across) + 0.5, 0, 1)[..., None]
         texture = _sample(self.spline, self.centre[0] + down, self.centre[1] + across)
-        region += (cover * (texture - region)).astype(np.float32)
+        region[near] = behind + (cover * (texture - behind)).astype(np.float32)
 
 
 def render(scene: Scene) -> Iterator[np.ndarray]:
@@ -250,9 +257,12 @@ def render(scene: Scene) -> Iterator[np.ndarray]:
     background = _spline(scene.photo, scene.width, scene.height)
     camera = _Camera.draw(rng, scene, background[0].shape)
     patches = [_Patch.draw(rng, scene, photo) for photo in scene.foregrounds]
+    seen, bare = None, np.empty(0, np.float32)
     for t in range(scene.frames):
-        picture = _sample(background, *camera.look(t, scene.height, scene.width))
-        picture = np.ascontiguousarray(picture, np.float32)
+        if camera.pose(t) != seen:  # on a tripod it never moves
+            seen = camera.pose(t)
+            bare = _sample(background, *camera.look(t, scene.height, scene.width))
+        picture = np.array(bare, np.float32, order="C")
         for patch in patches:
             patch.paint(picture, t)
         picture = np.clip(picture, 0, 1)
