@@ -61,14 +61,10 @@ def recipe(fields: dict[str, Any], spynet: str, width: str, **data: Any) -> dict
 
 def stage(name: str, steps: int, width: str, **changes: Any) -> dict[str, Any]:
     """A stage by the published optimizer, a higher rate where steps are few."""
-    own = {
-        "schedule": common.cosine(1e-7),
-        "optimizer": common.adam(0.9, 0.99),
-        "losses": (common.charbonnier(1e-12),),
-    }
+    own: dict[str, Any] = {"losses": (common.charbonnier(1e-12),)}
     if width == "full":
-        return common.stage(name, steps, 2e-4, **{**own, **changes})
-    return common.stage(name, steps, 1e-3, **{**own, "init": _NOTHING, **changes})
+        return common.annealed(name, steps, 2e-4, **{**own, **changes})
+    return common.annealed(name, steps, 1e-3, **{**own, "init": _NOTHING, **changes})
 
 
 def flow_start(path: str, *subtrees: str) -> dict[str, Any]:

@@ -92,12 +92,7 @@ def run(
 
 def stage(name: str, steps: int = 600_000, **changes: Any) -> dict[str, Any]:
     """A stage by the published optimizer."""
-    own = {
-        "schedule": common.cosine(1e-7),
-        "optimizer": common.adam(0.9, 0.99),
-        "losses": (common.charbonnier(1e-12),),
-    }
-    return common.stage(name, steps, 1e-4, **{**own, **changes})
+    return common.annealed(name, steps, **{"losses": (common.charbonnier(1e-12),), **changes})
 
 
 def flow_start(path: str) -> dict[str, Any]:

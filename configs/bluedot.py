@@ -43,11 +43,7 @@ def get_config(
         data = common.demo(1, crop=32, batch=4, color="rgb")
         near = {**SMALL, "lookback": 16, "lookahead": 16}
         return common.small("bluedot", near, *few, data=data)
-    own = {
-        "losses": (common.charbonnier(1e-12),),
-        "optimizer": common.adam(0.9, 0.999),
-        "schedule": common.cosine(1e-7),
-    }
+    own = {"losses": (common.charbonnier(1e-12),), "schedule": common.cosine(1e-7)}
     stages = [
         common.stage("compressed", _STEPS, 2e-4, **own),
         _second(common.stage("predicted", _STEPS, 1e-4, **own)),

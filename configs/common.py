@@ -15,6 +15,7 @@ __all__ = [
     "QP",
     "Width",
     "adam",
+    "annealed",
     "charbonnier",
     "cosine",
     "demo",
@@ -65,6 +66,12 @@ def frozen(*subtrees: str) -> tuple[tuple[str, float], ...]:
 def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
     """A stage; ``changes`` are further fields of :class:`vqe_jax.training.stages.Stage`."""
     return {"name": name, "steps": steps, "learning_rate": learning_rate, **changes}
+
+
+def annealed(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
+    """A stage as the BasicVSR family trains: Adam with 0.99, a cosine to nothing."""
+    own = {"schedule": cosine(1e-7), "optimizer": adam(0.9, 0.99)}
+    return stage(name, steps, learning_rate, **{**own, **changes})
 
 
 def fast_stage(name: str, steps: int, learning_rate: float = 2e-3, **changes: Any) -> Config:

@@ -17,7 +17,7 @@ Variants:
 
 from typing import Any, Literal
 
-from vqe_jax.recipes import common
+from vqe_jax.recipes import common, cvqenet
 from vqe_jax.recipes.common import variants
 from vqe_jax.training.inits import HIGH_PASS
 
@@ -41,12 +41,4 @@ def get_config(
         few = common.fast_stage("duve", 1_200, 2e-3, init=_INIT, ema=0.99)
         data = common.demo(5, crop=48, batch=4, color="rgb")
         return common.small("duve", {**_SMALL, "remat": False}, few, data=data)
-    stage = common.stage(
-        "duve",
-        300_000,
-        1e-4,
-        losses=(("l2", 1.0),),
-        optimizer=common.adam(0.9, 0.99),
-        schedule=common.cosine(1e-7),
-    )
-    return common.run("duve", {}, stage, data=common.ldv(track, frames=5, crop=128, batch=16))
+    return cvqenet.published("duve", {}, track, "l2")

@@ -72,7 +72,6 @@ def get_config(
         _STEPS,
         2e-4,
         losses=(common.charbonnier(1e-12), *(() if net == "powervqe" else regularizers(_STEPS))),
-        optimizer=common.adam(0.9, 0.999),
         schedule=common.cosine(1e-7),
     )
     data = common.ldv(track, frames=5, crop=256, batch=32)

@@ -46,13 +46,8 @@ def get_config(
         few = common.fast_stage("gogoing", 500, 5e-4, init=INIT, ema=0.99)
         data = common.demo(frames=3, crop=32, batch=4, color="rgb")
         return common.small("gogoing", {**SMALL, **fields}, few, data=data)
-    only = common.stage(
-        "gogoing",
-        sum(_PERIODS),
-        4e-4,
-        losses=(("l2", 1.0),),
-        optimizer=common.adam(0.9, 0.99),
-        schedule=common.cosine(1e-7, periods=_PERIODS),
-    )
+    restarts = common.cosine(1e-7, periods=_PERIODS)
+    losses = (("l2", 1.0),)
+    only = common.annealed("gogoing", sum(_PERIODS), 4e-4, losses=losses, schedule=restarts)
     data = common.ldv(track, frames=7, crop=256, batch=12)
     return common.run("gogoing", fields, only, data=data)

@@ -43,11 +43,6 @@ def get_config(
         few = common.fast_stage("qenet", 500, init=init, rates=slow, ema=0.99)
         few["losses"] += regularizers(500)
         return common.small("qenet", _SMALL, few, data=common.demo(3, crop=32, color="rgb"))
-    stage = common.stage(
-        "qenet",
-        300_000,
-        losses=(("l2", 1.0),),
-        optimizer=common.adam(0.9, 0.999),
-        schedule=common.cosine(1e-7),
-    )
+    losses = (("l2", 1.0),)
+    stage = common.stage("qenet", 300_000, losses=losses, schedule=common.cosine(1e-7))
     return common.run("qenet", {}, stage, data=common.ldv(track, frames=7, crop=128, batch=16))

@@ -69,6 +69,5 @@ def _stages(steps: dict[str, int], *, few: bool = False) -> tuple[dict[str, Any]
             own |= {"init": INIT} if not index else {}
             stages.append(common.fast_stage(name, count, 5e-4, ema=0.99, **own))
             continue
-        full = {"losses": LOSSES, "schedule": common.cosine(1e-7), **own}
-        stages.append(common.stage(name, count, 1e-4, optimizer=common.adam(0.9, 0.99), **full))
+        stages.append(common.annealed(name, count, **{"losses": LOSSES, **own}))
     return tuple(stages)
