@@ -11,7 +11,7 @@ import typing
 from typing import Any
 
 from vqe_jax.errors import UserError, near_misses
-from vqe_jax.models.contract import Context, Network, fits
+from vqe_jax.models.contract import Context, Network, Outputs, fits
 from vqe_jax.models.families import FrameNetwork, WindowNetwork
 from vqe_jax.models.side import Side
 from vqe_jax.registry import Registry
@@ -20,6 +20,7 @@ __all__ = [
     "Context",
     "FrameNetwork",
     "Network",
+    "Outputs",
     "Side",
     "WindowNetwork",
     "build",

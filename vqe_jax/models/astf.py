@@ -21,10 +21,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
+from vqe_jax.models import Context, Network, Outputs, Side
 from vqe_jax.models.basicvsr import BasicVSR
 from vqe_jax.models.composition import Cascade, Fusion, Parallel
-from vqe_jax.models.contract import Context, Network, Outputs
-from vqe_jax.models.side import Side
 from vqe_jax.ops.filters import unsharp
 from vqe_jax.ops.stats import local_variance
 

@@ -21,8 +21,7 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Network
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Network, Side
 from vqe_jax.nn.flow import SPyNet, clip_flows, looks_for_mirrors
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.recurrence import scan_time

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from vqe_jax.models.contract import Context, Network
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Network, Side
 from vqe_jax.nn.flow import SPyNet, clip_flows, looks_for_mirrors
 from vqe_jax.nn.grid_propagation import GridPass, Memory, no_memory
 from vqe_jax.nn.layers import Conv, leaky_relu

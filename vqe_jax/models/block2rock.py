@@ -17,9 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_window
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv, leaky_relu

@@ -16,10 +16,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork, check_frames, check_window
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_frames, check_window
 from vqe_jax.models.intra_frames import IntraFrames
-from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk, Offsets
 from vqe_jax.nn.intra_texture import IntraTexture, Match
 from vqe_jax.nn.layers import Conv, leaky_relu

@@ -11,9 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import FrameNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, FrameNetwork, Side
 from vqe_jax.nn.layers import Conv
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 

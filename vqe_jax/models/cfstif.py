@@ -13,9 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_window
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv, Conv3D, ConvTranspose

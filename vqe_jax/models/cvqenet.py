@@ -10,9 +10,8 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork, check_window
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.nn.edvr import Levels, PCDAlignment, TSAFusion
 from vqe_jax.nn.gates import EfficientChannelGate
 from vqe_jax.nn.layers import Conv

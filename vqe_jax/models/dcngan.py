@@ -15,9 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv

@@ -10,9 +10,7 @@ from __future__ import annotations
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import FrameNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, FrameNetwork, Side
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.layers import Conv
 

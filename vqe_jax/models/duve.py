@@ -11,9 +11,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_reduction, check_window
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
+from vqe_jax.models.families import check_reduction, check_window
 from vqe_jax.nn.channel_attention import RCAB
 from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu

@@ -14,9 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork, check_frames
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_frames
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.residual import Upsample

@@ -13,14 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import (
-    WindowNetwork,
-    check_frames,
-    check_reduction,
-    check_window,
-)
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_frames, check_reduction, check_window
 from vqe_jax.nn.channel_attention import ResidualGroup
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from vqe_jax.models import Side
 from vqe_jax.models.references import Selection
-from vqe_jax.models.side import FRAME_TYPES, Side
+from vqe_jax.models.side import FRAME_TYPES
 
 __all__ = ["IntraFrames"]
 

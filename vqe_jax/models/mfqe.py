@@ -13,10 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
 from vqe_jax.models.references import NearestPeaks
-from vqe_jax.models.side import Side
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.flow import SPyNet
 from vqe_jax.nn.layers import Conv, PReLU

@@ -18,8 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Network, Outputs
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Network, Outputs, Side
 from vqe_jax.nn.layers import leaky_relu
 from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.spacetime import SpaceTimeConv, SpaceTimeConvTranspose

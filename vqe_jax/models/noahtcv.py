@@ -13,10 +13,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models import Context, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.models.references import NearestPeaks
-from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.edvr import DeformPack
 from vqe_jax.nn.layers import Conv, leaky_relu

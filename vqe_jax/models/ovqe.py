@@ -18,9 +18,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Network
+from vqe_jax.models import Context, Network, Side
 from vqe_jax.models.families import check_reduction
-from vqe_jax.models.side import Side
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import clamped_neighbours, frame_stack
 from vqe_jax.nn.frequency import FrequencyBlock, Merge

@@ -13,11 +13,9 @@ from typing import Literal
 
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
 from vqe_jax.models.edvr import apart, beside
-from vqe_jax.models.families import WindowNetwork
 from vqe_jax.models.references import NearestPeaks
-from vqe_jax.models.side import Side
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack

@@ -21,9 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
 from vqe_jax.nn.attention import AttentionBlock
 from vqe_jax.nn.feature_alignment import DeformableAlignment, FlowAlignment
 from vqe_jax.nn.flow import SPyNet

@@ -12,9 +12,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from vqe_jax.models import Context, Side
 from vqe_jax.models.basicvsrpp import BasicVSRPlusPlus
-from vqe_jax.models.contract import Context
-from vqe_jax.models.side import Side
 
 __all__ = ["ProVQE"]
 

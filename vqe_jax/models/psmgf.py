@@ -11,8 +11,7 @@ from typing import Literal
 
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Outputs, Side
 from vqe_jax.models.smgf import SMGF
 from vqe_jax.nn.rrdb import RRDBTrunk
 

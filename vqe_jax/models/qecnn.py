@@ -10,9 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import FrameNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, FrameNetwork, Side
 from vqe_jax.nn.layers import Conv, PReLU
 
 __all__ = ["QECNN"]

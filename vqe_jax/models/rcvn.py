@@ -9,10 +9,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
+from vqe_jax.models import Context, Side, WindowNetwork
 from vqe_jax.models.rcan_a import RANGE, RCANA
-from vqe_jax.models.side import Side
 from vqe_jax.nn.channel_attention import ResidualGroups
 from vqe_jax.nn.edvr import TSAFusion
 from vqe_jax.nn.layers import Conv, leaky_relu

@@ -12,9 +12,7 @@ import jax.numpy as jnp
 from flax.linen import initializers
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import FrameNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, FrameNetwork, Side
 from vqe_jax.nn.layers import leaky_relu
 from vqe_jax.nn.reparam import RepConv
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle

@@ -17,8 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Network
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Network, Side
 from vqe_jax.nn.deformable_attention import DSTA_MIN_SIDE
 from vqe_jax.nn.enhancement import Attention, PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack, frame_windows

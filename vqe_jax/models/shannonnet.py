@@ -12,10 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.models.references import NearestMultiples
-from vqe_jax.models.side import Side
 from vqe_jax.nn.feature_aggregation import MIN_SIDE, NestedResiduals
 from vqe_jax.nn.layers import Conv, PReLU
 from vqe_jax.nn.mprnet import (

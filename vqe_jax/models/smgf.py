@@ -12,10 +12,9 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Outputs
-from vqe_jax.models.families import WindowNetwork, check_window
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
+from vqe_jax.models.families import check_window
 from vqe_jax.models.references import CandidateChain
-from vqe_jax.models.side import Side
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.gated_fusion import GatedFusion
 from vqe_jax.nn.layers import Conv

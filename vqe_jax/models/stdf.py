@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context
-from vqe_jax.models.families import WindowNetwork
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Side, WindowNetwork
 from vqe_jax.nn.enhancement import PlainEnhancement
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale

@@ -12,10 +12,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.models.contract import Context, Outputs
+from vqe_jax.models import Context, Outputs, Side, WindowNetwork
 from vqe_jax.models.edvr import EDVR
-from vqe_jax.models.families import WindowNetwork, check_window
-from vqe_jax.models.side import Side
+from vqe_jax.models.families import check_window
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import Upsample

@@ -30,8 +30,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.models.contract import Context, Network
-from vqe_jax.models.side import Side
+from vqe_jax.models import Context, Network, Side
 from vqe_jax.nn.initializers import uniform_bias, uniform_fan_in
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.qp_conditioning import Conditioning, QPScale
