@@ -12,7 +12,7 @@ from vqe_jax import models
 from vqe_jax.errors import UserError
 from vqe_jax.inference import Tiling, enhance, enhance_frames
 from vqe_jax.models import Context, FrameNetwork, Network, Side, WindowNetwork
-from vqe_jax.models.references import Best, NearestPeaks
+from vqe_jax.models.references import NearestPeaks
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.models.side import FrameInfo
 from vqe_jax.nn.layers import Conv
@@ -203,20 +203,6 @@ def test_nearest_peaks_against_a_search_by_hand(seed):
     for array in (peaks, jnp.asarray(peaks)):
         found = NearestPeaks(6, 6).indices(Side(peak=array), 30)
         np.testing.assert_array_equal(found[0], expected)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_best_frames_in_reach_are_those_of_lowest_qp(seed):
-    qp = np.random.default_rng(seed).integers(30, 34, (1, 25)).astype(np.float32)
-    rule = Best(8, 5, frames=7, nearest=1)
-    found = np.asarray(rule.indices(Side(frame_qp=qp), 25))[0]
-    np.testing.assert_array_equal(found, rule.indices(Side(frame_qp=jnp.asarray(qp)), 25)[0])
-    for t in range(25):
-        for direction, picks in ((-1, found[t, :3]), (1, found[t, 4:])):
-            reach = 8 if direction < 0 else 5
-            there = [i for d in range(1, reach + 1) if 0 <= (i := t + direction * d) < 25]
-            ranked = sorted(there, key=lambda i: (abs(i - t) > 1, qp[0, i], abs(i - t)))[:3]
-            assert sorted(picks) == sorted(ranked + [t] * (3 - len(ranked)))
 
 
 def test_networks_of_the_readers_own_have_names():

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from tests.models import snapshots
 from vqe_jax import models
 from vqe_jax.inference import enhance_frames
 from vqe_jax.models import Side
-from vqe_jax.models.shapes import initial_variables, tree_paths
+from vqe_jax.models.shapes import example_inputs, initial_variables, tree_paths
 from vqe_jax.models.side import FrameInfo
 
 _EDVR = {"features": 4, "deform_groups": 2, "extraction_blocks": 1, "reconstruction_blocks": 1}
@@ -199,3 +200,25 @@ def test_a_pixel_sees_no_farther_than_the_network_says(name):
     run = jax.jit(lambda x: network.apply(variables, x)[0, 0, 0])
     np.testing.assert_array_equal(run(far), run(clip))
     assert float(jnp.abs(run(near) - run(clip)).max()) > 0
+
+
+def _choices():
+    """Every value of a Literal that neither the network's default nor its row has."""
+    for name, fields in SMALL.items():
+        hints = typing.get_type_hints(models.model_class(name))
+        for field, hint in hints.items():
+            if typing.get_origin(hint) is typing.Literal and field in models.fields(name):
+                own = {models.fields(name)[field], fields.get(field)}
+                for value in set(typing.get_args(hint)) - own:
+                    yield pytest.param(name, {field: value}, id=f"{name}-{field}={value}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "choice"), _choices())
+def test_every_choice_makes_a_network(name, choice):
+    network = models.build(name, **SMALL[name] | choice)
+    clip, told = example_inputs(network)
+    shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
+    picture = jax.eval_shape(lambda v, x: network.apply(v, x, **told), shapes, clip)
+    (b, t, h, w, c), scale = clip.shape, network.context.scale
+    assert picture.shape == (b, t, h * scale, w * scale, c)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vqe_jax.metrics.frames import in_chunks
+from vqe_jax.metrics.frames import applied_in_chunks, in_chunks
 from vqe_jax.metrics.psnr import quantise
 from vqe_jax.perceptual import DISTS, check_pair
 from vqe_jax.perceptual.dists import DISTS_MIN_SIDE
@@ -45,23 +45,6 @@ def shrink(frames: Float[Array, "*b h w c"], *, short_side: int) -> Float[Array,
     return quantise(jax.image.resize(frames, shape, "linear", antialias=True))
 
 
-@functools.partial(jax.jit, static_argnames=("resize", "dtype", "divisor"))
-def _apply(
-    variables: Mapping[str, Any],
-    result: jax.Array,
-    reference: jax.Array,
-    *,
-    resize: int | None,
-    dtype: str,
-    divisor: int,
-) -> jax.Array:
-    pair = [jnp.asarray(x, jnp.float32) for x in (result, reference)]
-    if resize is not None:
-        pair = [shrink(x, short_side=resize) for x in pair]
-    values: Any = DISTS(dtype=jnp.dtype(dtype), divisor=divisor).apply(variables, *pair)
-    return values
-
-
 def dists(
     result: Images,
     reference: Images,
@@ -88,5 +71,9 @@ def dists(
     check_pair(
         result, reference, names=("result", "reference"), min_side=DISTS_MIN_SIDE, reader="DISTS"
     )
-    distance = functools.partial(_apply, variables, resize=resize, dtype=dtype, divisor=divisor)
-    return in_chunks(distance, result, reference, chunk=chunk)
+    pair: list[Any] = [result, reference]
+    if resize is not None:
+        small = functools.partial(shrink, short_side=resize)
+        pair = [in_chunks(small, np.asarray(x, np.float32), chunk=chunk) for x in pair]
+    module = DISTS(dtype=jnp.dtype(dtype), divisor=divisor)
+    return applied_in_chunks(module, variables, *pair, chunk=chunk)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Shaped
 
-__all__ = ["in_chunks"]
+__all__ = ["applied_in_chunks", "in_chunks"]
 
 _PIXELS = 1 << 21
 
@@ -49,3 +51,18 @@ def in_chunks(
             results.append(np.asarray(distance(*pieces))[:kept])
     joined = np.concatenate(results)
     return joined.reshape((*lead, *joined.shape[1:]))
+
+
+def applied_in_chunks(
+    module: nn.Module,
+    variables: Mapping[str, Any],
+    *clips: Shaped[jax.Array | np.ndarray, "*b h w c"],
+    chunk: int | None = None,
+) -> np.ndarray:
+    """The same of a module's results; it is compiled once for all."""
+    return in_chunks(functools.partial(_applied, module, variables), *clips, chunk=chunk)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _applied(module: nn.Module, variables: Mapping[str, Any], *frames: jax.Array) -> Any:
+    return module.apply(variables, *frames)

@@ -6,37 +6,18 @@ networks are mostly trained with.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from vqe_jax.metrics.frames import in_chunks
+from vqe_jax.metrics.frames import applied_in_chunks
 from vqe_jax.perceptual import LPIPS, LPIPS_NETS, check_pair
 from vqe_jax.perceptual.images import Images
 
 __all__ = ["lpips"]
-
-_NAMES = ("result", "reference")
-
-
-@functools.partial(jax.jit, static_argnames=("net", "dtype", "divisor"))
-def _apply(
-    variables: Mapping[str, Any],
-    result: jax.Array,
-    reference: jax.Array,
-    *,
-    net: str,
-    dtype: str,
-    divisor: int,
-) -> jax.Array:
-    module = LPIPS(net=net, dtype=jnp.dtype(dtype), divisor=divisor)
-    values: Any = module.apply(variables, result, reference)
-    return values
 
 
 def lpips(
@@ -63,6 +44,8 @@ def lpips(
       UserError: integers or values outside [0, 1] (says which conversion), frames too small.
     """
     least = LPIPS_NETS[net].min_side if net in LPIPS_NETS else 1  # the module refuses the rest
-    check_pair(result, reference, names=_NAMES, min_side=least, reader=f"LPIPS ({net})")
-    distance = functools.partial(_apply, variables, net=net, dtype=dtype, divisor=divisor)
-    return in_chunks(distance, result, reference, chunk=chunk)
+    check_pair(
+        result, reference, names=("result", "reference"), min_side=least, reader=f"LPIPS ({net})"
+    )
+    module = LPIPS(net=net, dtype=jnp.dtype(dtype), divisor=divisor)
+    return applied_in_chunks(module, variables, result, reference, chunk=chunk)

@@ -1,7 +1,7 @@
 """Which frames a network looks at beside the current one.
 
 A window is not always ``t - r .. t + r``: some networks look at the nearest frames of peak
-quality, or at the best frames in reach. A selection says which, from side information alone and
+quality. A selection says which, from side information alone and
 within a bound on how far it looks, so that the same object picks the frames when a network is
 trained, when a file is streamed (a ring of ``lookback + 1 + lookahead`` frames is all that is kept)
 and when a clip is evaluated.
@@ -22,7 +22,6 @@ from jaxtyping import Array, Int
 from vqe_jax.models.side import Side
 
 __all__ = [
-    "Best",
     "CandidateChain",
     "Distance",
     "NearestMultiples",
@@ -33,7 +32,6 @@ __all__ = [
 
 _FAR = 1 << 30
 _LARGE = np.float32(1e4)  # above any QP
-_FAR_FRAMES = np.float32(4096)  # distance counts less than any step of the QP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,56 +273,6 @@ def _nearest(xp: Any, found: Any, other: Any, own: Any, count: int, direction: i
         picks.append(last)
         found = found & (other[None] != best[..., None])
     return picks
-
-
-@dataclasses.dataclass(frozen=True)
-class Best(Selection):
-    """The frames of lowest QP in reach, in the order of time; the current one is one of them.
-
-    Of frames of one QP the nearest are taken. Where there are fewer frames than wanted, the
-    current one stands in for those that are missing.
-
-    Attributes:
-      nearest: on each side, so many neighbors are taken whatever their QP.
-    """
-
-    frames: int = 9
-    nearest: int = 0
-
-    @property
-    def count(self) -> int:
-        """As asked for."""
-        return self.frames
-
-    @property
-    def current(self) -> int:
-        """In the middle: half of the others are earlier, half later."""
-        return self.frames // 2
-
-    @property
-    def side(self) -> frozenset[str]:
-        """The QP of each frame."""
-        return frozenset({"frame_qp"})
-
-    def indices(self, side: Side, length: int) -> Int[Array | np.ndarray, "b t k"]:
-        """Half of the frames from each side, sorted by time."""
-        assert side.frame_qp is not None
-        qp = side.frame_qp
-        xp: Any = np if isinstance(qp, np.ndarray) else jnp
-        now, other = xp.arange(length)[:, None], xp.arange(length)[None, :]
-        own = xp.broadcast_to(now[None, :, 0], (qp.shape[0], length))
-        half = self.frames // 2
-        sides = []
-        for direction, reach in ((-1, self.lookback), (1, self.lookahead)):
-            distance = direction * (other - now)
-            inside = (distance > 0) & (distance <= reach)
-            forced = inside & (distance <= self.nearest)
-            cost = qp[:, None].astype(xp.float32) + distance[None].astype(xp.float32) / _FAR_FRAMES
-            cost = xp.where(forced[None], cost - _LARGE, xp.where(inside[None], cost, _LARGE))
-            order = xp.argsort(cost, axis=-1)[..., :half]
-            missing = xp.take_along_axis(cost, order, axis=-1) >= _LARGE
-            sides.append(xp.sort(xp.where(missing, own[..., None], order), axis=-1))
-        return xp.concatenate([sides[0], own[..., None], sides[1]], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
