@@ -19,6 +19,8 @@ from typing import Any, cast
 __all__ = [
     "EnvironmentFailure",
     "UserError",
+    "check_known",
+    "check_names",
     "in_words",
     "near_misses",
     "run_cli",
@@ -84,6 +86,39 @@ def near_misses(name: str, known: Iterable[str]) -> str:
     if close:
         return "; did you mean " + " or ".join(repr(c) for c in close) + "?"
     return "; known: " + ", ".join(known)
+
+
+def check_known(what: str, value: Any, known: Iterable[Any]) -> None:
+    """Refuses a value that is none of those there are.
+
+    Args:
+      what: stands before the value: ``"mode="``, ``"recipe "``.
+
+    Raises:
+      UserError: names the near misses.
+
+    Example:
+      >>> check_known("mode=", "cores", ("cores", "centers"))
+    """
+    known = list(known)
+    if value not in known:
+        hint = near_misses(str(value), map(str, known))
+        raise UserError(f"{what}{value!r} does not exist{hint}")
+
+
+def check_names(owner: str, kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses names that their owner does not have.
+
+    Args:
+      kind: of name: ``"key"``, ``"field"``.
+
+    Raises:
+      UserError: names the first, and the near misses.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            raise UserError(f"{owner} has no {kind} {name!r}{near_misses(name, known)}")
 
 
 def in_words(err: BaseException) -> str:

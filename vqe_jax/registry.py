@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names, near_misses
 
 __all__ = ["Registry", "check_options", "resolve"]
 
@@ -163,6 +163,4 @@ def check_options(
         if p.kind is inspect.Parameter.KEYWORD_ONLY or p.default is not inspect.Parameter.empty
         if p.name not in given
     ]
-    for key in options:
-        if key not in known:
-            raise UserError(f"{what} has no option {key!r}{near_misses(key, known)}")
+    check_names(what, "option", options, known)

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from vqe_jax.data.planes import PlaneFile
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known
 from vqe_jax.video import VideoInfo, encode_hevc, low_delay_p, open_writer, two_pass
 
 __all__ = ["ENCODERS", "Encoder", "Recipe"]
@@ -48,10 +48,7 @@ class Recipe:
         Raises:
           UserError: no recipe of that name.
         """
-        if self.name not in ENCODERS:
-            raise UserError(
-                f"recipe {self.name!r} does not exist{near_misses(self.name, ENCODERS)}"
-            )
+        check_known("recipe ", self.name, ENCODERS)
         return ENCODERS[self.name]
 
     def check(self) -> Recipe:

@@ -16,7 +16,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
+from vqe_jax.errors import EnvironmentFailure, UserError, check_known
 from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol
 
 __all__ = ["DEFAULTS", "SHORT", "ClipMetric", "Metrics", "find_metrics", "known_metrics"]
@@ -177,7 +177,7 @@ def find_metrics(names: Sequence[str], color: str) -> Metrics:
     asked = [n for name in names for n in name.split(",") if n]
     for name in dict.fromkeys(SHORT[n][color] if n in SHORT else n for n in asked):
         if name not in PROTOCOLS and name not in _MADE:
-            raise UserError(f"metric {name!r} does not exist{near_misses(name, known_metrics())}")
+            check_known("metric ", name, known_metrics())
         try:
             metric = PROTOCOLS[name] if name in PROTOCOLS else _MADE[name](sources)
         except EnvironmentFailure as err:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names
 from vqe_jax.evaluation import plots
 from vqe_jax.evaluation.clips import EvalClip
 from vqe_jax.evaluation.models import Choice, EvalModel
@@ -55,10 +55,7 @@ def with_outputs(models: Sequence[EvalModel], outputs: Sequence[str]) -> list[Ev
         if not known:
             raise UserError(f"--outputs: {model.label} ({first.model}) has one output only")
         for output in known if list(outputs) == ["all"] else outputs:
-            if output not in known:
-                raise UserError(
-                    f"--outputs: {model.label} has no output {output!r}{near_misses(output, known)}"
-                )
+            check_names(f"--outputs: {model.label}", "output", [output], known)
             choices = tuple(_of_output(choice, output) for choice in model.choices)
             label = output if len(models) == 1 else f"{model.label}:{output}"
             rows.append(dataclasses.replace(model, label=label, choices=choices))

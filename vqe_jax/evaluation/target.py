@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names
 from vqe_jax.evaluation.clips import EvalClip, clips_from_pairs
 
 __all__ = ["EvalTarget"]
@@ -80,7 +80,5 @@ class EvalTarget:
             origin = f"{self.dataset}/{config}/{self.split}"
             found += clips_from_pairs(pairs, limit=limit, origin=origin)
         known = [clip.name for clip in found]
-        for name in names:
-            if name not in known:
-                raise UserError(f"{self.dataset} has no clip {name!r}{near_misses(name, known)}")
+        check_names(self.dataset, "clip", names, known)
         return [clip for clip in found if not names or clip.name in names]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known, check_names
 from vqe_jax.inference.guard import Guard
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
@@ -44,10 +44,7 @@ class StreamOptions:
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
-        known = ("exact", "fast")
-        if self.long_range not in known:
-            hint = near_misses(self.long_range, known)
-            raise UserError(f"long_range={self.long_range!r} does not exist{hint}")
+        check_known("long_range=", self.long_range, ("exact", "fast"))
         if self.chunk is not None and self.chunk < 1:
             raise UserError(f"chunk={self.chunk} must be at least 1 frame")
 
@@ -66,7 +63,5 @@ def sorted_out(what: str, options: Mapping[str, Any], *kinds: Any) -> list[Any]:
       2
     """
     known = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
-    for name in options:
-        if name not in known:
-            raise UserError(f"{what} has no option {name!r}{near_misses(name, known)}")
+    check_names(what, "option", options, known)
     return [kind(**{n: v for n, v in options.items() if known[n] is kind}) for kind in kinds]

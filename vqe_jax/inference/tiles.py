@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known
 from vqe_jax.inference.devices import Each, Part
 from vqe_jax.models import Context, Network
 from vqe_jax.ops.pad import padded_size
@@ -48,9 +48,7 @@ class Tiling:
 
     def __post_init__(self) -> None:
         """Refuses a mode that does not exist."""
-        modes = ("cores", "centers")
-        if self.mode not in modes:
-            raise UserError(f"mode={self.mode!r} does not exist{near_misses(self.mode, modes)}")
+        check_known("mode=", self.mode, ("cores", "centers"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import check_known
 
 __all__ = ["offset_deviation", "offset_tv"]
 
@@ -49,8 +49,7 @@ def offset_deviation(offsets: Any, *, over: str = "channels") -> Float[Array, ""
       >>> float(offset_deviation(shift))
       0.0
     """
-    if over not in _AXES:
-        raise UserError(f"over={over!r} does not exist{near_misses(over, list(_AXES))}")
+    check_known("over=", over, _AXES)
 
     def deviation(x: Float[Array, "*lead h w n"]) -> Float[Array, ""]:
         pairs = x.reshape(*x.shape[:-1], x.shape[-1] // 2, 2)

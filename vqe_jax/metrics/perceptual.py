@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import check_known
 from vqe_jax.metrics.dists import dists
 from vqe_jax.metrics.lpips import lpips
 from vqe_jax.metrics.protocols import Protocol
@@ -50,10 +50,7 @@ def weights_of(name: str) -> str:
       >>> weights_of("lpips_alex_y")
       'lpips_alex'
     """
-    if name not in PERCEPTUAL_PROTOCOLS:
-        raise UserError(
-            f"metric protocol {name!r} does not exist{near_misses(name, PERCEPTUAL_PROTOCOLS)}"
-        )
+    check_known("metric protocol ", name, PERCEPTUAL_PROTOCOLS)
     return name.removesuffix("_y").removesuffix("_256")
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names
 from vqe_jax.models.contract import Context, Network, Outputs, fits
 from vqe_jax.models.families import FrameNetwork, WindowNetwork
 from vqe_jax.models.side import Side
@@ -122,9 +122,8 @@ def build(name: str, **kwargs: Any) -> Network:
     cls, known = model_class(name), fields(name)
     kwargs = _with_conditioning(kwargs) if "conditioning" in known else kwargs
     hints = typing.get_type_hints(cls)
+    check_names(f"model {name!r}", "field", kwargs, known)
     for key in kwargs:
-        if key not in known:
-            raise UserError(f"model {name!r} has no field {key!r}{near_misses(key, known)}")
         _check_kind(f"{name}.{key}", hints[key], kwargs[key])
     return cls(**{k: _struct(f"{name}.{k}", hints[k], v) for k, v in kwargs.items()})
 
@@ -147,9 +146,8 @@ def _struct(label: str, hint: Any, value: Any) -> Any:
         return value
     known = [f.name for f in dataclasses.fields(structs[0])]
     hints = typing.get_type_hints(structs[0])
+    check_names(label, "field", value, known)
     for key in value:
-        if key not in known:
-            raise UserError(f"{label} has no field {key!r}{near_misses(key, known)}")
         _check_kind(f"{label}.{key}", hints[key], value[key])
     made: Any = structs[0]
     return made(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})

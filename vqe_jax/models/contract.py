@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known
 from vqe_jax.models.references import Selection
 from vqe_jax.models.side import MISSING_HINTS, Side
 from vqe_jax.nn.qp_conditioning import check_qp
@@ -98,10 +98,7 @@ def check_choices(instance: Any) -> None:
     """
     cls: Any = type(instance)
     for name, known in _choices(cls).items():
-        value = getattr(instance, name)
-        if value not in known:
-            hint = near_misses(str(value), [str(k) for k in known])
-            raise UserError(f"{cls.__name__}: {name}={value!r} does not exist{hint}")
+        check_known(f"{cls.__name__}: {name}=", getattr(instance, name), known)
 
 
 def fits(hint: Any, value: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import check_known
 
 __all__ = ["flow_warp"]
 
@@ -41,8 +41,7 @@ def flow_warp(
       >>> flow_warp(x, right).ravel().tolist()
       [1.0, 2.0, 3.0, 0.0]
     """
-    if padding not in _PADDINGS:
-        raise UserError(f"padding {padding!r} does not exist{near_misses(padding, _PADDINGS)}")
+    check_known("padding ", padding, _PADDINGS)
     h, w = x.shape[1:3]
     flow = flow.astype(jnp.float32)
     px = flow[..., 0] + jnp.arange(w, dtype=jnp.float32)[None, None, :]

@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding
 
 from vqe_jax.data.pair import SideInfo
 from vqe_jax.data.pipeline import DataConfig, batches
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names
 from vqe_jax.models import Side
 from vqe_jax.models.references import Selection
 
@@ -28,9 +28,7 @@ def data_config(section: dict[str, Any], overrides: dict[str, Any], where: str) 
     """
     fields = {f.name: f for f in dataclasses.fields(DataConfig)}
     values = {**section, **overrides}
-    for key in values:
-        if key not in fields:
-            raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
+    check_names(where, "key", values, fields)
     for name, field in fields.items():
         missing = field.default is dataclasses.MISSING
         if missing and field.default_factory is dataclasses.MISSING and name not in values:

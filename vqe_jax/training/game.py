@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known, check_names
 from vqe_jax.losses.adversarial import (
     AdversarialLoss,
     adversarial,
@@ -88,9 +88,7 @@ def read_options(stage: Stage, channels: int) -> tuple[Options, nn.Module]:
     """
     where = f"stage {stage.name!r}: options"
     options: Options = read_section(Options, dict(stage.options), where)
-    if options.penalty not in (None, *_PENALTIES):
-        hint = near_misses(str(options.penalty), _PENALTIES)
-        raise UserError(f"{where}.penalty={options.penalty!r} does not exist{hint}")
+    check_known(f"{where}.penalty=", options.penalty, (None, *_PENALTIES))
     if options.discriminator_steps < 1:
         raise UserError(
             f"{where}.discriminator_steps={options.discriminator_steps} must be at least 1"
@@ -102,9 +100,7 @@ def _discriminator(section: dict[str, Any], channels: int, where: str) -> nn.Mod
     given = {"channels": channels} | section
     made = DISCRIMINATORS.get(given.pop("name", "patchgan"))
     fields = [f.name for f in dataclasses.fields(made) if f.name not in _LINEN]
-    for key in given:
-        if key not in fields:
-            raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
+    check_names(where, "key", given, fields)
     return made(**given)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known, near_misses
 from vqe_jax.models.shapes import tree_paths
 from vqe_jax.training.stages import Optimizer, Rate, Schedule, Stage
 
@@ -86,15 +86,11 @@ def build_schedule(stage: Stage) -> Callable[[Int[Array, ""]], Float[Array, ""]]
 
 
 def _curve(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
+    check_known("schedule ", schedule.name, ("constant", "cosine", "step"))
     if schedule.name == "constant":
         return optax.constant_schedule(peak)
     if schedule.name == "step":
         return _steps(schedule, peak, length)
-    if schedule.name != "cosine":
-        known = ("constant", "cosine", "step")
-        raise UserError(
-            f"schedule {schedule.name!r} does not exist{near_misses(schedule.name, known)}"
-        )
     periods = schedule.periods or (length,)
     scales = schedule.restart_scales or (1.0,) * len(periods)
     if len(scales) != len(periods):
@@ -172,10 +168,7 @@ def _base(section: Optimizer) -> optax.GradientTransformation:
         "sgd": lambda: optax.sgd(1.0, momentum=b1 or None),
         "muon": lambda: _muon(b1, b2, eps, decay),
     }
-    if section.name not in makers:
-        raise UserError(
-            f"optimizer {section.name!r} does not exist{near_misses(section.name, makers)}"
-        )
+    check_known("optimizer ", section.name, makers)
     if decay and section.name in ("adam", "nadam", "radam", "sgd"):
         raise UserError(f"optimizer {section.name!r} has no weight_decay; use 'adamw'")
     return makers[section.name]()

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_names, near_misses
 
 __all__ = ["read_section", "read_value", "to_plain"]
 
@@ -43,9 +43,7 @@ def read_section(cls: type, values: Any, where: str) -> Any:
         values = dict(zip(fields, values, strict=False))
     if not isinstance(values, Mapping):
         raise UserError(f"{where}={values!r}; expected a section with {', '.join(fields)}")
-    for key in values:
-        if key not in fields:
-            raise UserError(f"{where} has no key {key!r}{near_misses(key, fields)}")
+    check_names(where, "key", values, fields)
     for name, field in fields.items():
         optional = field.default is not _MISSING or field.default_factory is not _MISSING
         if not optional and name not in values:

@@ -20,7 +20,7 @@ import numpy as np
 
 from vqe_jax.data.pair import Pair, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
-from vqe_jax.errors import UserError, near_misses
+from vqe_jax.errors import UserError, check_known, check_names
 from vqe_jax.inference.ahead import compiling_ahead
 from vqe_jax.inference.side_info import known_frames
 from vqe_jax.inference.stream import enhance_frames
@@ -93,9 +93,7 @@ def open_clips(section: Evaluation, data: Mapping[str, Any]) -> list[Pair]:
     found = open_pairs(folder, dataset, section.split, config_name)
     found = with_inputs(found, section.inputs_dir)
     names = [pair.name for pair in found]
-    for name in section.clips:
-        if name not in names:
-            raise UserError(f"eval.clips: {dataset} has no clip {name!r}{near_misses(name, names)}")
+    check_names(f"eval.clips: {dataset}", "clip", section.clips, names)
     chosen = [p for p in found if not section.clips or p.name in section.clips]
     if not chosen:
         raise UserError(f"eval: split {section.split!r} of {dataset!r} in {folder} has no clips")
@@ -119,8 +117,7 @@ def find_metric(name: str | None, network: Network) -> Protocol:
     color = network.color
     name = name or {"luma": "psnr_y", "rgb": "psnr_rgb_uint8"}[color]
     known = [*PROTOCOLS, *PERCEPTUAL_PROTOCOLS]
-    if name not in known:
-        raise UserError(f"eval.protocol={name!r} does not exist{near_misses(name, known)}")
+    check_known("eval.protocol=", name, known)
     if (fitting := _color_of(name)) != color:
         there = ", ".join(n for n in known if _color_of(n) == color)
         raise UserError(

@@ -18,7 +18,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
-from vqe_jax.errors import EnvironmentFailure, UserError, near_misses
+from vqe_jax.errors import EnvironmentFailure, UserError, check_known
 from vqe_jax.files import cache_dir, replacing
 from vqe_jax.weights.download import download
 from vqe_jax.weights.perceptual_parts import PARTS, Part, extract
@@ -159,10 +159,7 @@ def load_perceptual(
       UserError: an unknown name, or a file that does not hold the network.
       EnvironmentFailure: nothing at hand and no connection; says all the ways out.
     """
-    if name not in PERCEPTUAL:
-        raise UserError(
-            f"perceptual network {name!r} does not exist{near_misses(name, PERCEPTUAL)}"
-        )
+    check_known("perceptual network ", name, PERCEPTUAL)
     files = [path] if isinstance(path, str | Path) else list(path or ())
     parts, sources = [], []
     for part in PERCEPTUAL[name]:
