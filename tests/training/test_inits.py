@@ -80,6 +80,11 @@ def test_kernels_that_read_pictures_are_found_with_their_channels():
             {"fusion/in_conv"},
         ),
         (
+            "cfstif",
+            {"features": 4, "volume_features": 2, "fused": 4, "qe_features": 4},
+            {"fusion/volume0"},
+        ),
+        (
             "basicvsr",
             {"features": 4, "blocks": 1, "flow_levels": 2, "flow_widths": (4,)},
             {"backward_trunk/conv", "forward_trunk/conv"},

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
+from vqe_jax.ops.conv3d import conv3d
 from vqe_jax.ops.conv_transpose import conv_transpose
 from vqe_jax.ops.shuffle import unshuffled_kernel
 
@@ -88,13 +89,7 @@ class Conv3D(nn.Module):
         k, channels = self.kernel_size, x.shape[-1]
         kernel = self.param("kernel", uniform_fan_in(), (k, k, k, channels, self.features))
         bias = self.param("bias", uniform_bias(k**3 * channels), (self.features,))
-        y = lax.conv_general_dilated(
-            x,
-            kernel.astype(x.dtype),
-            (1, 1, 1),
-            [(k // 2, k // 2)] * 3,
-            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
-        )
+        y = conv3d(x, jnp.asarray(kernel, x.dtype))
         return y + bias.astype(x.dtype)[None, None, None, None]
 
 

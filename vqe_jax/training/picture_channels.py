@@ -30,8 +30,12 @@ Found = dict[str, Bool[np.ndarray, " _"]]
 @dataclasses.dataclass(frozen=True)
 class _Kernel:
     path: str
-    blocks: int = 1  # input channels that stand for one, where pictures are unshuffled
+    blocks: int = 1  # input channels that stand for one, where pictures lie in channels
+    apart: bool = False  # these do not follow each other: whole frames do
 
+
+# Functions that make a kernel for several pixels or frames in the place of one.
+_WIDENING = {"unshuffled_kernel": False, "flat_kernel": True}
 
 _OTHER = "other"  # None stands for constants
 _MOVING = frozenset(
@@ -101,9 +105,10 @@ def _through(equation: Any, values: list[Any], found: Found) -> list[Any]:
         _note_product(equation, values, found)
     elif name == "scan":
         return _scan(equation, values, found)
-    elif equation.params.get("name") == "unshuffled_kernel" and isinstance(values[0], _Kernel):
+    elif equation.params.get("name") in _WIDENING and isinstance(values[0], _Kernel):
         before, after = (v.aval.shape[-2] for v in (equation.invars[0], equation.outvars[0]))
-        return [dataclasses.replace(values[0], blocks=after // before)]
+        apart = _WIDENING[equation.params["name"]]
+        return [dataclasses.replace(values[0], blocks=after // before, apart=apart)]
     elif (inner := _inner(equation.params)) is not None and len(inner.invars) == len(values):
         return _walk(inner, values, found)
     elif name in _MOVING and _some_picture(values):
@@ -172,7 +177,8 @@ def _shifted(values: list[Any], shape: tuple[int, ...]) -> Any:
 def _note(kernel: Any, marks: Bool[np.ndarray, " _"], found: Found) -> None:
     """Adds a use of a kernel; one that is used twice reads pictures where both uses do."""
     if isinstance(kernel, _Kernel):
-        marks = marks.reshape(-1, kernel.blocks).min(axis=1)
+        shape = (kernel.blocks, -1) if kernel.apart else (-1, kernel.blocks)
+        marks = marks.reshape(shape).min(axis=0 if kernel.apart else 1)
         found[kernel.path] = found.get(kernel.path, marks) & marks
 
 
