@@ -41,16 +41,14 @@ def _parser() -> Parser:
     made.add_argument(
         "--start-timeout",
         type=int,
-        default=60,
         metavar="S",
-        help="seconds to wait for the other processes (60)",
+        help="seconds to wait for the other processes (config.distributed.start_timeout: 60)",
     )
     made.add_argument(
         "--peer-timeout",
         type=int,
-        default=45,
         metavar="S",
-        help="seconds after which a silent process counts as gone (45)",
+        help="seconds after which a silent one counts as gone (config.distributed.peer_timeout: 45)",
     )
     add_option(made)
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -111,16 +109,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     run, workdir, given = read_command(argv)
     with contextlib.ExitStack() as stack:
-        if given.distributed:
+        if _is_one_of_several(given):
             from vqe_jax.training.rendezvous import joined
 
+            limits = run.distributed
             stack.enter_context(
                 joined(
                     given.coordinator,
                     given.processes,
                     given.process,
-                    start_timeout=given.start_timeout,
-                    peer_timeout=given.peer_timeout,
+                    start_timeout=_first(given.start_timeout, limits.start_timeout),
+                    peer_timeout=_first(given.peer_timeout, limits.peer_timeout),
                 )
             )
         from vqe_jax.training import loop
@@ -130,3 +129,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if place and is_primary() and not given.quiet:
             print(place, flush=True)
         return loop.run(run, workdir, quiet=given.quiet).exit_code
+
+
+def _is_one_of_several(given: argparse.Namespace) -> bool:
+    """Each process alone would train the same run: flags that are of no use are mistakes."""
+    names = ("coordinator", "processes", "process", "start_timeout", "peer_timeout")
+    told = [f"--{n.replace('_', '-')}" for n in names if getattr(given, n) is not None]
+    if told and not given.distributed:
+        raise UserError(f"{told[0]} needs --distributed; without it this process trains alone")
+    return bool(given.distributed)
+
+
+def _first(given: int | None, default: int) -> int:
+    return default if given is None else given

@@ -20,11 +20,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.errors import EnvironmentFailure, UserError, in_words
 
 __all__ = ["joined"]
 
 _BEAT = 2.0  # seconds between signs of life
+_SHORTEST = 5  # two signs of life and some more
+_WORD = 5.0  # seconds that a stranger may keep the first process busy
 
 
 @contextlib.contextmanager
@@ -45,11 +47,14 @@ def joined(
       peer_timeout: seconds without a sign of life after which a process counts as gone.
 
     Raises:
-      UserError: an address or a number that cannot be.
+      UserError: an address or a number that cannot be, or no cluster to ask.
       EnvironmentFailure: a process has not come; says which.
     """
     import jax
 
+    for name, seconds in (("start", start_timeout), ("peer", peer_timeout)):
+        if seconds < _SHORTEST:
+            raise UserError(f"--{name}-timeout {seconds}; expected at least {_SHORTEST} seconds")
     links: list[_Link] = []
     if coordinator is not None and processes is not None and process is not None:
         if not 0 <= process < processes:
@@ -57,14 +62,26 @@ def joined(
         address = _address(coordinator)
         meet = _await_others if process == 0 else _join_first
         links = meet(address, processes, process, float(start_timeout))
-    jax.distributed.initialize(
-        coordinator,
-        processes,
-        process,
-        initialization_timeout=start_timeout,
-        heartbeat_timeout_seconds=peer_timeout,
-        shutdown_timeout_seconds=peer_timeout,
-    )
+    elif (coordinator, processes, process) != (None, None, None):
+        raise UserError("--coordinator, --processes and --process belong together; give all three")
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            initialization_timeout=start_timeout,
+            heartbeat_timeout_seconds=peer_timeout,
+            shutdown_timeout_seconds=peer_timeout,
+        )
+    except ValueError:
+        _close(links)
+        raise UserError(
+            "--distributed: no cluster tells who the processes are; name them: "
+            "--coordinator HOST:PORT --processes N --process I"
+        ) from None
+    except RuntimeError as err:
+        _close(links)
+        raise EnvironmentFailure(f"the processes do not find each other ({in_words(err)})") from err
     watch = _Watch(links, float(peer_timeout))
     watch.start()
     yield
@@ -96,11 +113,14 @@ def _close(links: Iterable[_Link]) -> None:
 
 
 def _read_line(connection: socket.socket, seconds: float) -> Any:
-    """A line of JSON; None where none comes."""
-    connection.settimeout(max(seconds, 0.1))
+    """A line of JSON; None where none comes in time."""
+    until = time.monotonic() + seconds
     text = b""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         while not text.endswith(b"\n") and len(text) < 10_000:
+            if (left := until - time.monotonic()) <= 0:
+                return None
+            connection.settimeout(left)
             byte = connection.recv(1)
             if not byte:
                 return None
@@ -130,15 +150,15 @@ def _await_others(
             listener.settimeout(max(until - time.monotonic(), 0.1))
             with contextlib.suppress(TimeoutError):
                 connection, _ = listener.accept()
-                hello = _read_line(connection, 5.0)
-                if not isinstance(hello, dict) or hello.get("processes") != processes:
+                hello = _read_line(connection, _WORD)
+                number = _number(hello, processes)
+                if number is None:
                     connection.close()  # nobody of this run
                     continue
-                number = int(hello["process"])
                 if number in found:
                     _close([*found.values(), _Link(connection, "")])
                     raise UserError(f"two processes were started with --process {number}")
-                found[number] = _Link(connection, _name(number, processes, hello["host"]))
+                found[number] = _Link(connection, _name(number, processes, str(hello.get("host"))))
     missing = [str(n) for n in range(1, processes) if n not in found]
     if missing:
         _close(found.values())
@@ -150,6 +170,14 @@ def _await_others(
     for link in found.values():
         link.send(json.dumps({"host": socket.gethostname()}))
     return list(found.values())
+
+
+def _number(hello: Any, processes: int) -> int | None:
+    """Who introduces himself; None for a stranger to this run."""
+    if not isinstance(hello, dict) or hello.get("processes") != processes:
+        return None
+    number = hello.get("process")
+    return number if isinstance(number, int) and 0 < number < processes else None
 
 
 def _join_first(

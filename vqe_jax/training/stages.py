@@ -256,6 +256,19 @@ class Checkpointing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Distributed:
+    """How long the processes of one run wait for each other, in seconds.
+
+    Attributes:
+      start_timeout: for all to come; who is missing then is named.
+      peer_timeout: for a sign of life; who gave none for so long is named, and the others end.
+    """
+
+    start_timeout: int = 60
+    peer_timeout: int = 45
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
     """A training run.
 
@@ -266,6 +279,7 @@ class Run:
       model_kwargs: the network's keyword arguments.
       eval: validation; None: none.
       checkpoint: see :class:`Checkpointing`.
+      distributed: see :class:`Distributed`.
       seed: of everything random.
       dtype: of the computation, "float32" or "bfloat16"; parameters are float32 always.
       devices: how many devices share a batch; None: all there are.
@@ -281,6 +295,7 @@ class Run:
     model_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     eval: Evaluation | None = None
     checkpoint: Checkpointing = Checkpointing()
+    distributed: Distributed = Distributed()
     seed: int = 0
     dtype: str = "float32"
     devices: int | None = None
