@@ -90,6 +90,24 @@ def test_a_source_that_changes_while_it_is_read(tmp_path, change, suffix):
     assert not (tmp_path / "b.mkv").exists()
 
 
+@pytest.mark.parametrize("place", [0, 1, 5])
+def test_a_stream_that_appears_late_costs_no_frame(tmp_path, place):
+    """PyAV does not know it, and may stumble when it tells all streams' end."""
+    source = make(tmp_path / "a.flv", codec="flv", frames=300)
+    whole = bytearray(source.read_bytes())
+    whole[4] = 1  # the header speaks of a picture alone
+    sound = b"\x2f" + b"\xff\xfb\x90\xc4" + bytes(60)
+    tag = b"\x08" + len(sound).to_bytes(3, "big") + bytes(7) + sound
+    tag += len(tag).to_bytes(4, "big")
+    end = len(whole)
+    for _ in range(place):
+        end -= 4 + int.from_bytes(whole[end - 4 : end], "big")
+    source.write_bytes(whole[:end] + tag + whole[end:])
+    reader = open_reader(source)
+    assert len(list(reader)) == 300
+    reader.concerns()
+
+
 def _told(source, threads, monkeypatch, keep_damaged) -> list[str]:
     """What is said of a file where the decoder works on so many pictures at once."""
 

@@ -9,6 +9,7 @@ from tests.training.conftest import tiny  # noqa: F401
 from tests.training.test_loop import log, train
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import initial_variables
+from vqe_jax.training.stages import parse
 from vqe_jax.weights import ModelFile, save_model
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -95,3 +96,35 @@ def test_data_of_a_later_stage_is_opened_before_the_first_step(tmp_path):
             tmp_path / "w", FIRST, second(data={"frames": 9, "dataset": f"{__name__}:ShortClips"})
         )
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("log_every", 0), ("log_every", -3), ("max_skipped", 0), ("seed", -1), ("seed", 2**64),
+        ("checkpoint.keep", 0), ("checkpoint.every", -1), ("eval.every", -5), ("eval.frames", 0),
+        ("eval.worst_weight", 1.5), ("stages.0.ema", 1.0), ("stages.0.ema", -0.1),
+        ("stages.0.learning_rate", -1e-3), ("stages.0.learning_rate", float("inf")),
+        ("stages.0.learning_rate", float("nan")), ("stages.1.steps", 0),
+        ("stages.1.optimizer", {"clip_norm": 0.0}), ("stages.1.optimizer", {"betas": (0.9, 1.0)}),
+        ("stages.1.optimizer", {"eps": -1e-8}), ("stages.1.schedule", {"warmup": -1}),
+        ("stages.1.schedule", {"fractions": (0.5, 1.5)}), ("stages.1.rates", (("x", -1.0),)),
+        ("stages.1.losses", (("l2", float("nan")),)),
+        ("stages.1.losses", (("l2", {"values": (1.0, float("inf")), "steps": (0, 9)}),)),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_run_can_have(path, value):
+    stage = {"name": "a", "steps": 3, "learning_rate": 1e-3}
+    config = {
+        "model": "tiny",
+        "data": {},
+        "eval": {},
+        "stages": [dict(stage), stage | {"name": "b"}],
+    }
+    place, keys = config, path.split(".")
+    for key in keys[:-1]:
+        place = place[int(key)] if key.isdigit() else place.setdefault(key, {})
+    place[keys[-1]] = value
+    with pytest.raises(UserError, match=r"expected (at least|more than|a finite)") as caught:
+        parse(config)
+    assert keys[-1] in str(caught.value) and "\n" not in str(caught.value)

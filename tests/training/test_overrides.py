@@ -79,7 +79,7 @@ def test_a_key_is_set_and_nothing_else(path, text, read, value):
         ("model_kwargs.widht", "1", "config.model_kwargs has no key 'widht'.*'width'"),
         ("stages[0].steps", "many", "steps='many'; expected int"),
         ("stages[0].steps", "1.5", "steps=1.5; expected int"),
-        ("stages[0].steps", "0", "steps=0 must be at least 1"),
+        ("stages[0].steps", "0", "steps=0; expected at least 1"),
         ("tensorboard", "perhaps", "tensorboard='perhaps'; expected bool"),
         ("stages[0].options.loss", "hinge", r"set it as a whole, as .*={'loss': VALUE}"),
         ("stages[1].corruption.ratio", "1", "set it as a whole, as .*corruption="),

@@ -133,6 +133,8 @@ def _check_kind(label: str, hint: Any, value: Any) -> None:
         found = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:60]}..."
         expected = str(hint) if typing.get_args(hint) else hint.__name__
         raise UserError(f"{label} is {found}; expected {expected}")
+    if hint is int and value < 0:
+        raise UserError(f"{label} is {value}; expected at least 0")
 
 
 def _struct(label: str, hint: Any, value: Any) -> Any:

@@ -48,7 +48,7 @@ def _parser() -> Parser:
         "--peer-timeout",
         type=int,
         metavar="S",
-        help="seconds after which a silent one counts as gone (config.distributed.peer_timeout: 45)",
+        help="seconds after which a silent one is gone (config.distributed.peer_timeout: 45)",
     )
     add_option(made)
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")

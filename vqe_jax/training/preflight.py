@@ -14,7 +14,6 @@ from typing import Any
 import jax
 
 from vqe_jax.data.pair import Pair
-from vqe_jax.errors import UserError
 from vqe_jax.training import inits, kinds, starts, validation
 from vqe_jax.training.assembly import Assembly, assemble, same_optimizer
 from vqe_jax.training.feed import data_config
@@ -33,8 +32,6 @@ def check(plan: Run) -> list[Pair]:
     Raises:
       UserError: names and settings that do not exist or do not fit together.
     """
-    if plan.checkpoint.keep < 1:
-        raise UserError(f"config.checkpoint.keep={plan.checkpoint.keep} must be at least 1")
     for index, stage in enumerate(plan.stages):
         starts.build_network(plan, stage)
         kinds.get(stage.kind)

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from vqe_jax import losses
 from vqe_jax.errors import UserError
+from vqe_jax.training.bounds import check_bounds
 from vqe_jax.training.sections import read_section, to_plain
 
 __all__ = [
@@ -346,6 +347,7 @@ def check(run: Run) -> None:
     """
     if not run.stages:
         raise UserError("config.stages is empty; a run needs at least one stage")
+    check_bounds(run)
     if run.dtype not in ("float32", "bfloat16"):
         raise UserError(f"config.dtype={run.dtype!r}; expected 'float32' or 'bfloat16'")
     earlier: list[str] = []
@@ -379,8 +381,6 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
 def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
     if stage.name in earlier:
         raise UserError(f"{where}.name={stage.name!r} is taken by an earlier stage")
-    if stage.steps < 1:
-        raise UserError(f"{where}.steps={stage.steps} must be at least 1")
     if (stage.start == "previous" or stage.keep_optimizer) and not earlier:
         raise UserError(
             f"{where} is the first stage and has no previous one; start it from "
@@ -388,12 +388,6 @@ def _check_stage(stage: Stage, where: str, earlier: list[str]) -> None:
         )
     if stage.keep_optimizer and stage.start != "previous":
         raise UserError(f"{where}.keep_optimizer needs start='previous', not {stage.start!r}")
-    for index, rate in enumerate(stage.rates):
-        if rate.factor < 0 or rate.start < 0:
-            raise UserError(
-                f"{where}.rates[{index}]={dataclasses.astuple(rate)}; factor and start must be "
-                "at least 0"
-            )
     if not stage.losses and stage.kind == "plain":
         raise UserError(f"{where}.losses is empty; name at least one, as ('charbonnier', 1.0)")
     for index, term in enumerate(stage.losses):

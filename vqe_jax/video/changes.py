@@ -12,7 +12,7 @@ import av
 from vqe_jax.errors import UserError
 from vqe_jax.video.formats import PixelFormat
 from vqe_jax.video.info import VideoInfo
-from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.libav import open_input, packets, video_stream
 from vqe_jax.video.planes import planar_name
 
 __all__ = ["change_of_pictures"]
@@ -36,7 +36,7 @@ def change_of_pictures(
         stream = video_stream(container, path)
         decoder = stream.codec_context
         decoder.thread_count = 1
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             now = float((packet.pts or packet.dts or 0) * (packet.time_base or 0))
             begin = now if begin is None else begin
             if seconds is not None and now - begin > seconds:

@@ -24,7 +24,14 @@ from vqe_jax.video.hdr import parse_hdr
 from vqe_jax.video.headers import TRACEABLE, trace
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.ledger import Ledger
-from vqe_jax.video.libav import BestEffort, Packet, open_input, picture_decoder, video_stream
+from vqe_jax.video.libav import (
+    BestEffort,
+    Packet,
+    open_input,
+    packets,
+    picture_decoder,
+    video_stream,
+)
 from vqe_jax.video.log import counting_errors
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
@@ -173,7 +180,7 @@ class ContainerReader(Reader):
     def _count(self) -> int:
         with translated(self.path, "read"), open_input(self.path) as container:
             stream = video_stream(container, self.path)
-            return sum(packet.size > 0 for packet in container.demux(stream))
+            return sum(packet.size > 0 for packet in packets(container, stream))
 
     def _damaged(self, what: str) -> str:
         return (
@@ -193,7 +200,7 @@ class ContainerReader(Reader):
         decoder = picture_decoder(stream)
         decoder.thread_type = stream.thread_type
         with counting_errors(), _emptied(decoder):
-            for packet in container.demux() if clock.drives_all else container.demux(stream):
+            for packet in packets(container) if clock.drives_all else packets(container, stream):
                 clock.correct(packet)
                 if packet.stream.index != stream.index:
                     continue

@@ -15,7 +15,7 @@ import av
 
 from vqe_jax.errors import UserError
 from vqe_jax.video.files import readable_file, translated
-from vqe_jax.video.libav import open_input
+from vqe_jax.video.libav import open_input, packets
 from vqe_jax.video.log import captured
 
 __all__ = ["TRACEABLE", "TracedPacket", "trace"]
@@ -70,7 +70,7 @@ def trace(path: Path) -> Generator[TracedPacket, None, None]:
         with captured(av.logging.VERBOSE) as logs:
             filtering = av.BitStreamFilterContext("trace_headers", stream)
         before = _elements(logs)
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             if not packet.size:
                 continue
             pts = packet.pts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +17,7 @@ __all__ = [
     "Packet",
     "open_input",
     "open_output",
+    "packets",
     "picture_decoder",
     "reset_clock",
     "video_stream",
@@ -48,6 +51,16 @@ def open_input(path: Path, *, best_effort_times: bool = False) -> av.container.I
 def open_output(path: Path, kind: str) -> av.container.OutputContainer:
     """Opens a file for writing."""
     return av.open(os.path.abspath(path), "w", format=kind)
+
+
+def packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[Packet]:
+    """The packets of some streams or of all, and an empty one at the end of each.
+
+    Streams may appear while a file is read (FLV, transport streams); PyAV does not know them, and
+    stumbles when it tells their end. Those that it knows have ended by then.
+    """
+    with contextlib.suppress(IndexError):
+        yield from container.demux(*streams)
 
 
 def reset_clock(container: av.container.InputContainer) -> bool:

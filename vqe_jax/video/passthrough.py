@@ -15,7 +15,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.video.clock import Clock, decoding_times, start_time
 from vqe_jax.video.convert import Converter
 from vqe_jax.video.files import translated
-from vqe_jax.video.libav import Packet, open_input, video_stream
+from vqe_jax.video.libav import Packet, open_input, packets, video_stream
 from vqe_jax.video.quicktime import Extras
 from vqe_jax.video.routes import (
     BARE,
@@ -190,8 +190,8 @@ class Passthrough:
     def _first_packet(self, index: int) -> bytes:
         assert self._input is not None
         with open_input(Path(self._input.name)) as container:
-            packets = container.demux(container.streams[index])
-            return next((bytes(p) for p in packets if p.size), b"")
+            of_stream = packets(container, container.streams[index])
+            return next((bytes(p) for p in of_stream if p.size), b"")
 
     def _add_tags(self) -> None:
         assert self._input is not None
@@ -218,7 +218,7 @@ class Passthrough:
         if not self._targets:
             return
         known = {s.index for s in self._input.streams}
-        for packet in self._input.demux():
+        for packet in packets(self._input):
             if packet.stream.index not in known:
                 continue
             clock.correct(packet)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.headers import trace
-from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.libav import open_input, packets, video_stream
 from vqe_jax.video.open import open_reader
 from vqe_jax.video.planes import side_data
 from vqe_jax.video.slices import CodedPicture, SliceParser
@@ -100,7 +100,7 @@ def encoder_settings(path: str | os.PathLike[str]) -> dict[str, str] | None:
     readable_file(path, "a video")
     with translated(path, "read"), open_input(path) as container:
         stream = video_stream(container, path)
-        for packet in container.demux(stream):
+        for packet in packets(container, stream):
             for picture in packet.decode():
                 return _settings(b"\n".join(side_data(picture, "SEI_UNREGISTERED")))
     return None

@@ -22,7 +22,7 @@ import av
 
 from vqe_jax.video.clock import decoding_times
 from vqe_jax.video.convert import AudioConverter, Converter, SubtitleConverter, stated_layout
-from vqe_jax.video.libav import Packet, open_input
+from vqe_jax.video.libav import Packet, open_input, packets
 
 __all__ = [
     "BARE",
@@ -118,7 +118,7 @@ def _samples(container: av.container.InputContainer) -> dict[int, list[Packet]]:
     needed = {s.index for s in container.streams.audio} | {
         s.index for s in container.streams.video if not s.disposition & cover
     }
-    for count, packet in enumerate(itertools.islice(container.demux(), _SEARCHED)):
+    for count, packet in enumerate(itertools.islice(packets(container), _SEARCHED)):
         kept = found.get(packet.stream.index)
         if packet.size and kept is not None and len(kept) < _SAMPLES:
             kept.append(packet)

@@ -17,7 +17,7 @@ import numpy as np
 
 from vqe_jax.video.checksums import ends_in_zeros, wrong_checksums
 from vqe_jax.video.clock import Clock
-from vqe_jax.video.libav import open_input, video_stream
+from vqe_jax.video.libav import open_input, packets, video_stream
 from vqe_jax.video.log import captured
 from vqe_jax.video.truncation import has_no_end
 
@@ -64,7 +64,7 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
         clock = Clock(container, stream.index)
         unit = float(stream.time_base or 0)
         known = len(container.streams)
-        for packet in container.demux():
+        for packet in packets(container):
             if packet.stream.index >= known or not packet.size:
                 continue
             clock.correct(packet)
