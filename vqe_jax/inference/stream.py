@@ -23,12 +23,12 @@ from vqe_jax.errors import UserError
 from vqe_jax.inference import bidirectional
 from vqe_jax.inference.ahead import program
 from vqe_jax.inference.devices import Devices, Each
-from vqe_jax.inference.guard import Guard, Watch, vitals
+from vqe_jax.inference.guard import Watch, vitals
 from vqe_jax.inference.options import StreamOptions, sorted_out
 from vqe_jax.inference.resolve import Frame, Model, Ready, check_frame, resolve
 from vqe_jax.inference.scenes import SceneCut, scenes
 from vqe_jax.inference.side_info import SideStream
-from vqe_jax.inference.tiles import Tiling, tiled_pieces, tiled_steps
+from vqe_jax.inference.tiles import tiled_pieces, tiled_steps
 from vqe_jax.inference.windows import chunks, copies, surrounded, windows
 from vqe_jax.models import Network, Side
 from vqe_jax.models.side import FrameInfo
@@ -37,8 +37,8 @@ __all__ = ["enhance_frames"]
 
 Frames = Iterator[np.ndarray]
 
-# Enhances one scene: (side information, frames, index of the first frame in the stream) -> frames.
-_Run = Callable[[SideStream, Iterable[Frame], int], Frames]
+# Enhances one scene: (frames, index of the first of them in the stream) -> frames.
+_Run = Callable[[Iterable[Frame], int], Frames]
 
 # Frames of a piece together have about this many pixels: 16 of 416x240, one of 1920x1080.
 _PIECE_PIXELS = 16 * 416 * 240
@@ -74,25 +74,8 @@ def enhance_frames(
     ready = resolve(model, variables)
     side = SideStream(ready.network, qp, infos)
     how = _understood(options, ready)
-    shared = Devices(how.devices)
-    run: _Run
-    recurrence = ready.network.context.recurrence
-    if recurrence == "forward":
-        run = functools.partial(_recurrent, ready, how, shared)
-    elif recurrence == "none":
-        windowed = _selected if ready.network.context.references else _windowed
-        run = _guarded(ready, how.guard, functools.partial(windowed, ready, how, shared))
-    elif how.tiling:
-        raise UserError(
-            f"{type(ready.network).__name__} looks along motion over the whole clip and cannot be "
-            "tiled; use long_range='fast' with a shorter chunk to save memory"
-        )
-    elif how.long_range == "exact":
-        _check_alone(ready, how.devices)
-        run = functools.partial(_exact, ready, how)
-    else:
-        run = _guarded(ready, how.guard, functools.partial(_fast, ready, how, shared))
-    return _by_scene(functools.partial(run, side), _checked(frames), how.scene_cut)
+    engine = _Engine(ready, how, side, Devices(how.devices))
+    return _by_scene(engine.run(), _checked(frames), how.scene_cut)
 
 
 def _understood(options: Mapping[str, Any], ready: Ready) -> StreamOptions:
@@ -103,11 +86,7 @@ def _understood(options: Mapping[str, Any], ready: Ready) -> StreamOptions:
     return dataclasses.replace(how, guard=dataclasses.replace(how.guard, limit=ready.state_limit))
 
 
-def _by_scene(
-    run: Callable[[Iterable[Frame], int], Frames],
-    frames: Iterator[Frame],
-    scene_cut: SceneCut | None,
-) -> Frames:
+def _by_scene(run: _Run, frames: Iterator[Frame], scene_cut: SceneCut | None) -> Frames:
     first = 0
     for scene in scenes(frames, scene_cut) if scene_cut else [frames]:
         for frame in run(scene, first):
@@ -121,14 +100,6 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
         check_frame(frame, shape)
         shape = tuple(np.shape(frame))
         yield frame
-
-
-def _check_alone(ready: Ready, devices: int | None) -> None:
-    if devices is not None and devices > 1:
-        raise UserError(
-            f"devices={devices}: the exact passes of {type(ready.network).__name__} follow each "
-            "other on one device; use long_range='fast' to share pieces, or devices=1"
-        )
 
 
 @program(0)
@@ -162,27 +133,6 @@ def _on_windows(
     return clip[0]
 
 
-def _windowed(
-    ready: Ready,
-    how: StreamOptions,
-    devices: Devices,
-    side: SideStream,
-    frames: Iterable[Frame],
-    first: int,
-) -> Frames:
-    """A window network: pieces of the stream with their neighbours, one batched call each."""
-    network, context = ready.network, ready.network.context
-    each: Each = functools.partial(devices.each, _inner, network, ready.variables)
-    enhanced = tiled_pieces(network, how.tiling, each) if how.tiling else each
-    around = context.past + context.future
-    size, stream = _piece_size(how.chunk, devices, map(devices.take, frames))
-    for items, wanted in chunks(side.along(stream), size, context.past, context.future):
-        shares = [zip(*share, strict=True) for share in _shares(items, around, devices.count)]
-        results = enhanced((piece, side.arrays(infos)) for piece, infos in shares)
-        done = itertools.chain.from_iterable(map(np.asarray, results))
-        yield from itertools.islice(done, wanted)
-
-
 def _shares(items: Sequence[Any], around: int, count: int) -> list[Sequence[Any]]:
     """A piece with its neighbours cut into as many, all of one length, each with its own."""
     if count == 1:
@@ -203,141 +153,172 @@ def _piece_size(
     return size * devices.count, itertools.chain([head], frames)
 
 
-def _selected(
-    ready: Ready,
-    how: StreamOptions,
-    devices: Devices,
-    side: SideStream,
-    frames: Iterable[Frame],
-    first: int,
-) -> Frames:
-    """A window network that chooses its frames: they come out of a ring as long as its reach."""
-    network, selection = ready.network, ready.network.context.references
-    assert selection is not None
-    each: Each = functools.partial(devices.each, _on_windows, network, ready.variables)
-    enhanced = tiled_pieces(network, how.tiling, each) if how.tiling else each
-    size, stream = _piece_size(how.chunk, devices, map(devices.take, frames))
-    begin = first  # number of a piece's first frame
-    for piece in surrounded(side.along(stream), size, selection.lookback, selection.lookahead):
-        shown, infos = zip(*piece.items, strict=True)
-        rule = selection.starting_at(begin - piece.start)
-        begin += piece.stop - piece.start
-        chosen = rule.indices(side.host_arrays(infos), len(infos))
-        rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
-        wanted = rows.shape[1]
-        spare: tuple[Any, ...] = ()
-        full = -(-wanted // devices.count) * devices.count
-        if piece.start:  # made as long as the others, so that one program serves them all
-            full = size
-            spare = (shown[-1],) * (selection.lookback + size + selection.lookahead - len(shown))
-        rows = np.pad(rows, [(0, 0), (0, full - wanted), (0, 0)], mode="edge")
-        told = side.arrays(infos)
-        results = enhanced(
-            (shown + spare, share[0], told.windows(share))
-            for share in np.split(rows, devices.count, axis=1)
-        )
-        done = itertools.chain.from_iterable(map(np.asarray, results))
-        yield from itertools.islice(done, wanted)
+@dataclasses.dataclass(frozen=True)
+class _Engine:
+    """A stream, and the way to enhance it that suits the network."""
 
+    ready: Ready
+    how: StreamOptions
+    side: SideStream
+    devices: Devices
 
-def _recurrent(
-    ready: Ready,
-    how: StreamOptions,
-    devices: Devices,
-    side: SideStream,
-    frames: Iterable[Frame],
-    first: int,
-) -> Frames:
-    """A network with a state: frame by frame, the state carried and watched."""
-    context = ready.network.context
-    take, step = _stepping(ready, how.tiling, devices)
-    watch = Watch(how.guard) if how.guard else None
-    state: Any = None
-    done: Any = None
-    source = side.along(map(take, frames))
-    for index, items in enumerate(windows(source, context.past, context.future), first):
-        window, infos = zip(*items, strict=True)
-        told = side.arrays(infos)
-        attempt = step(state, window, told)  # runs while the last frame is used
+    def run(self) -> _Run:
+        """The function that enhances a scene.
+
+        Raises:
+          UserError: options that contradict the network.
+        """
+        context, network = self.ready.network.context, type(self.ready.network).__name__
+        if context.recurrence == "forward":
+            return self.recurrent
+        if context.recurrence == "none":
+            return self._guarded(self.selected if context.references else self.windowed)
+        if self.how.tiling:
+            raise UserError(
+                f"{network} looks along motion over the whole clip and cannot be tiled; use "
+                "long_range='fast' with a shorter chunk to save memory"
+            )
+        if self.how.long_range == "fast":
+            return self._guarded(self.fast)
+        if (self.how.devices or 1) > 1:
+            raise UserError(
+                f"devices={self.how.devices}: the exact passes of {network} follow each other on "
+                "one device; use long_range='fast' to share pieces, or devices=1"
+            )
+        return self.exact
+
+    def windowed(self, frames: Iterable[Frame], first: int) -> Frames:
+        """A window network: pieces of the stream with their neighbours, one batched call each."""
+        context = self.ready.network.context
+        enhanced = self._spread(_inner)
+        around = context.past + context.future
+        size, stream = _piece_size(self.how.chunk, self.devices, map(self.devices.take, frames))
+        for items, wanted in chunks(self.side.along(stream), size, context.past, context.future):
+            shares = [
+                zip(*share, strict=True) for share in _shares(items, around, self.devices.count)
+            ]
+            results = enhanced((piece, self.side.arrays(infos)) for piece, infos in shares)
+            done = itertools.chain.from_iterable(map(np.asarray, results))
+            yield from itertools.islice(done, wanted)
+
+    def selected(self, frames: Iterable[Frame], first: int) -> Frames:
+        """A window network that chooses its frames, out of a ring as long as its reach."""
+        selection, devices = self.ready.network.context.references, self.devices
+        assert selection is not None
+        around = selection.lookback, selection.lookahead
+        enhanced = self._spread(_on_windows)
+        size, stream = _piece_size(self.how.chunk, self.devices, map(self.devices.take, frames))
+        begin = first  # number of a piece's first frame
+        for piece in surrounded(self.side.along(stream), size, *around):
+            shown, infos = zip(*piece.items, strict=True)
+            rule = selection.starting_at(begin - piece.start)
+            begin += piece.stop - piece.start
+            chosen = rule.indices(self.side.host_arrays(infos), len(infos))
+            rows = np.broadcast_to(chosen, (1, *chosen.shape[-2:]))[:, piece.start : piece.stop]
+            wanted = rows.shape[1]
+            spare: tuple[Any, ...] = ()
+            full = -(-wanted // devices.count) * devices.count
+            if piece.start:  # made as long as the others, so that one program serves them all
+                full = size
+                spare = (shown[-1],) * (sum(around) + size - len(shown))
+            rows = np.pad(rows, [(0, 0), (0, full - wanted), (0, 0)], mode="edge")
+            told = self.side.arrays(infos)
+            results = enhanced(
+                (shown + spare, share[0], told.windows(share))
+                for share in np.split(rows, devices.count, axis=1)
+            )
+            done = itertools.chain.from_iterable(map(np.asarray, results))
+            yield from itertools.islice(done, wanted)
+
+    def recurrent(self, frames: Iterable[Frame], first: int) -> Frames:
+        """A network with a state: frame by frame, the state carried and watched."""
+        context = self.ready.network.context
+        take, step = self._stepping()
+        watch = Watch(self.how.guard) if self.how.guard else None
+        state: Any = None
+        done: Any = None
+        source = self.side.along(map(take, frames))
+        for index, items in enumerate(windows(source, context.past, context.future), first):
+            window, infos = zip(*items, strict=True)
+            told = self.side.arrays(infos)
+            attempt = step(state, window, told)  # runs while the last frame is used
+            if done is not None:
+                yield np.asarray(done)
+            state, done, signs = attempt
+            if watch is None:
+                continue
+            reason = watch.look(index, *np.asarray(signs).tolist())
+            if reason is None:
+                continue
+            state, done, signs = step(None, window, told)
+            if watch.complaint(*np.asarray(signs).tolist()) is None:
+                watch.report(index, "reset", reason)
+            else:
+                state, done = None, bidirectional.enlarged(window[context.past], self.ready.network)
+                watch.report(index, "passed", reason)
         if done is not None:
             yield np.asarray(done)
-        state, done, signs = attempt
-        if watch is None:
-            continue
-        reason = watch.look(index, *np.asarray(signs).tolist())
-        if reason is None:
-            continue
-        state, done, signs = step(None, window, told)
-        if watch.complaint(*np.asarray(signs).tolist()) is None:
-            watch.report(index, "reset", reason)
-        else:
-            state, done = None, bidirectional.enlarged(window[context.past], ready.network)
-            watch.report(index, "passed", reason)
-    if done is not None:
-        yield np.asarray(done)
 
+    def exact(self, frames: Iterable[Frame], first: int) -> Frames:
+        """A bidirectional network, as on the whole clip."""
+        network, variables = self.ready.network, self.ready.variables
+        passed = self._pass_on(first) if self._mends else None
+        return bidirectional.exact(network, variables, self.side, frames, passed=passed)
 
-def _stepping(
-    ready: Ready, tiling: Tiling | None, devices: Devices
-) -> tuple[Callable[[Frame], Any], Callable[..., Any]]:
-    """How a frame is taken in, and ``(state, window, side) -> (state, frame, signs)``."""
-    network, variables = ready.network, ready.variables
-    if tiling:
-        each: Each = functools.partial(devices.each, _step, network, variables)
-        return devices.take, tiled_steps(network, tiling, each)
-    placed: list[Any] = []
+    def fast(self, frames: Iterable[Frame], first: int) -> Frames:
+        """A bidirectional network, by pieces that share frames."""
+        chunk, overlap = self.how.chunk or _FAST_CHUNK, self.how.overlap
+        return bidirectional.fast(
+            self.ready, self.side, frames, chunk=chunk, overlap=overlap, devices=self.devices
+        )
 
-    def step(state: Any, window: tuple[jax.Array, ...], side: Side) -> Any:
-        if not placed:
-            placed.append(devices.beside(window[0], variables))
-        return _step(network, placed[0], state, window, side)
+    @property
+    def _mends(self) -> bool:
+        """Whether a frame whose result is not finite is passed through."""
+        return self.how.guard is not None and not self.how.guard.passive
 
-    return devices.divide, step
+    def _pass_on(self, first: int) -> Callable[[int], None]:
+        """Tells the guard's listener of a frame of a scene that was passed through."""
+        assert self.how.guard is not None
+        watch = Watch(self.how.guard)
+        return lambda index: watch.report(
+            first + index, "passed", "the network's result is not finite"
+        )
 
+    def _guarded(self, run: _Run) -> _Run:
+        """Passes frames through whose results are not finite; for networks without a state."""
+        if not self._mends:
+            return run
 
-def _pass_on(guard: Guard, first: int) -> Callable[[int], None]:
-    """Tells the guard's listener of a frame of a scene that was passed through."""
-    watch = Watch(guard)
-    return lambda index: watch.report(first + index, "passed", "the network's result is not finite")
+        def guarded(frames: Iterable[Frame], first: int) -> Frames:
+            passed = self._pass_on(first)
+            ahead, sources = copies(frames, 2)  # they differ by a piece at most
+            for index, (result, source) in enumerate(zip(run(ahead, first), sources, strict=True)):
+                if np.isfinite(result).all():
+                    yield result
+                else:
+                    passed(index)
+                    yield bidirectional.enlarged(np.asarray(source, np.float32), self.ready.network)
 
+        return guarded
 
-def _guarded(ready: Ready, guard: Guard | None, run: _Run) -> _Run:
-    """Passes frames through whose results are not finite; for networks without a state."""
-    if guard is None or guard.passive:
-        return run
+    def _spread(self, program: Callable[..., Any]) -> Each:
+        """The program on pieces, over devices and tiles."""
+        network = self.ready.network
+        each: Each = functools.partial(self.devices.each, program, network, self.ready.variables)
+        return tiled_pieces(network, self.how.tiling, each) if self.how.tiling else each
 
-    def guarded(side: SideStream, frames: Iterable[Frame], first: int) -> Frames:
-        passed = _pass_on(guard, first)
-        ahead, sources = copies(frames, 2)  # they differ by a piece at most
-        for index, (result, source) in enumerate(
-            zip(run(side, ahead, first), sources, strict=True)
-        ):
-            if np.isfinite(result).all():
-                yield result
-            else:
-                passed(index)
-                yield bidirectional.enlarged(np.asarray(source, np.float32), ready.network)
+    def _stepping(self) -> tuple[Callable[[Frame], Any], Callable[..., Any]]:
+        """How a frame is taken in, and ``(state, window, side) -> (state, frame, signs)``."""
+        network, variables = self.ready.network, self.ready.variables
+        if self.how.tiling:
+            each: Each = functools.partial(self.devices.each, _step, network, variables)
+            return self.devices.take, tiled_steps(network, self.how.tiling, each)
+        placed: list[Any] = []
 
-    return guarded
+        def step(state: Any, window: tuple[jax.Array, ...], side: Side) -> Any:
+            if not placed:
+                placed.append(self.devices.beside(window[0], variables))
+            return _step(network, placed[0], state, window, side)
 
-
-def _exact(
-    ready: Ready, how: StreamOptions, side: SideStream, frames: Iterable[Frame], first: int
-) -> Frames:
-    guard = how.guard
-    passed = None if guard is None or guard.passive else _pass_on(guard, first)
-    return bidirectional.exact(ready.network, ready.variables, side, frames, passed=passed)
-
-
-def _fast(
-    ready: Ready,
-    how: StreamOptions,
-    devices: Devices,
-    side: SideStream,
-    frames: Iterable[Frame],
-    first: int,
-) -> Frames:
-    chunk = how.chunk or _FAST_CHUNK
-    return bidirectional.fast(
-        ready, side, frames, chunk=chunk, overlap=how.overlap, devices=devices
-    )
+        return self.devices.divide, step
