@@ -10,9 +10,8 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.layers import Conv
-from vqe_jax.nn.patchgan import leaky
+from vqe_jax.nn.patchgan import Discriminator
 from vqe_jax.ops.filters import high_pass
 
 __all__ = ["HighPassDiscriminator"]
@@ -22,7 +21,7 @@ _WIDEST = 8  # times the first width
 _SCORE_WIDTHS = (64, 16)
 
 
-class HighPassDiscriminator(nn.Module):
+class HighPassDiscriminator(Discriminator):
     """Pairs of convolutions, the second of each strided, then a head of 1x1 convolutions.
 
     Example:
@@ -36,8 +35,6 @@ class HighPassDiscriminator(nn.Module):
 
     features: int = 64  # channels at first; they double three times
     halvings: int = 4
-    negative_slope: float = 0.2  # of the leaky ReLUs
-    channels: int = 3  # of the frames it judges: 1 luma, 3 RGB
 
     @nn.compact
     def __call__(
@@ -63,29 +60,17 @@ class HighPassDiscriminator(nn.Module):
         x, maps = high_pass(frames), []
         for pair in range(self.halvings + 1):
             wide = self.features * min(2**pair, _WIDEST)
-            strided = pair < self.halvings
-            x = self._layer(f"{pair}_0", x, wide, train, normal=pair > 0)
-            x = self._layer(f"{pair}_1", x, wide, train, strided=strided)
+            first = self._conv(f"conv{pair}_0", wide, normal=pair > 0)
+            x = self.layer(first, x, f"norm{pair}_0" if pair else None, train=train)
+            second = self._conv(f"conv{pair}_1", wide, strided=pair < self.halvings)
+            x = self.layer(second, x, f"norm{pair}_1", train=train)
             maps.append(x)
         for k, wide in enumerate(_SCORE_WIDTHS):
-            x = leaky(Conv(wide, 1, name=f"score{k}")(x), self.negative_slope)
+            x = self.leaky(Conv(wide, 1, name=f"score{k}")(x))
         return Conv(1, 1, name=f"score{len(_SCORE_WIDTHS)}")(x), tuple(maps)
 
-    def _layer(
-        self,
-        name: str,
-        x: Float[Array, "b h w i"],
-        features: int,
-        train: bool,
-        *,
-        normal: bool = True,
-        strided: bool = False,
-    ) -> Float[Array, "b h2 w2 f"]:
+    def _conv(
+        self, name: str, features: int, *, normal: bool = True, strided: bool = False
+    ) -> Conv:
         size, stride, padding = (4, 2, 1) if strided else (3, 1, 1)
-        conv = Conv(
-            features, size, stride, padding=padding, use_bias=not normal, name=f"conv{name}"
-        )
-        x = conv(x)
-        if normal:
-            x = BatchNorm(name=f"norm{name}")(x, train=train)
-        return leaky(x, self.negative_slope)
+        return Conv(features, size, stride, padding=padding, use_bias=not normal, name=name)

@@ -14,18 +14,31 @@ from vqe_jax.errors import UserError
 from vqe_jax.nn.batch_norm import BatchNorm
 from vqe_jax.nn.layers import Conv
 
-__all__ = ["PatchDiscriminator", "leaky"]
+__all__ = ["Discriminator", "PatchDiscriminator"]
 
 _STRIDED = 4  # convolutions of stride two
 _MIN_SIDE = 64  # smaller frames leave nothing for the last 4x4 convolution
 
 
-def leaky(x: Float[Array, "*s"], slope: float) -> Float[Array, "*s"]:
-    """Leaky ReLU whose gradient at exactly zero is the slope, as PyTorch's; jax.nn's is one."""
-    return jnp.where(x > 0, x, slope * x)
+class Discriminator(nn.Module):
+    """What discriminators share: a subclass scores frames, and gives its activations too."""
+
+    negative_slope: float = 0.2  # of the leaky ReLUs
+    channels: int = 3  # of the frames it judges: 1 luma, 3 RGB
+
+    def leaky(self, x: Float[Array, "*s"]) -> Float[Array, "*s"]:
+        """Leaky ReLU whose gradient at exactly zero is the slope, as PyTorch's; jax.nn's is one."""
+        return jnp.where(x > 0, x, self.negative_slope * x)
+
+    def layer(
+        self, conv: Conv, x: Float[Array, "b h w i"], norm: str | None, *, train: bool
+    ) -> Float[Array, "b h2 w2 f"]:
+        """A convolution, batch normalization where it has a name, the activation."""
+        x = conv(x)
+        return self.leaky(x if norm is None else BatchNorm(name=norm)(x, train=train))
 
 
-class PatchDiscriminator(nn.Module):
+class PatchDiscriminator(Discriminator):
     """Four strided 4x4 convolutions, then one to a map of scores without a sigmoid.
 
     Example:
@@ -38,8 +51,7 @@ class PatchDiscriminator(nn.Module):
     """
 
     features: int = 32  # channels after the first convolution; they double three times
-    negative_slope: float = 0.2  # of the leaky ReLUs
-    channels: int = 1  # of the frames it judges: 1 luma, 3 RGB
+    channels: int = 1
 
     @nn.compact
     def __call__(
@@ -72,12 +84,10 @@ class PatchDiscriminator(nn.Module):
         x, maps = frames, []
         for i in range(_STRIDED):
             width_out = self.features * 2**i
-            x = Conv(
+            conv = Conv(
                 width_out, 4, 2, padding=1, kernel_init=normal, bias_init=zeros, name=f"conv{i + 1}"
-            )(x)
-            if i:
-                x = BatchNorm(name=f"norm{i + 1}")(x, train=train)
-            x = leaky(x, self.negative_slope)
+            )
+            x = self.layer(conv, x, f"norm{i + 1}" if i else None, train=train)
             maps.append(x)
         score = Conv(1, 4, padding=0, kernel_init=normal, bias_init=zeros, name="score")(x)
         return score, tuple(maps)

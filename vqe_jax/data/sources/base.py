@@ -25,6 +25,7 @@ __all__ = [
     "QP_PRESETS",
     "AugmentedOptions",
     "CommonOptions",
+    "FilmOptions",
     "Plan",
     "Source",
     "option",
@@ -88,6 +89,34 @@ class AugmentedOptions(CommonOptions):
         """What a variant may be."""
         names = [f.name for f in dataclasses.fields(AugmentOptions)]
         return AugmentOptions(**{name: getattr(self, name) for name in names})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilmOptions(AugmentedOptions):
+    """Options of data sets whose clips a virtual camera films."""
+
+    length: int = option(40, "frames of a clip")
+    width: int = option(416, "of the picture, in pixels")
+    height: int = option(240, "of the picture, in pixels")
+    noise: float = option(1.0, "of the sensor at mid-gray, in code values")
+    speed: float = option(1.0, "scales all motion")
+
+    def check(self) -> None:
+        """Refuses pictures and clips that cannot be.
+
+        Raises:
+          UserError: names the option.
+        """
+        if self.width % 2 or self.height % 2 or min(self.width, self.height) < 64:
+            raise UserError(f"{self.width}x{self.height} must be even and at least 64x64")
+        if self.length < 1:
+            raise UserError("--length must be at least 1")
+
+    @property
+    def of_scenes(self) -> dict[str, Any]:
+        """What all scenes have in common."""
+        frames = self.length if self.frames is None else self.frames
+        return {"frames": frames, "width": self.width, "height": self.height}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from vqe_jax.data.demo_film import Scene, SceneOrigin
-from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
+from vqe_jax.data.sources.base import FilmOptions, Plan, Source, option, plans_of
 from vqe_jax.errors import UserError
 
 __all__ = ["TRAIN_PHOTOS", "VAL_PHOTOS", "Demo", "DemoOptions"]
@@ -26,16 +26,13 @@ VAL_PHOTOS = ("stereo_motorcycle", "cat", "camera")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DemoOptions(AugmentedOptions):
+class DemoOptions(FilmOptions):
     """Options of ``demo``."""
 
     clips: int = option(20, "training clips; they go through the photographs in turn")
     val_clips: int = option(3, "validation clips")
-    length: int = option(40, "frames of a clip")
     width: int = option(320, "of the picture, in pixels")
     height: int = option(192, "of the picture, in pixels")
-    noise: float = option(1.0, "of the sensor at mid-gray, in code values")
-    speed: float = option(1.0, "scales all motion")
     source: str | None = option(None, "not used: the photographs come with scikit-image")
 
 
@@ -57,10 +54,9 @@ class Demo(Source):
         Raises:
           UserError: sizes that cannot be, or scikit-image is not installed.
         """
-        if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
-            raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
-        if min(options.clips, options.val_clips, options.length) < 1:
-            raise UserError("--clips, --val-clips and --length must be at least 1")
+        options.check()
+        if min(options.clips, options.val_clips) < 1:
+            raise UserError("--clips and --val-clips must be at least 1")
         scenes = [
             *_scenes("train", TRAIN_PHOTOS, options.clips, options),
             *_scenes("val", VAL_PHOTOS, options.val_clips, options),
@@ -80,11 +76,9 @@ def _scenes(
             photo,
             tuple(p for p in after if p != photo),
             seed=options.seed * 100_000 + (0 if split == "train" else 50_000) + index,
-            frames=options.length if options.frames is None else options.frames,
-            width=options.width,
-            height=options.height,
             speed=options.speed,
             noise=options.noise,
+            **options.of_scenes,
         )
         scenes.append((f"{split}_{index:02d}_{photo}", split, SceneOrigin(scene)))
     return scenes

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vqe_jax.data.demo_film import Scene, SceneOrigin
-from vqe_jax.data.sources.base import AugmentedOptions, Plan, Source, option, plans_of
+from vqe_jax.data.sources.base import FilmOptions, Plan, Source, option, plans_of
 from vqe_jax.data.sources.folders import keep, kept_for_validation, source_folder
 from vqe_jax.errors import UserError
 
@@ -18,7 +18,7 @@ _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScenesOptions(AugmentedOptions):
+class ScenesOptions(FilmOptions):
     """Options of ``scenes``."""
 
     source: str | None = option(None, "folder of photographs and panoramas")
@@ -26,11 +26,7 @@ class ScenesOptions(AugmentedOptions):
     include: tuple[str, ...] = option((), "only photographs whose name fits one of these patterns")
     exclude: tuple[str, ...] = option((), "not those whose name fits one of these")
     per_photo: int = option(1, "scenes over each photograph, each with another camera")
-    length: int = option(40, "frames of a scene")
-    width: int = option(416, "of the picture, in pixels")
-    height: int = option(240, "of the picture, in pixels")
     noise: float = option(1.0, "of the sensor at mid-gray, in code values: at most twice that")
-    speed: float = option(1.0, "scales all motion")
 
 
 class Scenes(Source):
@@ -48,10 +44,9 @@ class Scenes(Source):
 
     def plan(self, options: ScenesOptions) -> tuple[Plan, ...]:
         """As of :class:`Source`."""
-        if options.width % 2 or options.height % 2 or min(options.width, options.height) < 64:
-            raise UserError(f"{options.width}x{options.height} must be even and at least 64x64")
-        if min(options.per_photo, options.length) < 1:
-            raise UserError("--per-photo and --length must be at least 1")
+        options.check()
+        if options.per_photo < 1:
+            raise UserError("--per-photo must be at least 1")
         photos = keep(_photographs(options.source), options.include, options.exclude, "photograph")
         kept = kept_for_validation(photos, options.val_fraction, options.seed)
         scenes = []
@@ -92,9 +87,7 @@ def _scene(
         str(photos[name]),
         tuple(str(photos[n]) for n in chosen),
         seed=int(rng.integers(1 << 31)),
-        frames=options.length if options.frames is None else options.frames,
-        width=options.width,
-        height=options.height,
         speed=options.speed * float(rng.uniform(0.3, 1.5)),
         noise=options.noise * float(rng.uniform(0.0, 2.0)),
+        **options.of_scenes,
     )
