@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.codes import from_codes, to_codes
 from vqe_jax.data.jobs import VideoOrigin
 from vqe_jax.data.variants import resize_plane
 from vqe_jax.data.yuv420 import YUV420P8
@@ -85,13 +86,12 @@ def photograph(name: str, width: int, height: int) -> np.ndarray:
     size = (round(picture.shape[0] * share), round(picture.shape[1] * share))
     if share < 1:
         channels = [resize_plane(np.ascontiguousarray(c), *size) for c in channels]
-    return np.stack(channels, axis=-1).astype(np.float32) / 255
+    return from_codes(np.stack(channels, axis=-1))
 
 
 def _picture_file(path: Path) -> np.ndarray:
     (frame,) = read_frames(path, 0, 1)
-    rgb = to_rgb(frame, open_reader(path).info)
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    return to_codes(to_rgb(frame, open_reader(path).info))
 
 
 def _picture_of_skimage(name: str) -> np.ndarray:

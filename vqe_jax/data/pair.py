@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from vqe_jax.codes import from_codes
 from vqe_jax.data.datasets import DATASETS
 from vqe_jax.data.planes import PlaneFile, decoded_frames
 from vqe_jax.data.store import Store
@@ -34,7 +35,6 @@ from vqe_jax.video import (
 __all__ = ["Pair", "PairInfo", "SideInfo", "open_pairs", "video_info"]
 
 _TYPES = "IPB"
-_WHITE = np.float32(255)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -293,7 +293,7 @@ class Pair:
     def frames(self, side: str, color: str) -> Iterator[Float[np.ndarray, "h w c"]]:
         """The frames one at a time, in [0, 1]; arguments as of :meth:`read`."""
         for index in range(len(self)):
-            frame = np.divide(self.read(side, color, index, 1)[0], _WHITE)
+            frame = from_codes(self.read(side, color, index, 1)[0])
             yield frame[..., None] if color == "luma" else frame
 
 

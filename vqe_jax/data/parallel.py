@@ -11,9 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vqe_jax.errors import EnvironmentFailure, UserError
+from vqe_jax.terminal import plain, progress_bar
 
 __all__ = ["map_clips"]
 
@@ -53,14 +53,8 @@ def map_clips(
       UserError: calls failed with it; names how many and the first few with their reasons.
     """
     workers = min(workers or os.cpu_count() or 1, len(jobs)) or 1
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[clip]}", markup=False),
-    )
-    progress = Progress(*columns, console=Console(stderr=True, markup=False), disable=quiet)
+    console = Console(stderr=True, markup=False)
+    progress = progress_bar(console, disable=quiet, after=[plain("{task.fields[clip]}")])
     with progress:
         task = progress.add_task(label, total=len(jobs), clip="")
 

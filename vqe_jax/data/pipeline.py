@@ -25,6 +25,7 @@ import grain
 import numpy as np
 from jaxtyping import Int
 
+from vqe_jax.codes import WHITE
 from vqe_jax.data.datasets import DATASETS
 from vqe_jax.data.pair import Pair, SideInfo, open_pairs
 from vqe_jax.data.stage_inputs import with_inputs
@@ -36,7 +37,6 @@ __all__ = ["BatchSource", "DataConfig", "References", "batches"]
 
 _UNENDING = 1 << 40
 _PATIENCE = 2.0  # seconds between looks for a round that is being built
-_WHITE = np.float32(255)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,7 +224,7 @@ class BatchSource:
         for out, crop in zip(batch, crops, strict=True):
             at = (_as_slice(getattr(crop, which)), crop.rows, crop.columns)
             codes = crop.clip.pair.clip(side, color)[at]
-            np.divide(codes if color == "rgb" else codes[..., None], _WHITE, out=out)
+            np.divide(codes if color == "rgb" else codes[..., None], WHITE, out=out)
         return batch
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.codes import to_codes
 from vqe_jax.data.stored import StoredFrames, is_whole, write_sealed
 from vqe_jax.data.yuv420 import YUV420P8, as_yuv420p8
 from vqe_jax.errors import UserError
@@ -95,8 +96,7 @@ class PlaneFile:
         if not is_whole(target, self.frames * self.height * self.width * 3):
             with write_sealed(target) as part, part.open("wb") as out:
                 for frame in self:
-                    rgb = to_rgb(frame, info)
-                    out.write(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8).data)
+                    out.write(to_codes(to_rgb(frame, info)).data)
         return StoredFrames(target, self.frames, (self.height, self.width, 3))
 
     def write(self, frames: Iterable[Frame]) -> None:

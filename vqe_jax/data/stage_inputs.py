@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from vqe_jax.codes import to_codes
 from vqe_jax.data.pair import Pair
 from vqe_jax.data.stored import StoredFrames, is_whole, write_sealed
 from vqe_jax.errors import UserError
@@ -48,7 +49,7 @@ def write_inputs(
     count = 0
     with write_sealed(path) as part, part.open("wb") as out:
         for frame in frames:
-            out.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).tobytes())
+            out.write(to_codes(frame).tobytes())
             count += 1
         if count != len(pair):
             raise UserError(f"{pair.name}: {count} results for {len(pair)} frames")

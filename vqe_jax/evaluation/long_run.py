@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from vqe_jax.codes import from_codes, to_codes
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.clips import EvalClip
 from vqe_jax.evaluation.measure import Options
@@ -115,10 +116,10 @@ def long_run(
 
     def play(side: str) -> Iterator[np.ndarray]:
         for index in order:
-            yield sides[side][index].astype(np.float32) / np.float32(255)
+            yield from_codes(sides[side][index])
 
     before = [
-        float(protocol(_unit(sides["compressed"][i]), _unit(sides["raw"][i])))
+        float(protocol(from_codes(sides["compressed"][i]), from_codes(sides["raw"][i])))
         for i in range(clip.count)
     ]
     sizes: list[float] = []
@@ -134,17 +135,13 @@ def long_run(
     )
     gains = np.empty(length, np.float64)
     for i, (index, frame) in enumerate(zip(order, stream, strict=True)):
-        gains[i] = float(protocol(frame, _unit(sides["raw"][index]))) - before[index]
+        gains[i] = float(protocol(frame, from_codes(sides["raw"][index]))) - before[index]
         on_frame()
     return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)), np.array(sizes))
 
 
-def _unit(codes: np.ndarray) -> np.ndarray:
-    return codes.astype(np.float32) / np.float32(255)
-
-
 def _held(clip: EvalClip, side: str, color: str) -> list[np.ndarray]:
-    return [np.round(f * 255).astype(np.uint8) for f in clip.frames(side, color)]
+    return [to_codes(frame) for frame in clip.frames(side, color)]
 
 
 def long_run_table(label: str, protocol: Protocol, runs: list[LongRun]) -> Table:

@@ -7,18 +7,19 @@ import dataclasses
 import functools
 import itertools
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from vqe_jax.codes import from_codes, to_codes
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.clips import EvalClip
 from vqe_jax.evaluation.metrics import ClipMetric
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.inference import Guard, GuardEvent, enhance_frames, enhance_frames_ensemble
+from vqe_jax.inference.bidirectional import Spill
 from vqe_jax.inference.side_info import known_frames
 from vqe_jax.inference.windows import copies
 from vqe_jax.metrics import Protocol
@@ -237,22 +238,19 @@ class _Spool:
 
     def __init__(self, frames: Iterable[np.ndarray], *, kept: bool) -> None:
         self._frames, self._kept = frames, kept
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
-        self._shape: tuple[int, ...] = ()
+        self._file, self._count = Spill(), 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for frame in self._frames:
+        for index, frame in enumerate(self._frames):
             if self._kept:
-                self._shape = frame.shape
-                self._file.write(np.round(np.clip(frame, 0, 1) * 255).astype(np.uint8).data)
+                self._file.put(index, to_codes(frame))
+                self._count = index + 1
             yield frame
 
     def again(self) -> Iterator[np.ndarray]:
         """The frames once more."""
-        self._file.seek(0)
-        while codes := self._file.read(int(np.prod(self._shape))):
-            frame = np.frombuffer(codes, np.uint8).reshape(self._shape)
-            yield frame.astype(np.float32) / np.float32(255)
+        for index in range(self._count):
+            yield from_codes(self._file.get(index))
 
     def close(self) -> None:
         self._file.close()

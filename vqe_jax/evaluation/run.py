@@ -8,7 +8,6 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
 from vqe_jax.errors import UserError
@@ -20,6 +19,7 @@ from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.evaluation.report import Report
 from vqe_jax.evaluation.tables import Table
 from vqe_jax.metrics import Protocol
+from vqe_jax.terminal import plain, progress_bar
 
 __all__ = ["evaluate", "evaluate_long", "print_table", "progress_of"]
 
@@ -36,14 +36,8 @@ def progress_of(total: int, console: Console) -> Iterator[Callable[[str], Advanc
     Yields:
       ``(what is done now) -> function to call after each frame``.
     """
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    rate = plain("{task.fields[rate]}")
+    with progress_bar(console, disable=not console.is_terminal, before=[rate]) as bar:
         task = bar.add_task("", total=total, rate="")
 
         def begin(description: str) -> Advance:

@@ -37,9 +37,13 @@ class Spill:
     """Trees of arrays, one a frame and all of the same shapes, in a temporary file.
 
     The file has no name and is gone with the process, however it ends.
+
+    Args:
+      way_out: ends the message of a full disk.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, way_out: str = "") -> None:
+        self._way_out = way_out
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._leaves: list[np.ndarray] = []
         self._tree: Any = None
@@ -61,8 +65,8 @@ class Spill:
             if err.errno != errno.ENOSPC:
                 raise
             raise EnvironmentFailure(
-                f"{tempfile.gettempdir()} is full after {index * self._size / 1e9:.1f} GB of "
-                "features; set TMPDIR to a larger disk, or use long_range='fast'"
+                f"{tempfile.gettempdir()} is full after {index * self._size / 1e9:.1f} GB; set "
+                f"TMPDIR to a larger disk{self._way_out}"
             ) from None
 
     def get(self, index: int) -> Any:
@@ -121,7 +125,9 @@ def exact(
       EnvironmentFailure: the disk of the spill file is full.
     """
     side = side or SideStream(network)
-    spills = [Spill() for _ in network.sweeps]  # the frames, then one a pass but the last
+    spills = [
+        Spill(", or use long_range='fast'") for _ in network.sweeps
+    ]  # the frames, then one a pass but the last
     clip = spills[0]
     try:
         infos: list[FrameInfo] = []

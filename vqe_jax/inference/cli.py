@@ -17,15 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
 from vqe_jax.errors import UserError
@@ -35,6 +27,7 @@ from vqe_jax.inference.options import StreamOptions
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.tiles import Tiling
 from vqe_jax.programs import add_option, keep
+from vqe_jax.terminal import plain, progress_bar
 from vqe_jax.video import PixelFormat, open_reader
 from vqe_jax.video.encoders import DEFAULT_OPTIONS
 from vqe_jax.weights import DEFAULT_MODEL, load_model, packaged_models
@@ -259,15 +252,7 @@ def _warnings_on(console: Console) -> Iterator[None]:
 
 @contextmanager
 def _bar(console: Console, job: Job) -> Iterator[Callable[[int, int | None], None]]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(),
-        TextColumn("ETA", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
+    with progress_bar(console, before=[_Speed(), plain("ETA")]) as bar:
         task = bar.add_task("compiling", total=job.frames)
 
         def show(done: int, expected: int | None) -> None:

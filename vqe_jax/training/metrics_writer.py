@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vqe_jax.errors import UserError, unbreakable
 from vqe_jax.files import replacing
+from vqe_jax.terminal import progress_bar
 
 __all__ = ["MetricsWriter", "duration"]
 
@@ -76,14 +76,8 @@ class MetricsWriter:
         )
         self._total = total_steps
         self._width = len(str(total_steps))
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=silent or quiet or not self._console.is_terminal,
-        )
+        hidden = silent or quiet or not self._console.is_terminal
+        self._progress = progress_bar(self._console, disable=hidden)
         self._task = self._progress.add_task("training", total=total_steps)
 
     def begin(self, first_step: int, validated: int | None = None) -> None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vqe_jax.codes import to_codes
 from vqe_jax.files import replacing
 from vqe_jax.video import Frame, PixelFormat
 from vqe_jax.video.png import encode_png
@@ -26,7 +27,7 @@ def write_sample(path: Path, picture: Float[np.ndarray, "h w c"]) -> None:
     Args:
       picture: 1 channel (gray) or 3 (RGB), in [0, 1].
     """
-    codes = np.round(np.asarray(picture) * 255).astype(np.uint8)
+    codes = to_codes(picture)
     kind = "gray" if codes.shape[-1] == 1 else "rgb"
     planes = tuple(np.ascontiguousarray(codes[..., c]) for c in range(codes.shape[-1]))
     with replacing(path) as part:
