@@ -63,6 +63,16 @@ def test_motion_compensation_compares_every_reference_with_the_frame():
     np.testing.assert_allclose(losses.build("motion_compensation")(aligned, A), expected, rtol=1e-5)
 
 
+def test_harm_counts_frames_that_became_worse_alone():
+    """Of two frames one is mended by half its error and one spoilt to twice its error."""
+    came = A + 0.02
+    given = jnp.concatenate([A[:, :1] + 0.01, A[:, 1:] + 0.04], axis=1)
+    spoilt = (A.shape[1] - 1) / A.shape[1]
+    found = losses.build("harm", floor=0.0)(given, A, compressed=came)
+    np.testing.assert_allclose(found, spoilt * 20 * np.log10(2), rtol=1e-3)
+    assert losses.build("harm")(came, A, compressed=came) == 0
+
+
 def test_log_mse_is_what_psnr_counts():
     mse = np.mean(np.square(np.asarray(A) - np.asarray(B)), axis=(2, 3, 4))
     found = losses.build("log_mse", floor=0.0)(A, B)

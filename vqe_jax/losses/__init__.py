@@ -19,7 +19,7 @@ from vqe_jax.registry import Registry, check_options
 
 __all__ = ["LOSSES", "Loss", "build", "get", "names", "register"]
 
-GIVEN = ("weight", "qp", "side", "variables")
+GIVEN = ("weight", "qp", "side", "variables", "compressed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Loss:
       takes: keyword arguments that training gives: "weight" (``[b, t, h, w, 1]``, of the pixels
         that count; a loss without it cannot be taken on a part of the pixels), "qp" (``[b]``),
         "side" (a :class:`vqe_jax.models.Side` of the compared frames), "variables" (of a frozen
-        network, see ``weights``). "weight" and "qp" are given where the batch has them.
+        network, see ``weights``), "compressed" (the frames that came in). "weight" and "qp" are
+        given where the batch has them.
       weights: of a loss that takes "variables": the name of the perceptual weights by its options.
     """
 
@@ -68,6 +69,7 @@ LOSSES: Registry[Any] = Registry(
         "l1": Loss(pixel.l1, takes=("weight",)),
         "l2": Loss(pixel.l2, takes=("weight",)),
         "log_mse": Loss(pixel.log_mse),
+        "harm": Loss(pixel.harm, takes=("compressed",)),
         "pearson": Loss(correlation.pearson, takes=("weight",)),
         "fft": Loss(frequency.fft),
         "gradient": Loss(gradient.gradient),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 
-__all__ = ["charbonnier", "l1", "l2", "log_mse", "motion_compensation", "pool"]
+__all__ = ["charbonnier", "harm", "l1", "l2", "log_mse", "motion_compensation", "pool"]
 
 
 def pool(
@@ -98,6 +99,29 @@ def log_mse(
     """
     mse = jnp.mean(jnp.square(prediction - target), axis=(2, 3, 4))
     return jnp.mean(10 * jnp.log10(mse + floor))
+
+
+def harm(
+    prediction: Float[Array, "b t h w c"],
+    target: Float[Array, "b t h w c"],
+    *,
+    compressed: Float[Array, "b t h w c"],
+    floor: float = 1e-5,
+) -> Float[Array, ""]:
+    """Mean over frames of the decibels that an enhanced frame is worse than it came, else nothing.
+
+    Beside :func:`log_mse` it makes a network that is too small to know every encoder hold back
+    where it would do harm.
+
+    Args:
+      compressed: the frames as they came.
+      floor: as of :func:`log_mse`.
+    """
+    after, before = (
+        10 * jnp.log10(jnp.mean(jnp.square(x - target), axis=(2, 3, 4)) + floor)
+        for x in (prediction, compressed)
+    )
+    return jnp.mean(jax.nn.relu(after - before))
 
 
 def motion_compensation(

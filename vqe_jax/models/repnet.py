@@ -2,12 +2,13 @@
 
 Our own network, of known parts: blocks of pixels become channels (pixel-unshuffle, as in FFDNet,
 Zhang et al., TIP 2018), plain 3x3 convolutions whose training branches fold into one kernel
-(RepVGG, see :mod:`vqe_jax.nn.reparam`), and two planes that say the QP of the frame.
+(RepVGG, see :mod:`vqe_jax.nn.reparam`), scaled by what the stream says of the frame.
 """
 
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax.linen import initializers
 from jaxtyping import Array, Float
@@ -15,18 +16,18 @@ from jaxtyping import Array, Float
 from vqe_jax.models import Context, FrameNetwork, Side
 from vqe_jax.nn.layers import leaky_relu
 from vqe_jax.nn.reparam import RepConv
+from vqe_jax.nn.told import Told
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle
 
 __all__ = ["RepNet"]
 
-_LARGEST_QP = 51.0
 _GAIN = 10.0  # from the size of details to about one, and of residuals back
 
 
 class RepNet(FrameNetwork):
     """A frame and its residual, from ``blocks + 2`` convolutions on blocks of pixels.
 
-    It is told the QP of a frame where that is known, and works without.
+    It is told the QP of a frame and the codec's family where they are known, and works without.
     """
 
     features: int = 64
@@ -38,7 +39,7 @@ class RepNet(FrameNetwork):
     def context(self) -> Context:
         """A place a convolution and one for the local mean, and the place itself."""
         reach = (self.blocks + 3) * self.shrink + self.shrink - 1
-        known = frozenset({"frame_qp"})
+        known = frozenset({"frame_qp", "codec"})
         return Context(multiple=self.shrink, receptive_field=reach, optional=known)
 
     @nn.compact
@@ -49,13 +50,18 @@ class RepNet(FrameNetwork):
         pixels = pixel_unshuffle(frames, self.shrink)
         count = pixels.shape[-1]
         brightness = _local_mean(pixels)
-        planes = _qp_planes(side, brightness)
+        told = jax.tree.map(
+            lambda x: x[:, None].astype(frames.dtype),
+            Told(self.features, name="told")(*_said(side, len(frames))),
+        )
         # Artifacts are small, and the same in light and shade.
         details = _GAIN * (pixels - brightness)
-        x = self._conv("first", self.features)(jnp.concatenate([details, brightness, planes], -1))
+        x = self._conv("first", self.features)(jnp.concatenate([details, brightness], -1))
+        x = x * told.scale + told.shift
         for k in range(self.blocks):
             x = self._conv(f"conv{k}", self.features)(leaky_relu(x))
         residual = self._conv("last", count, initializers.zeros, 0.0)(leaky_relu(x))
+        residual = residual * told.gain
         return frames + pixel_shuffle(residual / _GAIN, self.shrink)
 
     def _conv(
@@ -71,12 +77,8 @@ def _local_mean(pixels: Float[Array, "n h w f"]) -> Float[Array, "n h w 1"]:
     return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9.0
 
 
-def _qp_planes(side: Side, like: Float[Array, "n h w 1"]) -> Float[Array, "n h w 2"]:
-    """QP and whether it is known, of each frame."""
-    shape = (*like.shape[:3], 2)
-    if side.frame_qp is None:
-        return jnp.zeros(shape, like.dtype)
-    qp = jnp.asarray(side.frame_qp, jnp.float32).reshape(-1)
-    known = qp >= 0
-    planes = jnp.stack([jnp.where(known, qp / _LARGEST_QP, 0.0), known.astype(jnp.float32)], -1)
-    return jnp.broadcast_to(planes.astype(like.dtype)[:, None, None], shape)
+def _said(side: Side, frames: int) -> tuple[Array, Array]:
+    """QP and codec of each frame, ``[n, 1]``; -1 and 0 where nothing is known."""
+    qp = jnp.full((frames, 1), -1.0) if side.frame_qp is None else jnp.asarray(side.frame_qp)
+    codec = jnp.zeros((frames, 1), jnp.int32) if side.codec is None else jnp.asarray(side.codec)
+    return qp.reshape(frames, 1), codec.reshape(frames, 1)
