@@ -31,7 +31,8 @@ def test_what_is_exported_gives_the_same_picture_without_the_package(small, tmp_
     assert main(["export", str(small), str(tmp_path / "small.jaxexport")]) == 0
     rng = np.random.default_rng(1)
     frames, qps = rng.random((3, 12, 20, 1), np.float32), np.array([22, -1, 40], np.float32)
-    np.savez(tmp_path / "in.npz", frames=frames, qps=qps)
+    codecs = np.array([1, 0, 4], np.int32)
+    np.savez(tmp_path / "in.npz", frames=frames, qps=qps, codecs=codecs)
     script = f"""
         import pathlib, sys
         import jax, numpy as np
@@ -39,16 +40,18 @@ def test_what_is_exported_gives_the_same_picture_without_the_package(small, tmp_
         folder = pathlib.Path({str(tmp_path)!r})
         given = np.load(folder / "in.npz")
         run = export.deserialize(bytearray((folder / "small.jaxexport").read_bytes())).call
-        one = run(given["frames"][:1, :8, :4], given["qps"][:1])  # another size, another batch
-        np.savez(folder / "out.npz", all=run(given["frames"], given["qps"]), one=one)
+        told = given["qps"], given["codecs"]
+        # Another size, another batch.
+        one = run(given["frames"][:1, :8, :4], *(x[:1] for x in told))
+        np.savez(folder / "out.npz", all=run(given["frames"], *told), one=one)
         assert "vqe_jax" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, cwd=tmp_path)
     file, out = load_model(small), np.load(tmp_path / "out.npz")
-    for name, part, told in (("all", frames, qps), ("one", frames[:1, :8, :4], qps[:1])):
-        expected = file.build().apply(
-            file.variables, jnp.asarray(part)[:, None], side=Side(frame_qp=told[:, None])
-        )[:, 0]
+    told = Side(frame_qp=qps[:, None], codec=codecs[:, None])
+    first = jax.tree.map(lambda x: x[:1], told)
+    for name, part, side in (("all", frames, told), ("one", frames[:1, :8, :4], first)):
+        expected = file.build().apply(file.variables, jnp.asarray(part)[:, None], side=side)[:, 0]
         np.testing.assert_allclose(out[name], expected, atol=1e-5)
 
 

@@ -7,6 +7,8 @@ Zhang et al., TIP 2018), plain 3x3 convolutions whose training branches fold int
 
 from __future__ import annotations
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -52,7 +54,7 @@ class RepNet(FrameNetwork):
         brightness = _local_mean(pixels)
         told = jax.tree.map(
             lambda x: x[:, None].astype(frames.dtype),
-            Told(self.features, name="told")(*_said(side, len(frames))),
+            Told(self.features, name="told")(*_said(side, frames.shape[0])),
         )
         # Artifacts are small, and the same in light and shade.
         details = _GAIN * (pixels - brightness)
@@ -77,8 +79,12 @@ def _local_mean(pixels: Float[Array, "n h w f"]) -> Float[Array, "n h w 1"]:
     return (rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]) / 9.0
 
 
-def _said(side: Side, frames: int) -> tuple[Array, Array]:
-    """QP and codec of each frame, ``[n, 1]``; -1 and 0 where nothing is known."""
+def _said(side: Side, frames: Any) -> tuple[Array, Array]:
+    """QP and codec of each frame, ``[n, 1]``; -1 and 0 where nothing is known.
+
+    Args:
+      frames: their number, which may be a symbol where the program is exported.
+    """
     qp = jnp.full((frames, 1), -1.0) if side.frame_qp is None else jnp.asarray(side.frame_qp)
     codec = jnp.zeros((frames, 1), jnp.int32) if side.codec is None else jnp.asarray(side.codec)
     return qp.reshape(frames, 1), codec.reshape(frames, 1)

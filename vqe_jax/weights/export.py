@@ -4,7 +4,10 @@ The file is what :mod:`jax.export` writes: StableHLO with the weights in it, for
 for any number of frames and any sides that suit the network. Elsewhere::
 
     run = jax.export.deserialize(bytearray(open("fast.jaxexport", "rb").read())).call
-    enhanced = run(frames, frame_qp)  # float32 [b, h, w, 1] in [0, 1]; float32 [b], -1 unknown
+    enhanced = run(frames, frame_qp, codec)
+
+with frames float32 ``[b, h, w, 1]`` in [0, 1]; the QP of each, float32 ``[b]``, -1 unknown; and the
+family of its codec, int32 ``[b]``, a value of :data:`vqe_jax.video.CODECS`, 0 unknown.
 
 A name that ends in ``.mlir`` gets the program for the CPU as StableHLO's text, which is what other
 compilers of StableHLO read.
@@ -19,7 +22,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from jax import export
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.files import replacing
@@ -32,7 +35,7 @@ _PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def export_model(file: ModelFile, *, platforms: tuple[str, ...] = _PLATFORMS) -> export.Exported:
-    """The network as a program of ``(frames, frame_qp)``.
+    """The network as a program of ``(frames, frame_qp, codec)``.
 
     Args:
       file: of a network that looks at single frames.
@@ -40,7 +43,8 @@ def export_model(file: ModelFile, *, platforms: tuple[str, ...] = _PLATFORMS) ->
 
     Returns:
       What takes frames ``[b, h, w, c]`` in [0, 1], of sides that are multiples of the network's,
-      and the QP of each ``[b]``, -1 where unknown; and gives the frames enhanced, not clipped.
+      the QP of each ``[b]``, -1 where unknown, and its codec's family ``[b]``, 0 where unknown; and
+      gives the frames enhanced, not clipped.
 
     Raises:
       UserError: a network that looks at several frames.
@@ -52,15 +56,19 @@ def export_model(file: ModelFile, *, platforms: tuple[str, ...] = _PLATFORMS) ->
             "networks of single frames can, as the packaged model 'fast'"
         )
 
-    def run(frames: Float[Array, "b h w c"], frame_qp: Float[Array, " b"]) -> Array:
-        side = Side(frame_qp=frame_qp[:, None])
+    def run(
+        frames: Float[Array, "b h w c"], frame_qp: Float[Array, " b"], codec: Int[Array, " b"]
+    ) -> Array:
+        side = Side(frame_qp=frame_qp[:, None], codec=codec[:, None])
         return network.apply(file.variables, frames, side, method="enhance")  # type: ignore[return-value]
 
     step = network.context.multiple
     b, h, w = export.symbolic_shape("b, h, w")
     frames = jax.ShapeDtypeStruct((b, step * h, step * w, network.channels), jnp.float32)
-    qps = jax.ShapeDtypeStruct((b,), jnp.float32)
-    return export.export(jax.jit(run), platforms=platforms)(frames, qps)
+    qps, codecs = (jax.ShapeDtypeStruct((b,), dtype) for dtype in (jnp.float32, jnp.int32))
+    # A network that is not told one of them has no use for it; the signature stays.
+    program = jax.jit(run, keep_unused=True)
+    return export.export(program, platforms=platforms)(frames, qps, codecs)
 
 
 def save_exported(path: str | os.PathLike[str], file: ModelFile) -> None:
