@@ -59,7 +59,7 @@ def test_a_patch_is_painted_as_its_outline_says() -> None:
         outline = patch.radius * (1 + (patch.waves * wave).sum(axis=-1))
         cover = np.clip(outline - np.hypot(down, across) + 0.5, 0, 1)[..., None]
         assert cover.max() > 0
-        texture = _sample(patch.spline, patch.centre[0] + down, patch.centre[1] + across)
+        texture = _sample(patch.spline, patch.center[0] + down, patch.center[1] + across)
         expected = picture + cover * (texture - picture)
         patch.paint(picture, t)
         np.testing.assert_allclose(picture, expected, atol=1e-6)

@@ -69,6 +69,6 @@ def test_scaling_is_free_of_aliases() -> None:
     assert np.ptp(resize_plane(columns, 16, 12)[:, 2:-2].astype(int)) < 45
     ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (8, 1))
     half = resize_plane(ramp, 8, 32)
-    centres = (ramp[0, ::2].astype(float) + ramp[0, 1::2]) / 2
-    assert np.abs(half[0, 3:-3] - centres[3:-3]).max() <= 1
+    centers = (ramp[0, ::2].astype(float) + ramp[0, 1::2]) / 2
+    assert np.abs(half[0, 3:-3] - centers[3:-3]).max() <= 1
     np.testing.assert_array_equal(resize_plane(ramp, 8, 64), ramp)

@@ -20,7 +20,7 @@ from vqe_jax.evaluation.models import open_models
 from vqe_jax.evaluation.report import write_report
 from vqe_jax.evaluation.run import evaluate
 from vqe_jax.evaluation.tables import model_table
-from vqe_jax.metrics import protocol, quantise
+from vqe_jax.metrics import protocol, quantize
 from vqe_jax.weights import save_model
 
 
@@ -325,7 +325,7 @@ def test_metrics_of_whole_clips_see_8_bit_frames_and_have_a_table():
     metric = ClipMetric("spread", None, "range of the error", spread)
     made = evaluate([model()], [clip()], Metrics((protocol("psnr_y"),), (metric,)))
     coded, truth = (np.stack(list(clip().frames(s, "luma"))) for s in ("compressed", "raw"))
-    expected = spread(np.asarray(quantise(jnp.asarray(coded))), truth)
+    expected = spread(np.asarray(quantize(jnp.asarray(coded))), truth)
     totals = made.results[0].totals["spread"]
     assert totals["same"] == totals["compressed"] == pytest.approx(expected, rel=1e-5)
     table = next(t for t in made.tables if t.title == "Whole clips, QP 37")

@@ -13,7 +13,7 @@ def variables_of(network, seed=0):
 
 
 class WindowNet(Network):
-    """Two convolutions over three clamped neighbours, past 1 and future 1."""
+    """Two convolutions over three clamped neighbors, past 1 and future 1."""
 
     @property
     def context(self):

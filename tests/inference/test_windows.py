@@ -1,4 +1,4 @@
-"""Neighbours, pieces and scenes of a stream."""
+"""Neighbors, pieces and scenes of a stream."""
 
 import itertools
 

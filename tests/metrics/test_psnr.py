@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio
 
-from vqe_jax.metrics import mse, protocol, psnr, quantise
+from vqe_jax.metrics import mse, protocol, psnr, quantize
 
 
 def frames(shape=(3, 24, 31, 1), seed=0, noise=0.05):
@@ -51,7 +51,7 @@ def test_rounding_and_clipping_are_what_the_protocols_differ_in():
 
 
 def test_rgb_has_one_error_over_its_channels():
-    result, reference = (quantise(jnp.asarray(x)) for x in frames((2, 9, 9, 3)))
+    result, reference = (quantize(jnp.asarray(x)) for x in frames((2, 9, 9, 3)))
     value = protocol("psnr_rgb_uint8")(result, reference)
     channels = np.asarray(
         mse(jnp.moveaxis(result, -1, 0)[..., None], jnp.moveaxis(reference, -1, 0)[..., None])
@@ -67,9 +67,9 @@ def test_identical_frames_have_the_ceiling_and_gain_nothing():
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 255))
 def test_bytes_survive_rounding(value):
-    assert float(quantise(jnp.float32(value / 255))) * 255 == pytest.approx(value, abs=1e-4)
-    assert float(quantise(jnp.float32(1.7))) == 1.0
-    assert float(quantise(jnp.float32(-0.2))) == 0.0
+    assert float(quantize(jnp.float32(value / 255))) * 255 == pytest.approx(value, abs=1e-4)
+    assert float(quantize(jnp.float32(1.7))) == 1.0
+    assert float(quantize(jnp.float32(-0.2))) == 0.0
 
 
 def test_luma_of_rgb_is_bt601_in_8_bits():

@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 
 from tests.metrics.test_psnr import frames
 from vqe_jax.errors import UserError
-from vqe_jax.metrics import protocol, quantise, ssim
+from vqe_jax.metrics import protocol, quantize, ssim
 
 SCIKIT = {
     "uniform": {},
@@ -64,7 +64,7 @@ def test_the_protocols_differ_as_they_say():
     np.testing.assert_allclose(
         protocol("ssim_y")(result, reference), scikit(result, reference, "uniform"), atol=2e-5
     )
-    rounded, truth = (np.asarray(quantise(jnp.asarray(x))) for x in (result, reference))
+    rounded, truth = (np.asarray(quantize(jnp.asarray(x))) for x in (result, reference))
     np.testing.assert_allclose(
         protocol("ssim_y_gaussian")(result, reference),
         scikit(rounded, truth, "gaussian"),

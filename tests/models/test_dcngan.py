@@ -39,9 +39,9 @@ def test_parameters():
 def test_golden_generator(golden, official, clip, qp):
     variables = weights.from_torch("dcngan", official, **SMALL)
     network = models.build("dcngan", **SMALL)
-    centre = jax.jit(lambda v: network.apply(v, clip, qp=qp, method="inner"))(variables)
+    center = jax.jit(lambda v: network.apply(v, clip, qp=qp, method="inner"))(variables)
     wanted = golden["out/y"].transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(centre[:, 0], wanted, atol=1.4e-4, rtol=0)
+    np.testing.assert_allclose(center[:, 0], wanted, atol=1.4e-4, rtol=0)
 
 
 def test_conversion_returns_the_official_tensors(official):

@@ -105,11 +105,11 @@ def test_golden_generator(golden, converted, options):
     network = models.build("pequenet", divisor=8, **options)
     clip = jnp.asarray(golden["in/x"])[..., None]
     qp = jnp.array(QPS)[golden["in/qp"][:, 0]]
-    centre = network.apply(converted[0], clip, qp=qp, method="inner")
-    np.testing.assert_allclose(centre[:, 0], _nhwc(golden["out/y"]), atol=1.5e-5, rtol=0)
+    center = network.apply(converted[0], clip, qp=qp, method="inner")
+    np.testing.assert_allclose(center[:, 0], _nhwc(golden["out/y"]), atol=1.5e-5, rtol=0)
     if not options:
         whole = network.apply(converted[0], clip, qp=qp)
-        np.testing.assert_allclose(whole[:, 1], centre[:, 0], atol=2e-6)
+        np.testing.assert_allclose(whole[:, 1], center[:, 0], atol=2e-6)
 
 
 def test_conversion_returns_the_official_tensors(converted):

@@ -10,7 +10,7 @@ from vqe_jax import models, weights
 from vqe_jax.errors import UserError
 from vqe_jax.losses import build as build_loss
 from vqe_jax.models.shapes import initial_variables, parameter_count, variable_shapes
-from vqe_jax.nn.frame_windows import clamped_neighbours
+from vqe_jax.nn.frame_windows import clamped_neighbors
 
 TINY = {
     "radius": 1,
@@ -40,7 +40,7 @@ def _tiny(**kwargs):
 def _stream(network, variables, clip, frames=None):
     step = jax.jit(lambda s, w: network.apply(variables, s, w, method="step"))
     state, results = None, []
-    for index in clamped_neighbours(clip.shape[1], network.radius)[:frames]:
+    for index in clamped_neighbors(clip.shape[1], network.radius)[:frames]:
         state, frame = step(state, clip[:, index])
         results.append(frame)
     return jnp.stack(results, axis=1), state

@@ -61,10 +61,10 @@ def test_receptive_field_is_94_pixels():
     frames = jax.random.uniform(jax.random.key(1), (1, 128, 128, 1))
     variables = jax.jit(network.init)(jax.random.key(0), frames)
 
-    def centre(x):
+    def center(x):
         return network.apply(variables, x)[0][0, 2, 2, 0]
 
-    rows = np.abs(jax.jit(jax.grad(centre))(frames)[0, :, :, 0]).sum(axis=1).nonzero()[0]
+    rows = np.abs(jax.jit(jax.grad(center))(frames)[0, :, :, 0]).sum(axis=1).nonzero()[0]
     assert rows[-1] - rows[0] + 1 == 94
 
 

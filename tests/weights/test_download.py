@@ -22,7 +22,7 @@ def remote(tmp_path, monkeypatch):
 def test_fetched_once_and_announced(remote, tmp_path, capsys):
     path = download(remote, tmp_path / "cache")
     assert path.name == "net-0123.pth" and path.read_bytes() == CONTENT
-    assert "licence: MIT" in capsys.readouterr().err
+    assert "license: MIT" in capsys.readouterr().err
     (tmp_path / "server" / "net-0123.pth").unlink()
     assert download(remote, tmp_path / "cache") == path
     assert capsys.readouterr().err == ""

@@ -10,12 +10,12 @@ from vqe_jax.weights.__main__ import main
 from vqe_jax.weights.perceptual_parts import PARTS
 
 
-def test_list_states_address_licence_and_checksum(capsys):
+def test_list_states_address_license_and_checksum(capsys):
     main(["list"])
     printed = capsys.readouterr().out
     for part in PARTS.values():
         assert part.remote.url in printed
-        assert part.remote.sha256 in printed and part.remote.licence in printed
+        assert part.remote.sha256 in printed and part.remote.license in printed
 
 
 NARROW = {"features": 4, "blocks": 1, "upscale": 1}

@@ -59,7 +59,7 @@ def test_unknown_name():
 
 def test_published_addresses_carry_their_checksums():
     for part in PARTS.values():
-        assert part.remote.url.startswith("https://") and part.remote.licence
+        assert part.remote.url.startswith("https://") and part.remote.license
         assert len(part.remote.sha256) == 64 or part.remote.sha256 in part.remote.url
 
 

@@ -167,12 +167,12 @@ class _Camera:
         still = rng.random() < 0.2  # a tripod: only the foreground moves
         fastest = 0.0 if still else speed * rng.uniform(0.5, 4.0)
         tremor = 0.0 if still else speed * rng.uniform(0.0, 0.8)
-        centre = rng.uniform(-0.3, 0.3, 2)
+        center = rng.uniform(-0.3, 0.3, 2)
         shift_x = _travel(rng, frames, 0.9 * room_x, fastest) + _shake(rng, frames, tremor)
         shift_y = _travel(rng, frames, 0.9 * room_y, 0.6 * fastest) + _shake(rng, frames, tremor)
         return cls(
-            x=size[1] / 2 + room_x * centre[0] + shift_x,
-            y=size[0] / 2 + room_y * centre[1] + shift_y,
+            x=size[1] / 2 + room_x * center[0] + shift_x,
+            y=size[0] / 2 + room_y * center[1] + shift_y,
             angle=np.deg2rad(0.0 if still else 4.0 * speed) * _wander(rng, frames),
             zoom=np.ones(frames) if still else zoom,
         )
@@ -195,7 +195,7 @@ class _Patch:
     """A piece of a photograph with a wavy outline, on a way of its own."""
 
     spline: tuple[np.ndarray, ...]
-    centre: tuple[float, float]
+    center: tuple[float, float]
     radius: float
     waves: np.ndarray
     phases: np.ndarray
@@ -243,7 +243,7 @@ class _Patch:
         angle = np.arctan2(down, across)[..., None] * np.arange(2, 6)
         outline = self.radius * (1 + (self.waves * np.sin(angle + self.phases)).sum(axis=-1))
         cover = np.clip(outline - np.hypot(down, across) + 0.5, 0, 1)[..., None]
-        texture = _sample(self.spline, self.centre[0] + down, self.centre[1] + across)
+        texture = _sample(self.spline, self.center[0] + down, self.center[1] + across)
         region[near] = behind + (cover * (texture - behind)).astype(np.float32)
 
 

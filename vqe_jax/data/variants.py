@@ -113,8 +113,8 @@ def draw_variant(
 def _lanczos(out: int, size: int) -> np.ndarray:
     """Rows that resample ``size`` samples to ``out``: Lanczos-3, widened when it shrinks."""
     stretch = max(1.0, size / out)
-    centre = (np.arange(out) + 0.5) * size / out - 0.5
-    distance = (np.arange(size)[None, :] - centre[:, None]) / stretch
+    center = (np.arange(out) + 0.5) * size / out - 0.5
+    distance = (np.arange(size)[None, :] - center[:, None]) / stretch
     weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 

@@ -81,7 +81,7 @@ def steps_of(file: ModelFile, clip: EvalClip) -> dict[str, Float[np.ndarray, "h 
     """
     middle = clip.count // 2
     first = max(middle - _AROUND, 0)
-    part = _centre(clip.height), _centre(clip.width)
+    part = _center(clip.height), _center(clip.width)
 
     def read(side: str) -> np.ndarray:
         frames = itertools.islice(clip.frames(side, file.color), first, middle + _AROUND + 1)
@@ -97,7 +97,7 @@ def steps_of(file: ModelFile, clip: EvalClip) -> dict[str, Float[np.ndarray, "h 
     return {"compressed": compressed[at], **pictures, "raw": read("raw")[at]}
 
 
-def _centre(size: int) -> slice:
+def _center(size: int) -> slice:
     start = max((size - _SIDE) // 2, 0)
     return slice(start, start + min(size, _SIDE))
 

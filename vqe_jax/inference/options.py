@@ -24,7 +24,7 @@ class StreamOptions:
         "fast" mode.
       guard: the watch over a recurrent network's state, and over results that are not finite;
         None trusts the network.
-      scene_cut: starts afresh where it finds a cut: no state and no neighbour crosses it.
+      scene_cut: starts afresh where it finds a cut: no state and no neighbor crosses it.
       tiling: works on spatial tiles, for frames too large for the device's memory.
       long_range: how a bidirectional network sees a long clip: "exact" keeps its first passes
         on disk and equals the whole clip; "fast" blends pieces that share ``overlap`` frames.

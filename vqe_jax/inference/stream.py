@@ -1,7 +1,7 @@
 """Enhancing a stream of frames in constant memory, whatever the network.
 
 Everything here is written against :class:`vqe_jax.models.Context` alone. A network that carries a
-state goes frame by frame, a window network by pieces with its neighbours around them, and a
+state goes frame by frame, a window network by pieces with its neighbors around them, and a
 bidirectional one either exactly (its first passes kept on disk) or by blended pieces. Frames come
 from any iterator and leave as soon as they are done; how they are fed never changes a bit of
 the result.
@@ -134,7 +134,7 @@ def _on_windows(
 
 
 def _shares(items: Sequence[Any], around: int, count: int) -> list[Sequence[Any]]:
-    """A piece with its neighbours cut into as many, all of one length, each with its own."""
+    """A piece with its neighbors cut into as many, all of one length, each with its own."""
     if count == 1:
         return [items]
     size, last = -(-(len(items) - around) // count), len(items) - 1
@@ -188,7 +188,7 @@ class _Engine:
         return self.exact
 
     def windowed(self, frames: Iterable[Frame], first: int) -> Frames:
-        """A window network: pieces of the stream with their neighbours, one batched call each."""
+        """A window network: pieces of the stream with their neighbors, one batched call each."""
         context = self.ready.network.context
         enhanced = self._spread(_inner)
         around = context.past + context.future

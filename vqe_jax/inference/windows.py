@@ -1,4 +1,4 @@
-"""Frames with their neighbours, from a stream that is read once and never held as a whole."""
+"""Frames with their neighbors, from a stream that is read once and never held as a whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def windows(frames: Iterable[T], past: int, future: int) -> Iterator[tuple[T, ...]]:
-    """Gives each frame with its neighbours; those that do not exist are the nearest that does.
+    """Gives each frame with its neighbors; those that do not exist are the nearest that does.
 
     Args:
       future: frames after it; the stream is read that far ahead.
@@ -68,16 +68,16 @@ def copies(frames: Iterable[T], count: int) -> tuple[Iterator[T], ...]:
 def chunks(
     frames: Iterable[T], size: int, past: int, future: int
 ) -> Iterator[tuple[tuple[T, ...], int]]:
-    """Cuts a stream into pieces of ``size`` frames, each with its neighbours on both sides.
+    """Cuts a stream into pieces of ``size`` frames, each with its neighbors on both sides.
 
     The last piece of several repeats its last window until it is as long as the others, so that
     one compiled program serves them all.
 
     Args:
-      size: frames a piece, neighbours not counted.
+      size: frames a piece, neighbors not counted.
 
     Yields:
-      The frames of a piece with its neighbours, and how many of its results are wanted.
+      The frames of a piece with its neighbors, and how many of its results are wanted.
 
     Example:
       >>> list(chunks("abc", 2, past=1, future=0))

@@ -75,7 +75,7 @@ def dists(
     return jnp.mean(values)
 
 
-def _normalised(x: Float[Array, "n h w c"]) -> Float[Array, "n h w 3"]:
+def _normalized(x: Float[Array, "n h w c"]) -> Float[Array, "n h w 3"]:
     mean, std = (jnp.asarray(v)[None, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     return (three_channels(x) - mean) / std
 
@@ -118,7 +118,7 @@ def vgg_pyramid(
     flat[1] = jax.lax.stop_gradient(flat[1])
     for factor in factors:
         features = [
-            vgg.apply(variables, _normalised(gaussian_downscale(x, factor=factor)).astype(dtype))
+            vgg.apply(variables, _normalized(gaussian_downscale(x, factor=factor)).astype(dtype))
             for x in flat
         ]
         for weight, p, t in zip(layer_weights, *features, strict=True):

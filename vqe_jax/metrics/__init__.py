@@ -9,7 +9,7 @@ from vqe_jax.metrics.lpips import lpips
 from vqe_jax.metrics.ms_ssim import ms_ssim
 from vqe_jax.metrics.perceptual import PERCEPTUAL_PROTOCOLS, perceptual_protocol
 from vqe_jax.metrics.protocols import PROTOCOLS, Protocol, protocol, register
-from vqe_jax.metrics.psnr import mse, psnr, quantise
+from vqe_jax.metrics.psnr import mse, psnr, quantize
 from vqe_jax.metrics.ssim import ssim, ssim_map
 from vqe_jax.metrics.vmaf import VMAF, vmaf
 
@@ -33,7 +33,7 @@ __all__ = [
     "perceptual_protocol",
     "protocol",
     "psnr",
-    "quantise",
+    "quantize",
     "register",
     "ssim",
     "ssim_map",

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vqe_jax.metrics.frames import applied_in_chunks, in_chunks
-from vqe_jax.metrics.psnr import quantise
+from vqe_jax.metrics.psnr import quantize
 from vqe_jax.perceptual import DISTS, check_pair
 from vqe_jax.perceptual.dists import DISTS_MIN_SIDE
 from vqe_jax.perceptual.images import Images
@@ -42,7 +42,7 @@ def shrink(frames: Float[Array, "*b h w c"], *, short_side: int) -> Float[Array,
         return frames
     size = tuple(short_side * n // least for n in (height, width))
     shape = (*frames.shape[:-3], *size, frames.shape[-1])
-    return quantise(jax.image.resize(frames, shape, "linear", antialias=True))
+    return quantize(jax.image.resize(frames, shape, "linear", antialias=True))
 
 
 def dists(

@@ -29,7 +29,7 @@ def standard_deviation(curve: Curve) -> float:
 def peak_valley_difference(curve: Curve) -> float:
     """Mean difference between each peak of PSNR over frames and its nearest valley, in dB.
 
-    A peak is higher than both its neighbours and a valley lower; the first and the last frame are
+    A peak is higher than both its neighbors and a valley lower; the first and the last frame are
     neither. Of two valleys equally near, the earlier counts.
 
     Returns:

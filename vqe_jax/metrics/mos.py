@@ -87,7 +87,7 @@ def _origin_and_width(values: Sequence[float], scale: str) -> tuple[float, float
     return float(np.min(values)), float(np.ptp(values))
 
 
-def _normalised(ratings: Sequence[Rating], scale: str) -> list[Rating]:
+def _normalized(ratings: Sequence[Rating], scale: str) -> list[Rating]:
     """The ratings of each subject on the scale of all ratings together."""
     if scale == "none":
         return list(ratings)
@@ -139,7 +139,7 @@ def mean_opinion_scores(ratings: Sequence[Rating], *, drop: int = 0, scale: str 
         raise UserError(f"scale {scale!r} is not known{near_misses(scale, _SCALES)}")
     if not ratings:
         raise UserError("there are no ratings")
-    groups = _grouped(_normalised(ratings, scale))
+    groups = _grouped(_normalized(ratings, scale))
     subjects = {subject for subject, _, _ in groups}
     gaps = _inconsistency(groups)
     if drop >= len(subjects):

@@ -32,7 +32,7 @@ def _halve(x: Float[Array, "*b h w c"]) -> Float[Array, "*b _ _ c"]:
 def ms_ssim(result: Frames, reference: Frames, *, peak: float = 1.0) -> Float[Array, "*b"]:
     """MS-SSIM of each frame, the mean over the channels.
 
-    Neither rounds nor clips: see :func:`vqe_jax.metrics.psnr.quantise` for 8-bit values.
+    Neither rounds nor clips: see :func:`vqe_jax.metrics.psnr.quantize` for 8-bit values.
 
     Args:
       peak: the largest value a pixel can have.

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.metrics.ms_ssim import MS_SSIM_MIN_SIDE, ms_ssim
-from vqe_jax.metrics.psnr import psnr, quantise
+from vqe_jax.metrics.psnr import psnr, quantize
 from vqe_jax.metrics.ssim import ssim
 from vqe_jax.registry import Registry
 
@@ -78,7 +78,7 @@ class Protocol:
             )
         x, y = jnp.asarray(result, jnp.float32), jnp.asarray(reference, jnp.float32)
         if self.rounding == "uint8":
-            x, y = quantise(x), quantise(y)
+            x, y = quantize(x), quantize(y)
         return np.asarray(self.metric(x, y))
 
 
@@ -86,7 +86,7 @@ def _luma_of_rgb(rgb: Float[Array, "*b h w 3"]) -> Float[Array, "*b h w 1"]:
     """Y of BT.601 in its limited range, rounded to 8 bits (mmcv's ``bgr2ycbcr``)."""
     weights = jnp.array([65.481, 128.553, 24.966], jnp.float32) / 255
     luma = jnp.einsum("...c,c->...", rgb, weights, precision=jax.lax.Precision.HIGHEST)
-    return quantise(luma[..., None] + jnp.float32(16 / 255))
+    return quantize(luma[..., None] + jnp.float32(16 / 255))
 
 
 def _psnr_of_luma(

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["mse", "psnr", "quantise"]
+__all__ = ["mse", "psnr", "quantize"]
 
 
 @functools.partial(jax.jit, static_argnames="bits")
-def quantise(frames: Float[Array, "*s"], *, bits: int = 8) -> Float[Array, "*s"]:
+def quantize(frames: Float[Array, "*s"], *, bits: int = 8) -> Float[Array, "*s"]:
     """What is left of frames once they are written as integers: clipped to [0, 1] and rounded.
 
     Args:
@@ -22,7 +22,7 @@ def quantise(frames: Float[Array, "*s"], *, bits: int = 8) -> Float[Array, "*s"]
       Multiples of ``1 / (2^bits - 1)``.
 
     Example:
-      >>> round(float(quantise(jnp.float32(0.5))) * 255, 3)
+      >>> round(float(quantize(jnp.float32(0.5))) * 255, 3)
       128.0
     """
     top = float(2**bits - 1)
@@ -49,7 +49,7 @@ def psnr(
 ) -> Float[Array, "*b"]:
     """``10 log10(peak^2 / MSE)`` of each frame, in dB.
 
-    Neither rounds nor clips: see :func:`quantise` for the 8-bit protocol.
+    Neither rounds nor clips: see :func:`quantize` for the 8-bit protocol.
 
     Args:
       peak: the largest value a pixel can have.

@@ -64,9 +64,9 @@ def _products(x: jax.Array, y: jax.Array) -> tuple[jax.Array, ...]:
     Variances do not change when both frames are shifted; around zero, float32 keeps the digits
     that E[x^2] - E[x]^2 would cancel.
     """
-    centre = jnp.mean(y, axis=(-3, -2), keepdims=True)
-    x, y = x - centre, y - centre
-    return x, y, x * x + y * y, x * y, centre
+    center = jnp.mean(y, axis=(-3, -2), keepdims=True)
+    x, y = x - center, y - center
+    return x, y, x * x + y * y, x * y, center
 
 
 @functools.partial(jax.jit, static_argnames=("bessel", "peak"))
@@ -75,7 +75,7 @@ def _factors(
     my: jax.Array,
     squares: jax.Array,
     product: jax.Array,
-    centre: jax.Array,
+    center: jax.Array,
     *,
     bessel: float,
     peak: float,
@@ -83,7 +83,7 @@ def _factors(
     """Luminance, and contrast with structure, from the windows' means."""
     variances = bessel * (squares - mx * mx - my * my)
     covariance = bessel * (product - mx * my)
-    mx, my = mx + centre, my + centre
+    mx, my = mx + center, my + center
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     luminance = (2 * mx * my + c1) / (mx * mx + my * my + c1)
     return luminance, (2 * covariance + c2) / (variances + c2)
@@ -106,10 +106,10 @@ def ssim_parts(
         raise UserError(
             f"SSIM's {window} window is {len(taps)} pixels wide; frames are {width}x{height}"
         )
-    *fields, centre = _products(result, reference)
+    *fields, center = _products(result, reference)
     count = len(taps) ** 2
     bessel = count / (count - 1) if window == "uniform" else 1.0
-    return _factors(*(_filter(f, taps) for f in fields), centre, bessel=bessel, peak=peak)
+    return _factors(*(_filter(f, taps) for f in fields), center, bessel=bessel, peak=peak)
 
 
 def ssim_map(

@@ -84,8 +84,8 @@ def _pictures(result: _Frames, reference: _Frames, bits: int) -> Iterator[np.nda
         if any(p.shape != shape for p in planes):
             raise UserError(f"VMAF: frames of {planes[0].shape} and {planes[1].shape} in one video")
         stacked = np.concatenate(planes)
-        grey = np.full_like(stacked, 1 << (bits - 1))
-        yield np.stack([stacked, grey, grey])
+        gray = np.full_like(stacked, 1 << (bits - 1))
+        yield np.stack([stacked, gray, gray])
 
 
 def _command(height: int, width: int, bits: int, model: str, threads: int) -> list[str]:

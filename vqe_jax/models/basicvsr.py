@@ -113,8 +113,8 @@ class BasicVSR(Network):
 
     def go_back(self, state: State, frame: Frame) -> tuple[State, Features]:
         """One frame of the backward pass: its features."""
-        neighbour, features = state
-        flow = self.spynet(frame, neighbour)
+        neighbor, features = state
+        flow = self.spynet(frame, neighbor)
         features = self._propagate(self.backward_trunk, features, frame, flow)
         return (frame, features), features
 
@@ -123,8 +123,8 @@ class BasicVSR(Network):
     ) -> tuple[State, Float[Array, "b h2 w2 d"]]:
         """One frame of the forward pass, given its backward features: the frame enhanced."""
         frame, backward = x
-        neighbour, features = state
-        flow = self.spynet(frame, neighbour)
+        neighbor, features = state
+        flow = self.spynet(frame, neighbor)
         features = self._propagate(self.forward_trunk, features, frame, flow)
         return (frame, features), self._reconstruct(frame, backward, features)
 

@@ -147,13 +147,13 @@ class BasicVSRPlusPlus(Network):
     ) -> tuple[State, Any]:
         """One frame of one pass: what later passes need of it, from the last the picture."""
         frame, kept, is_key = x
-        memory, neighbour = state
+        memory, neighbor = state
         found: dict[str, Array] = {}
-        if neighbour is None:
+        if neighbor is None:
             flow, small = kept[index - 2]["flow"], None
         else:
             small = self._small(frame)
-            flow = found["flow"] = self.spynet(small, neighbour)
+            flow = found["flow"] = self.spynet(small, neighbor)
         if index == 0:
             found["spatial"] = self._extract(frame)
         spatial = kept[0]["spatial"] if index else found["spatial"]

@@ -1,7 +1,7 @@
 """DCNGAN: deformable alignment of three frames, then a residual encoder-decoder with batch norm.
 
 The sibling of PeQuENet by the same authors (arXiv 2201.08944): STDF's fusion joins the frame with
-its neighbours, and the global generator of pix2pixHD makes the picture, its residual blocks scaled
+its neighbors, and the global generator of pix2pixHD makes the picture, its residual blocks scaled
 by one vector made from the QP. As there, the output is the picture through a tanh, without a
 residual to the input.
 """
@@ -107,7 +107,7 @@ class DCNGAN(WindowNetwork):
 
     @property
     def context(self) -> Context:
-        """One neighbour on each side; offsets of the alignment are not bounded."""
+        """One neighbor on each side; offsets of the alignment are not bounded."""
         return Context(past=1, future=1, multiple=8, min_side=16)
 
     def setup(self) -> None:

@@ -21,7 +21,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Network, Side
 from vqe_jax.models.families import check_reduction
 from vqe_jax.nn.deform import DeformConv
-from vqe_jax.nn.frame_windows import clamped_neighbours, frame_stack
+from vqe_jax.nn.frame_windows import clamped_neighbors, frame_stack
 from vqe_jax.nn.frequency import FrequencyBlock, Merge
 from vqe_jax.nn.layers import Conv, ConvTranspose, leaky_relu
 from vqe_jax.nn.recurrence import scan_time
@@ -85,7 +85,7 @@ class OVQE(Network):
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
         """A whole clip, pass by pass."""
-        windows = clip[:, clamped_neighbours(clip.shape[1], self.window // 2)]
+        windows = clip[:, clamped_neighbors(clip.shape[1], self.window // 2)]
         kept: tuple[Any, ...] = ()
         for index, direction in enumerate(self.sweeps):
             _, found = scan_time(

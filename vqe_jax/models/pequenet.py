@@ -1,6 +1,6 @@
 """PeQuENet: perceptual enhancement with global attention and QP-conditional adaptation.
 
-Frozen VGG features of the frame and of its two neighbours; for each neighbour, its deep features
+Frozen VGG features of the frame and of its two neighbors; for each neighbor, its deep features
 are aligned to the frame's at three depths (global attention), added to the frame's own and decoded
 progressively up to the full size; a head that knows the QP joins both branches (arXiv 2206.07893,
 Fig. 2 to 4). The output is the picture itself through a tanh: there is no residual to the input.
@@ -92,7 +92,7 @@ class QPHead(nn.Module):
 
 
 class Branch(nn.Module):
-    """One neighbour's half of the generator: align at some depths, decode to the full size."""
+    """One neighbor's half of the generator: align at some depths, decode to the full size."""
 
     align: Callable[..., nn.Module]  # makes a block ``(target, reference, *flow)`` by name
     depths: tuple[int, ...]  # VGG blocks at which features are aligned: 3, 4, 5
@@ -105,7 +105,7 @@ class Branch(nn.Module):
         """The decoded features.
 
         Args:
-          *flow: from the frame to the neighbour, where the alignment takes it.
+          *flow: from the frame to the neighbor, where the alignment takes it.
         """
         x = top
         for level in (4, 3, 2, 1):
@@ -135,11 +135,11 @@ class PeQuENet(WindowNetwork):
 
     @property
     def context(self) -> Context:
-        """One neighbour on each side; attention sees whole frames."""
+        """One neighbor on each side; attention sees whole frames."""
         return Context(past=1, future=1, min_side=_MIN_SIDE)
 
     def setup(self) -> None:
-        """The frozen VGG, the branches of both neighbours, and the head."""
+        """The frozen VGG, the branches of both neighbors, and the head."""
         self._check_fields()
         if not self.is_initializing() and not self.has_variable("frozen", "vgg"):
             raise UserError(
@@ -190,7 +190,7 @@ class PeQuENet(WindowNetwork):
         return _ALIGNMENTS[self.alignment]
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
-        """Enhances every frame; the neighbours of the first and last are themselves."""
+        """Enhances every frame; the neighbors of the first and last are themselves."""
         return self._by_columns(clip, np.arange(clip.shape[1]), side.qp)
 
     def enhance(
@@ -232,9 +232,9 @@ class PeQuENet(WindowNetwork):
 
         target, decoded = at(frames), []
         for branch, shift in ((self.minus, -1), (self.plus, 1)):
-            neighbours = np.clip(frames + shift, 0, length - 1)
-            flow = self._flow(clip, frames, neighbours)
-            decoded.append(branch(target[vgg.taps[-1]], target, at(neighbours), *flow))
+            neighbors = np.clip(frames + shift, 0, length - 1)
+            flow = self._flow(clip, frames, neighbors)
+            decoded.append(branch(target[vgg.taps[-1]], target, at(neighbors), *flow))
         if qp is not None:
             qp = jnp.repeat(qp, len(frames))
         out = self.head(jnp.concatenate(decoded, axis=-1), qp)
@@ -242,12 +242,10 @@ class PeQuENet(WindowNetwork):
             out = out + _select(clip, frames)
         return out.reshape(batch, len(frames), *out.shape[1:])
 
-    def _flow(
-        self, clip: Clip, frames: np.ndarray, neighbours: np.ndarray
-    ) -> tuple[jax.Array, ...]:
+    def _flow(self, clip: Clip, frames: np.ndarray, neighbors: np.ndarray) -> tuple[jax.Array, ...]:
         if self.alignment != "flow":
             return ()
-        return (self.flow(_select(clip, frames), _select(clip, neighbours)),)
+        return (self.flow(_select(clip, frames), _select(clip, neighbors)),)
 
 
 def _select(x: Float[Array, "b t h w c"], frames: np.ndarray) -> Float[Array, "n h w c"]:

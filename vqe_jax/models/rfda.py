@@ -35,7 +35,7 @@ Map = Float[Array, "b h w f"]
 class RFDA(Network):
     """Fuses a window, refines it with the past's features, enhances with attention."""
 
-    radius: int = 3  # neighbours on each side; 4 is STDF-R4
+    radius: int = 3  # neighbors on each side; 4 is STDF-R4
     recursive_fusion: Literal["rf", "conv_lstm", "none"] = "rf"
     attention: Attention = "dsta"  # "no_deformable", "no_channel": without that part
     beta: float = 0.2  # weight of what the past adds
@@ -84,7 +84,7 @@ class RFDA(Network):
             self.recursion = recursions[self.recursive_fusion]()
 
     def forward(self, clip: Clip, *, side: Side, train: bool) -> Clip:
-        """Enhances every frame; neighbours beyond the ends are the end frames."""
+        """Enhances every frame; neighbors beyond the ends are the end frames."""
         windows = frame_windows(clip, self.radius)
         b, t = windows.shape[:2]
         h = self.fusion(windows.reshape(b * t, *windows.shape[2:]))

@@ -26,7 +26,7 @@ class STDF(WindowNetwork):
     between windows.
     """
 
-    radius: int = 3  # neighbours on each side
+    radius: int = 3  # neighbors on each side
     features: int = 32  # of the U-Net that predicts offsets
     depth: int = 3  # times that it halves the size
     fused_features: int = 64  # after the fusion

@@ -277,10 +277,10 @@ def _mean_pool(x: jax.Array, factor: int) -> jax.Array:
 
 
 class AttentionBlock(nn.Module):
-    """Aligns a neighbour's features to the target's by global attention (PeQuENet, Sec. III-B).
+    """Aligns a neighbor's features to the target's by global attention (PeQuENet, Sec. III-B).
 
-    Queries come from the target, keys from the neighbour, each through its own 1x1 convolution
-    to half the channels and a ReLU; values are the neighbour's features themselves. With
+    Queries come from the target, keys from the neighbor, each through its own 1x1 convolution
+    to half the channels and a ReLU; values are the neighbor's features themselves. With
     ``downsample`` both maps are mean-pooled first and the result is resized bilinearly, the
     experiment of Fig. 14, whose operator the paper leaves open.
     """

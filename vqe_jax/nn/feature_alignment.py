@@ -1,4 +1,4 @@
-"""Aligning a neighbour's features to a frame's without attention.
+"""Aligning a neighbor's features to a frame's without attention.
 
 What PeQuENet is compared with: a deformable convolution (the paper's Fig. 10) and warping along
 optical flow (Fig. 11). Both take the place of :class:`vqe_jax.nn.attention.AttentionBlock`.
@@ -25,7 +25,7 @@ _TAPS = 9
 
 
 class FlowAlignment(nn.Module):
-    """Warps the neighbour's features along the flow between the frames; no parameters.
+    """Warps the neighbor's features along the flow between the frames; no parameters.
 
     The flow is resized to the features and its vectors shortened with it.
     """
@@ -36,7 +36,7 @@ class FlowAlignment(nn.Module):
 
         Args:
           target: the frame's features (they only give the size).
-          flow: from the frame to the neighbour, (dx, dy) pixels of the frames.
+          flow: from the frame to the neighbor, (dx, dy) pixels of the frames.
         """
         h, w = target.shape[1:3]
         scale = jnp.array([w / flow.shape[2], h / flow.shape[1]], jnp.float32)

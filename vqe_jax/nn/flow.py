@@ -77,8 +77,8 @@ class SPyNet(nn.Module):
         h, w = ref.shape[1:3]
         multiple = 2 ** (self.levels - 1)
         inner = (padded_size(h, multiple), padded_size(w, multiple))
-        refs = self._pyramid(resize_bilinear(_normalised(ref), inner))
-        supps = self._pyramid(resize_bilinear(_normalised(supp), inner))
+        refs = self._pyramid(resize_bilinear(_normalized(ref), inner))
+        supps = self._pyramid(resize_bilinear(_normalized(supp), inner))
         flow = jnp.zeros((*refs[0].shape[:3], 2), jnp.float32)
         for level, (a, b) in enumerate(zip(refs, supps, strict=True)):
             if level:
@@ -99,7 +99,7 @@ class SPyNet(nn.Module):
         return levels[::-1]
 
 
-def _normalised(x: Float[Array, "b h w _"]) -> Float[Array, "b h w 3"]:
+def _normalized(x: Float[Array, "b h w _"]) -> Float[Array, "b h w 3"]:
     x = jnp.broadcast_to(x.astype(jnp.float32), (*x.shape[:-1], 3))
     return (x - jnp.array(_MEAN)[None, None, None]) / jnp.array(_STD)[None, None, None]
 

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-__all__ = ["clamped_neighbours", "frame_stack", "frame_windows"]
+__all__ = ["clamped_neighbors", "frame_stack", "frame_windows"]
 
 
-def clamped_neighbours(length: int, radius: int) -> np.ndarray:
-    """Indices of every frame's neighbours; one that does not exist is the nearest that does.
+def clamped_neighbors(length: int, radius: int) -> np.ndarray:
+    """Indices of every frame's neighbors; one that does not exist is the nearest that does.
 
     Example:
-      >>> clamped_neighbours(3, 1).tolist()
+      >>> clamped_neighbors(3, 1).tolist()
       [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
     """
     index = np.arange(length)[:, None] + np.arange(-radius, radius + 1)
@@ -29,10 +29,10 @@ def frame_stack(window: Float[Array, "b n h w c"]) -> Float[Array, "b h w s"]:
 def frame_windows(
     clip: Float[Array, "b t h w c"], radius: int, *, inner: bool = False
 ) -> Float[Array, "b m h w s"]:
-    """Every frame with its neighbours as channels, ``s = c * (2 * radius + 1)``.
+    """Every frame with its neighbors as channels, ``s = c * (2 * radius + 1)``.
 
     Args:
-      inner: only the frames whose neighbours are all in the clip; otherwise neighbours that do
+      inner: only the frames whose neighbors are all in the clip; otherwise neighbors that do
         not exist are the nearest frame that does.
 
     Returns:

@@ -79,7 +79,7 @@ def qp_weights(
     """How much of each trained QP a clip's QP is; rows sum to one.
 
     Args:
-      interpolate: share the weight linearly between the two neighbours; otherwise one-hot.
+      interpolate: share the weight linearly between the two neighbors; otherwise one-hot.
 
     Returns:
       Weights over ``qps``. A QP that is not covered gives NaN, so that a mistake which a

@@ -19,8 +19,8 @@ def resize_bilinear(
     Args:
       x: maps, any leading axes.
       size: height and width wanted, in pixels.
-      align_corners: the centres of the corner pixels stay where they are; otherwise the outer
-        edges do (half-pixel centres, the border replicated).
+      align_corners: the centers of the corner pixels stay where they are; otherwise the outer
+        edges do (half-pixel centers, the border replicated).
 
     Returns:
       The maps at their new size, in the type of ``x``.

@@ -1,6 +1,6 @@
 """Command line: ``python -m vqe_jax.weights list | cards | convert | note | sign | fetch``.
 
-``list`` shows the packaged models and the perceptual networks with address, licence and checksum.
+``list`` shows the packaged models and the perceptual networks with address, license and checksum.
 ``cards`` prints the page of the packaged models' cards, or writes it.
 ``convert`` turns official weights of a network into a model file. ``note`` writes into one what it
 was measured on, so that nobody is warned of that. ``sign`` brings a model file of an earlier
@@ -51,7 +51,7 @@ def _list(args: argparse.Namespace) -> None:
         for part in parts:
             remote = PARTS[part].remote
             print(f"    {PARTS[part].title}: {remote.url} {remote.member}".rstrip())
-            print(f"      sha256 {remote.sha256}  {remote.licence}  {remote.megabytes:g} MB")
+            print(f"      sha256 {remote.sha256}  {remote.license}  {remote.megabytes:g} MB")
             print(f"      or a file in {' or '.join(PARTS[part].variables)}")
 
 

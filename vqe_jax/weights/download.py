@@ -32,7 +32,7 @@ class Remote:
 
     url: str
     sha256: str
-    licence: str
+    license: str
     member: str = ""
     megabytes: float = 0.0
 
@@ -83,7 +83,7 @@ def download(remote: Remote, folder: Path) -> Path:
         raise EnvironmentFailure(f"{remote.url} is not downloaded: VQE_OFFLINE is set")
     folder.mkdir(parents=True, exist_ok=True)
     size = f"{remote.megabytes:g} MB, " if remote.megabytes else ""
-    print(f"fetching {remote.url} ({size}licence: {remote.licence})", file=sys.stderr)
+    print(f"fetching {remote.url} ({size}license: {remote.license})", file=sys.stderr)
     try:
         with replacing(path) as part:
             found = _fetch(remote, part)

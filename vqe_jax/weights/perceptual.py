@@ -83,7 +83,7 @@ def _fetched(name: str) -> dict[str, np.ndarray]:
         )
     path = download(remote, cache_dir() / "downloads")
     tensors = extract(name, read_tensors(path), path)
-    about = {"source": remote.url, "sha256": remote.sha256, "licence": remote.licence}
+    about = {"source": remote.url, "sha256": remote.sha256, "license": remote.license}
     _write(_cached(name), tensors, about)
     path.unlink()
     return tensors

@@ -1,6 +1,6 @@
 """SPyNet by itself under mmediting's names; BasicSR's and pytorch-spynet's are understood too.
 
-The published weights (licence: non-commercial research only) start the training of BasicVSR:
+The published weights (license: non-commercial research only) start the training of BasicVSR:
 ``from_torch("spynet", tensors)["params"]`` is the subtree ``spynet`` of its parameters.
 """
 
