@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import importlib.util
 import math
 import os
@@ -150,8 +151,21 @@ class Torch:
         # Where a pixel of the first stage was rounded to the other side its surroundings differ.
         share = 0.999 if getattr(self.module, "rounds", False) else 1.0
         apart = np.quantile(np.abs(theirs - ours), share) / scale
-        if not apart < 1e-3:
-            raise ValueError(f"PyTorch's frames are {apart:.1e} of the residual apart from ours")
+        if apart < 1e-3:
+            return
+        # Large features before a sigmoid make rounding show: ours may round as theirs do.
+        exact = self._in_float64()
+        errors = [np.quantile(np.abs(x - exact), share) / scale for x in (ours, theirs)]
+        if not errors[0] < max(1e-3, 2 * errors[1]):
+            raise ValueError(
+                f"PyTorch's frames are {apart:.1e} of the residual apart from ours; from float64 "
+                f"ours are {errors[0]:.1e}, PyTorch's {errors[1]:.1e}"
+            )
+
+    def _in_float64(self) -> np.ndarray:
+        exact = copy.deepcopy(self.module).double().eval()
+        with self.torch.no_grad():
+            return exact(self.clip.double()).numpy().transpose(0, 1, 3, 4, 2)
 
     def frames(self, compiled: bool) -> Callable[[], Any]:
         """Enhances the clip."""

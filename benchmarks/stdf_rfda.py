@@ -8,7 +8,7 @@
 A frame is one call of STDF on its window, or one step of RFDA's stream; a training step is STDF's
 on 7-frame windows or RFDA's through all frames of a clip, with Charbonnier loss and Adam. Frames
 are random. Where PyTorch is installed, the same networks with the same weights (benchmarks/
-torch_stdf.py, eager, float32 with TF32) take turns with ours after a check that both give the same
+torch_forms, eager, float32 with TF32) take turns with ours after a check that both give the same
 frames; the row says whose deformable convolution it is. The last rows are the official PyTorch
 networks as measured on an NVIDIA H200, which mean something beside a GPU only. Times are medians.
 Memory is XLA's analysis of the compiled program (temporary buffers, arguments and results), and
