@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from vqe_jax.errors import UserError
 from vqe_jax.models.shapes import variable_shapes
-from vqe_jax.weights import load_model, to_torch
+from vqe_jax.weights import load_model, packaged_models, to_torch
 from vqe_jax.weights.__main__ import main
 from vqe_jax.weights.perceptual_parts import PARTS
 
@@ -54,6 +56,51 @@ def test_convert_refuses_wrong_settings(checkpoint, tmp_path, setting, message):
     with pytest.raises(UserError, match=message):
         main([*command, "--set=blocks=1", "--set=upscale=1", f"--set={setting}"])
     assert not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda x: x * np.nan, "not finite"),
+        (lambda x: (100 * x).astype(np.int32), "is int32; expected float32"),
+        (lambda x: x.astype(np.float64), None),
+        (lambda x: x.astype(np.float16), None),
+    ],
+)
+def test_what_convert_writes_can_be_read(tmp_path, change, said):
+    shapes = variable_shapes("dncnn", depth=2, features=4)
+    tree = unflatten_dict({p: np.ones(s, np.float32) for p, s in shapes.items()}, sep="/")
+    tensors = {k: change(v) for k, v in to_torch("dncnn", tree, depth=2, features=4).items()}
+    source, target = tmp_path / "a.npz", tmp_path / "b.safetensors"
+    np.savez(source, **tensors)
+    command = ["convert", "dncnn", str(source), str(target), "--set=depth=2", "--set=features=4"]
+    if said is None:
+        main(command)
+        assert load_model(target).color == "rgb"
+    else:
+        with pytest.raises(UserError, match=said):
+            main(command)
+        assert not target.exists()
+
+
+@pytest.mark.parametrize("command", ["convert dncnn", "note", "sign"])
+@pytest.mark.parametrize("target", ["b.npz", ".", "a.safetensors", "sub/../a.safetensors", "c"])
+def test_no_command_writes_over_its_source_or_what_is_no_model_file(tmp_path, command, target):
+    source = tmp_path / "a.safetensors"
+    shutil.copy(packaged_models()["vig_qp37"], source)
+    (tmp_path / "sub").mkdir()
+    before = source.read_bytes()
+    more = ["--codecs", "hevc"] if command == "note" else []
+    with pytest.raises(UserError, match=r"is the source itself|is no name of a model file"):
+        main([*command.split(), str(source), f"{tmp_path}/{target}", *more])
+    assert source.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "sub"]
+
+
+@pytest.mark.parametrize("qp", ["-1", "52", "99"])
+def test_qps_that_no_stream_has(tmp_path, qp):
+    with pytest.raises(UserError, match=f"--qp {qp}; expected"):
+        main(["convert", "vig", "a.npz", str(tmp_path / "b.safetensors"), "--qp", qp])
 
 
 def test_note_says_what_a_model_was_measured_on(tmp_path):

@@ -17,6 +17,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from vqe_jax import models
 from vqe_jax.errors import UserError, near_misses, run_cli
 from vqe_jax.files import replacing
@@ -77,36 +80,59 @@ def _setting(text: str, model: str) -> tuple[str, Any]:
         return key, value
 
 
+def _destination(args: argparse.Namespace) -> Path:
+    """Where a model file may go: not over what it is made from."""
+    path, source = Path(args.destination), Path(args.source)
+    if path.suffix != ".safetensors" or path.is_dir():
+        raise UserError(f"{path} is no name of a model file; expected one ending in .safetensors")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise UserError(f"{path} is the source itself; write to another file")
+    return path
+
+
+def _written(file: ModelFile, path: Path, args: argparse.Namespace) -> None:
+    check_model(file, f"model file {args.source}")  # what is written can be read
+    save_model(path, file)
+
+
+def _single(tensor: np.ndarray) -> np.ndarray:
+    """Weights that were kept in double precision."""
+    return tensor.astype(np.float32) if tensor.dtype == np.float64 else tensor
+
+
 def _convert(args: argparse.Namespace) -> None:
-    source = Path(args.source)
-    torch_file = source.suffix in (".pth", ".pt")
+    source, destination = Path(args.source), _destination(args)
+    if wrong := [qp for qp in args.qp if not 0 <= qp <= 51]:
+        raise UserError(f"--qp {wrong[0]}; expected QPs of HEVC, 0 to 51")
+    kwargs = dict(_setting(text, args.model) for text in args.set)
+    color = args.color or models.build(args.model, **kwargs).color
+    torch_file = source.suffix in (".pth", ".pt") and source.is_file()
     tensors = read_state_dict(source) if torch_file else read_tensors(source)
     tensors = {k.removeprefix("sd/"): v for k, v in tensors.items()}
-    kwargs = dict(_setting(text, args.model) for text in args.set)
-    variables = from_torch(args.model, tensors, **kwargs)
+    variables = jax.tree.map(_single, from_torch(args.model, tensors, **kwargs))
     origin = args.note or f"converted from {source.name}"
-    file = ModelFile(args.model, kwargs, variables, args.color, tuple(args.qp), origin)
-    save_model(args.destination, file)
-    print(f"wrote {args.destination}: {args.model} {kwargs}")
+    file = ModelFile(args.model, kwargs, variables, color, tuple(args.qp), origin)
+    _written(file, destination, args)
+    print(f"wrote {destination}: {args.model} {kwargs}")
 
 
 def _note(args: argparse.Namespace) -> None:
-    file = load_model(args.source)
+    file, destination = load_model(args.source), _destination(args)
     measured = {"codecs": args.codecs, "any_qp": args.any_qp}
     file = dataclasses.replace(
         file,
         source=args.says or file.source,
         extra={**file.extra, "measured": measured},
     )
-    save_model(args.destination, file)
-    print(f"wrote {args.destination}: measured on {', '.join(args.codecs)}")
+    _written(file, destination, args)
+    print(f"wrote {destination}: measured on {', '.join(args.codecs)}")
 
 
 def _sign(args: argparse.Namespace) -> None:
+    destination = _destination(args)
     file = read_model(Path(args.source), unsigned=True)
-    check_model(file, f"model file {args.source}")
-    save_model(args.destination, file)
-    print(f"wrote {args.destination}: {file.model} {file.kwargs}")
+    _written(file, destination, args)
+    print(f"wrote {destination}: {file.model} {file.kwargs}")
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -136,7 +162,7 @@ def parser() -> Parser:
     convert.add_argument("source", help=".pth (needs the extra 'convert') or .npz, official names")
     convert.add_argument("destination", help="the .safetensors to write")
     convert.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
-    convert.add_argument("--color", choices=("luma", "rgb"), default="luma")
+    convert.add_argument("--color", choices=("luma", "rgb"), help="default: the network's")
     convert.add_argument("--qp", type=int, nargs="*", default=[], help="QPs it was trained at")
     convert.add_argument("--note", default="", help="where the weights come from")
     convert.set_defaults(run=_convert)

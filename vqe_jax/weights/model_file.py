@@ -187,6 +187,8 @@ def read_model(path: Path, *, unsigned: bool = False) -> ModelFile:
     Raises:
       UserError: not a model file, cut short, damaged, or with metadata of another kind.
     """
+    if not path.is_file():
+        raise UserError(f"model file {path} does not exist")
     try:
         with safe_open(path, framework="np") as tensors:
             metadata = tensors.metadata() or {}

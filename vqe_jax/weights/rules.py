@@ -199,7 +199,9 @@ def _check_values(where: str, table: Mapping[str, Tensor], found: Mapping[str, n
                 "settings?"
             )
         for alias in tensor.names:
-            if alias in found and not np.array_equal(found[alias], found[name]):
+            if alias == name or alias not in found:
+                continue
+            if not np.array_equal(found[alias], found[name]):
                 raise UserError(f"{where}: tensors {name!r} and {alias!r} are one, but they differ")
 
 

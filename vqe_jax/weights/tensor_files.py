@@ -119,7 +119,8 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"weights file {path} does not exist")
+        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise UserError(f"weights file {path} {what}")
     readers: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
         ".safetensors": load_file,
         ".npz": _read_npz,
