@@ -348,8 +348,8 @@ def test_a_bitstream_tells_its_qp(shared):
 def test_models_are_averaged_as_the_command_line_says(tmp_path):
     for qp in (22, 37):
         save_model(tmp_path / f"qp{qp}.safetensors", model_file(qp=qp))
-    save_model(tmp_path / "rand.safetensors", model_file(identity=False))
-    a, b, rand = (f"{tmp_path}/{name}.safetensors" for name in ("qp22", "qp37", "rand"))
+    save_model(tmp_path / "other.safetensors", model_file(state_bound=4.0))
+    a, b, other = (f"{tmp_path}/{name}.safetensors" for name in ("qp22", "qp37", "other"))
     both, alone = open_models([f"two={a}+{b}@x4", b], "x8")
     assert both.ensemble_text == "2 models, mirrors x4: 8 passes"
     assert both.parameters == 2 * alone.parameters
@@ -365,7 +365,7 @@ def test_models_are_averaged_as_the_command_line_says(tmp_path):
     with pytest.raises(UserError, match="v: its files for several QPs are not averaged alike"):
         open_models([f"v={a}", f"v={b}@x8"])
     with pytest.raises(UserError, match="average their results instead"):
-        open_models([f"mean:{a},{rand}"])
+        open_models([f"mean:{a},{other}"])
     with pytest.raises(UserError, match="'half' is no weight"):
         open_models([f"mean:{a}:half,{b}"])
 

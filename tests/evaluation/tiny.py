@@ -16,14 +16,15 @@ TINY = {"width": 4, "down_widths": (4, 4, 4), "lookahead": 1, "temporal_kernels"
 
 
 @functools.cache
-def model_file(identity=True, qp=37):
+def model_file(identity=True, qp=37, **fields):
     """A tiny VIG; with a zero last layer it gives its input back."""
-    variables = initial_variables(models.build("vig", **TINY), jax.random.key(0))
+    kwargs = {**TINY, **fields}
+    variables = initial_variables(models.build("vig", **kwargs), jax.random.key(0))
     variables = jax.tree.map(np.array, variables)
     if identity:
         last = variables["params"]["fusion"]
         variables["params"]["fusion"] = jax.tree.map(np.zeros_like, last)
-    return ModelFile("vig", TINY, variables, qp=(qp,), source="test")
+    return ModelFile("vig", kwargs, variables, qp=(qp,), source="test")
 
 
 def model(label="same", **options):
