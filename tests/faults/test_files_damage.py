@@ -90,6 +90,17 @@ def test_a_source_that_changes_while_it_is_read(tmp_path, change, suffix):
     assert not (tmp_path / "b.mkv").exists()
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".avi", ".m2ts"])
+@pytest.mark.parametrize("part", [0.75, 0.9])
+def test_what_is_kept_of_a_cut_file_is_said(tmp_path, suffix, part):
+    source = make(
+        tmp_path / f"a{suffix}", frames=40, codec="mpeg4" if suffix == ".avi" else "libx264"
+    )
+    source.write_bytes(source.read_bytes()[: int(part * source.stat().st_size) // 188 * 188 + 90])
+    said = open_reader(source, keep_damaged=True).concerns()
+    assert any("is cut short" in s and "what is there is used" in s for s in said)
+
+
 @pytest.mark.parametrize("place", [0, 1, 5])
 def test_a_stream_that_appears_late_costs_no_frame(tmp_path, place):
     """PyAV does not know it, and may stumble when it tells all streams' end."""

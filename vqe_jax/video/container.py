@@ -84,6 +84,8 @@ class ContainerReader(Reader):
                 first = next(shown, None)
             if first is None:
                 raise UserError(f"{path}: no frame could be decoded; is the file damaged?")
+            if first.is_corrupt and not keep_damaged:
+                raise UserError(self._damaged("frame 0 is damaged"))
             self.info = _describe(container, stream, first, self._siting(stream))
             self._bare = container.format.name in _BITSTREAMS
             self._opening = ledger.opening
@@ -141,7 +143,12 @@ class ContainerReader(Reader):
             change = change_of_pictures(self.path, self.info, seconds)
             if change and not self.keep_damaged:
                 self._end_at(change[0], f"about {change[1]:.1f} s")
-            return survey(self.path, seconds) + self._order_holes()
+            return self._cut() + survey(self.path, seconds) + self._order_holes()
+
+    def _cut(self) -> list[str]:
+        if not (short := bytes_missing(self.path)):
+            return []
+        return [f"{self.path} is cut short: {short} bytes are missing; what is there is used"]
 
     def _order_holes(self) -> list[str]:
         """Frames that a bitstream counts and does not have; it has no times to tell."""
