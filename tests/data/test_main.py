@@ -8,6 +8,7 @@ import pytest
 
 from vqe_jax.data import __main__ as command
 from vqe_jax.data import open_pairs
+from vqe_jax.errors import UserError
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -49,3 +50,14 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["--frames 0", "--max-frames -1", "--max-step 0", "--encodings 0", "--kbps -5", "--workers 0",
+     "--min-scale 0", "--min-scale nan", "--min-crop 1.5", "--augment -2", "--min-side 0"],
+)  # fmt: skip
+def test_numbers_that_no_build_can_have(tmp_path: Path, monkeypatch, wrong: str) -> None:
+    with pytest.raises(UserError, match=f"^{wrong}.*; expected (at least|a share)"):
+        _run(monkeypatch, "clips", "--source", "x", "--data-dir", str(tmp_path), *wrong.split())
+    assert not list(tmp_path.iterdir())

@@ -7,6 +7,7 @@ import dataclasses
 import sys
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from vqe_jax.data.sources import SOURCES, find_source
@@ -15,6 +16,10 @@ from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
 
 __all__ = ["main", "parser"]
+
+_COUNTS = ("workers", "frames", "max_frames", "min_frames", "min_side", "max_step", "encodings",
+           "rounds", "kbps")  # fmt: skip
+_SHARES = ("min_scale", "min_crop")
 
 
 def _add_option(parser: Parser, field: dataclasses.Field[Any], kind: Any) -> None:
@@ -79,14 +84,24 @@ def _add_options(command: Parser, source: Source) -> None:
         _add_option(command, field, kinds[field.name])
 
 
+def _check_numbers(options: Mapping[str, Any]) -> None:
+    """Refuses counts below one, negative numbers, and shares that are none."""
+    for name, value in options.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            continue
+        least = 1 if name in _COUNTS else 0
+        if not value >= least or (name in _SHARES and not 0 < value <= 1):
+            expected = "a share of 1, more than 0" if name in _SHARES else f"at least {least}"
+            raise UserError(f"--{name.replace('_', '-')} {value}; expected {expected}")
+
+
 def main() -> None:
     """Parses the command line, builds, and prints what was built."""
     own = next((word for word in sys.argv[1:2] if ":" in word), None)
     options = vars(parser(own).parse_args())
     from vqe_jax.data.build import build, print_summary
 
-    if options["workers"] is not None and options["workers"] < 1:
-        raise UserError(f"--workers {options['workers']}; expected at least 1")
+    _check_numbers(options)
     built = build(options.pop("dataset"), options.pop("data_dir"), **options)
     if not options["quiet"]:
         print_summary(built)
