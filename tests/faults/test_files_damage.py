@@ -101,6 +101,19 @@ def test_what_is_kept_of_a_cut_file_is_said(tmp_path, suffix, part):
     assert any("is cut short" in s and "what is there is used" in s for s in said)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize(("shown", "said"), [(1, True), (6, True), (20, False), (24, False)])
+def test_an_edit_list_that_hides_most_of_the_film_is_told(tmp_path, suffix, shown, said):
+    source = make(tmp_path / f"a{suffix}", frames=24, options={"bf": "2"})
+    data = bytearray(source.read_bytes())
+    at = data.index(b"elst") + 12  # of the only entry, after version, flags and count
+    data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") * shown // 24).to_bytes(4, "big")
+    source.write_bytes(data)
+    reader = open_reader(source)
+    assert any("edit list hides" in s for s in reader.concerns()) == said
+    assert len(list(reader)) <= shown + 1
+
+
 @pytest.mark.parametrize("place", [0, 1, 5])
 def test_a_stream_that_appears_late_costs_no_frame(tmp_path, place):
     """PyAV does not know it, and may stumble when it tells all streams' end."""

@@ -40,6 +40,7 @@ _NO_ZEROS = ("hevc", "h264", "mpegvideo", "m4v", "obu", "mpegts", "mpeg", "ivf")
 class _Found:
     times: list[int] = dataclasses.field(default_factory=list)
     decoding: list[int | None] = dataclasses.field(default_factory=list)
+    hidden: list[int] = dataclasses.field(default_factory=list)  # by an edit list
     timeless: bool = False  # a packet has no time of presentation
     corrupt: int = 0
     picture_end: float = 0.0
@@ -69,7 +70,10 @@ def _walk(path: Path, seconds: float | None) -> tuple[_Found, float]:
                 continue
             clock.correct(packet)
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.is_discard or not packet.time_base:
+            if stamp is None or not packet.time_base:
+                continue
+            if packet.is_discard:
+                found.hidden += [stamp] * (packet.stream.index == stream.index)
                 continue
             begin = float(stamp * packet.time_base)
             end = begin + float((packet.duration or 0) * packet.time_base)
@@ -161,6 +165,14 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
         said.append(f"{path}: {found.corrupt} packets of the picture are marked as damaged")
     if found.times and (holes := _holes(found.times, unit)):
         said.append(f"{path}: {holes}; the file may be damaged or cut there")
+    late = sum(stamp > max(found.times, default=0) for stamp in found.hidden)
+    if late and late >= len(
+        found.times
+    ):  # a cut in a phone hides some; a damaged number nearly all
+        said.append(
+            f"{path}: its edit list hides {late} frames at the end and shows {len(found.times)}; "
+            "is it damaged?"
+        )
     if found.jumps:
         said.append(f"{path}: its clock jumps {found.jumps} times; time goes on there")
     if seconds is None:
