@@ -55,9 +55,10 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     ["--frames 0", "--max-frames -1", "--max-step 0", "--encodings 0", "--kbps -5", "--workers 0",
-     "--min-scale 0", "--min-scale nan", "--min-crop 1.5", "--augment -2", "--min-side 0"],
+     "--min-scale 0", "--min-scale nan", "--min-crop 1.5", "--augment -2", "--min-side 0",
+     "--frame-rate abc", "--frame-rate 0/0", "--frame-rate 0", "--frame-rate -5"],
 )  # fmt: skip
 def test_numbers_that_no_build_can_have(tmp_path: Path, monkeypatch, wrong: str) -> None:
-    with pytest.raises(UserError, match=f"^{wrong}.*; expected (at least|a share)"):
+    with pytest.raises(UserError, match=f"^{wrong}.*; expected (at least|a share|frames)"):
         _run(monkeypatch, "clips", "--source", "x", "--data-dir", str(tmp_path), *wrong.split())
     assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from vqe_jax.data.sources import SOURCES, find_source
@@ -95,6 +96,16 @@ def _check_numbers(options: Mapping[str, Any]) -> None:
             raise UserError(f"--{name.replace('_', '-')} {value}; expected {expected}")
 
 
+def _check_rate(text: str | None) -> None:
+    """Refuses what is no number of frames per second."""
+    try:
+        good = text is None or Fraction(text) > 0
+    except (ValueError, ZeroDivisionError):
+        good = False
+    if not good:
+        raise UserError(f"--frame-rate {text}; expected frames per second, as 25 or 30000/1001")
+
+
 def main() -> None:
     """Parses the command line, builds, and prints what was built."""
     own = next((word for word in sys.argv[1:2] if ":" in word), None)
@@ -102,6 +113,7 @@ def main() -> None:
     from vqe_jax.data.build import build, print_summary
 
     _check_numbers(options)
+    _check_rate(options.get("frame_rate"))
     built = build(options.pop("dataset"), options.pop("data_dir"), **options)
     if not options["quiet"]:
         print_summary(built)
