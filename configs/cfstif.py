@@ -42,6 +42,8 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("cfstif", 1_200, 5e-4, init=_INIT, ema=0.99)
+        few = common.fast_stage(
+            "cfstif", 400, 1e-3, init=_INIT, ema=0.99, rates=common.quiet_end("/conv_last/")
+        )
         return common.small("cfstif", _SMALL, few, data=common.demo(3, crop=48, batch=4))
     return stdr.windows("cfstif", qp, start, (("l2", 1.0),))

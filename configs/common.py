@@ -63,6 +63,15 @@ def frozen(*subtrees: str) -> tuple[tuple[str, float], ...]:
     return tuple((f"^{subtree}/", 0.0) for subtree in subtrees)
 
 
+def quiet_end(path: str, factor: float = 0.1) -> tuple[tuple[str, float], ...]:
+    """The ``rates`` of a stage whose last layer learns slower than the rest.
+
+    The residual to be learned is faint. At the rate of the rest the first steps of a layer that
+    begins at zero overshoot it, and what lies before shrinks until nothing comes through.
+    """
+    return ((path, factor),)
+
+
 def stage(name: str, steps: int, learning_rate: float = 1e-4, **changes: Any) -> Config:
     """A stage; ``changes`` are further fields of :class:`vqe_jax.training.stages.Stage`."""
     return {"name": name, "steps": steps, "learning_rate": learning_rate, **changes}

@@ -38,7 +38,9 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("duve", 1_200, 2e-3, init=_INIT, ema=0.99)
+        few = common.fast_stage(
+            "duve", 500, 1e-3, init=_INIT, ema=0.99, rates=common.quiet_end("^conv_tail/")
+        )
         data = common.demo(5, crop=48, batch=4, color="rgb")
         return common.small("duve", {**_SMALL, "remat": False}, few, data=data)
     return cvqenet.published("duve", {}, track, "l2")

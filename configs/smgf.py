@@ -27,7 +27,7 @@ SMALL |= {"expanded": 32, "blocks": 2, "reduction": 4, "gate_features": 8, "gate
 SMALL |= {"each_side": 2, "remat": False}
 _OTHERS = {"first": ("second", "gate"), "second": ("first", "gate"), "gate": ("first", "second")}
 _STEPS = {"first": 300_000, "second": 300_000, "gate": 50_000}
-_FEW = {"first": 250, "second": 150, "gate": 50}
+_FEW = {"first": 1_000, "second": 1_000, "gate": 200}
 _TRACK1 = "runs/smgf/last.safetensors"
 # No offsets and no residual at first.
 INIT = (
@@ -67,7 +67,8 @@ def _stages(steps: dict[str, int], *, few: bool = False) -> tuple[dict[str, Any]
         own |= {"start": "previous"} if index else {}
         if few:
             own |= {"init": INIT} if not index else {}
-            stages.append(common.fast_stage(name, count, 5e-4, ema=0.99, **own))
+            own["rates"] = common.quiet_end("/reconstruction/") + own["rates"]
+            stages.append(common.fast_stage(name, count, 1e-3, ema=0.99, **own))
             continue
         stages.append(common.annealed(name, count, **{"losses": LOSSES, **own}))
     return tuple(stages)

@@ -101,11 +101,22 @@ def open_gates(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
     return jnp.full_like(current, _OPEN)
 
 
-def dirac(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
-    """Kernels of odd sides that pass as many channels through as there are on both sides."""
+def dirac(
+    key: PRNGKeyArray, current: Array, pictures: Pictures, *, noise: float = 0.0
+) -> Array:
+    """Kernels of odd sides that pass their inputs on: a deep network begins as a shallow one.
+
+    Of more inputs than outputs each output is a sum, the variance of one kept; of more outputs than
+    inputs each input is passed on several times.
+
+    Args:
+      noise: of Kaiming's normal initialization is added, times this.
+    """
     rows, columns, inputs, outputs = current.shape
-    passed = jnp.eye(inputs, outputs, dtype=current.dtype)
-    return jnp.zeros_like(current).at[rows // 2, columns // 2].set(passed)
+    passed = jnp.arange(inputs)[:, None] % outputs == jnp.arange(outputs) % inputs
+    each = jnp.maximum(jnp.sum(passed, axis=0), 1).astype(current.dtype)
+    drawn = noise * kaiming_normal()(key, current.shape, current.dtype)
+    return drawn.at[rows // 2, columns // 2].add(passed / jnp.sqrt(each))
 
 
 def keep(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
