@@ -11,17 +11,18 @@ stand in. It wants a GPU.
 Variants:
   track3       the data of track 3
   picture      the first stage hands on a picture instead of features
-  small, demo  8 channels, three frames, the demo data: minutes on two cores
+  small, demo  8 channels, three frames, luma of the demo data: minutes on two cores
 """
 
 from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
+from vqe_jax.recipes.edvr import SLOW, STEADY
 from vqe_jax.training.inits import HIGH_PASS
 
 _PERIODS = (50_000, 100_000, 150_000, 150_000, 150_000)
-SMALL = {"frames": 3, "features": 8, "deform_groups": 2, "extraction_blocks": 1}
+SMALL = {"channels": 1, "frames": 3, "features": 8, "deform_groups": 2, "extraction_blocks": 1}
 SMALL |= {"levels": 2, "blocks": 1, "reduction": 4, "remat": False}
 # Neither offsets nor a residual at first; the U-Net as its authors' layers begin, since its groups
 # and shuffles have no activations to lose what Kaiming's gain adds.
@@ -29,6 +30,7 @@ INIT = (
     *HIGH_PASS,
     ("conv2/kernel$", "kaiming", {"scale": 0.1}),
     ("/offset/kernel$", "zeros"),
+    *STEADY,
     ("^spatial/", "keep"),
     ("^conv_last/kernel$", "zeros"),
 )
@@ -43,8 +45,9 @@ def get_config(
     """The recipe; variants as above."""
     fields = {} if handed == "features" else {"handed": handed}
     if width == "small":
-        few = common.fast_stage("gogoing", 500, 5e-4, init=INIT, ema=0.99)
-        data = common.demo(frames=3, crop=32, batch=4, color="rgb")
+        slow = (*SLOW, *common.quiet_end("conv_last/"))
+        few = common.fast_stage("gogoing", 500, 1e-3, init=INIT, ema=0.99, rates=slow)
+        data = common.demo(frames=3, crop=32, batch=4)
         return common.small("gogoing", {**SMALL, **fields}, few, data=data)
     restarts = common.cosine(1e-7, periods=_PERIODS)
     losses = (("l2", 1.0),)

@@ -12,7 +12,7 @@ Variants:
   track2       the perceptual track, from runs/noahtcv/last.safetensors; wants VGG-19
                (``python -m vqe_jax.weights fetch vgg19``)
   track3       the data of track 3
-  small, demo  8 channels, the demo data: minutes on two cores
+  small, demo  8 channels, luma of the demo data: minutes on two cores
 """
 
 from typing import Any, Literal
@@ -21,15 +21,15 @@ from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
 from vqe_jax.training.inits import HIGH_PASS
 
-SMALL: dict[str, Any] = {"features": 8, "front_blocks": 1, "offset_features": 8, "levels": 2}
-SMALL |= {"deform_groups": 2, "unet_blocks": 1, "back_blocks": 1, "remat": False}
-# Blind to brightness, blocks near the identity, neither offsets nor a residual at first; what is
-# added at each place of the U-Net does not let the features grow.
+SMALL: dict[str, Any] = {"channels": 1, "features": 8, "front_blocks": 1, "offset_features": 8}
+SMALL |= {"levels": 1, "deform_groups": 1, "unet_blocks": 1, "back_blocks": 1, "remat": False}
+# Blind to brightness, blocks near the identity, neither offsets nor a residual at first; what stands
+# between the first layer and the last passes its input on, else nothing is left of it there.
 INIT = (
     *HIGH_PASS,
     ("conv2/kernel$", "kaiming", {"scale": 0.1}),
     ("offset/kernel$", "zeros"),
-    (r"(fuse\d*|join\d)/(deform/conv/)?kernel$", "kaiming", {"scale": 0.7}),
+    (r"(deform/conv|join\d|strided\d|align|shuffled\d/conv)/kernel$", "dirac", {"noise": 0.1}),
     ("^conv_last/kernel$", "zeros"),
 )
 
@@ -47,8 +47,9 @@ def get_config(
         "start": "runs/noahtcv/last.safetensors",
     }
     if width == "small":
-        few = common.fast_stage("noahtcv", 500, 5e-4, init=INIT, ema=0.99)
-        data = common.demo(frames=1, crop=32, batch=4, color="rgb")
+        slow = (("offset", 0.1), *common.quiet_end("^conv_last/", 0.2))
+        few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT, ema=0.99, rates=slow)
+        data = common.demo(frames=1, crop=32, batch=8)
         return common.small("noahtcv", SMALL, few, data=data)
     own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}
     only = common.stage("noahtcv", 300_000, 1e-4, schedule=common.cosine(1e-7), **own)

@@ -36,6 +36,8 @@ _INIT = (
     *HIGH_PASS,
     (r"/offset_mask/", "zeros"),
     ("^window_fusion/deform_conv/kernel$", "high_pass", {"gain": 20.0, "blind": True}),
+    # Features of four passes add up.
+    ("^reconstruction/conv_in/kernel$", "kaiming", {"scale": 0.15}),
     ("/conv_last/", "zeros"),
 )
 
@@ -44,7 +46,9 @@ _INIT = (
 def get_config(qp: QP = 37, width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        few = common.fast_stage("ovqe", 600, 5e-4, init=_INIT, ema=0.99)
+        few = common.fast_stage(
+            "ovqe", 300, 1e-3, init=_INIT, ema=0.99, rates=common.quiet_end("/conv_last/")
+        )
         return common.small("ovqe", _SMALL, few, data=common.demo(3, crop=32, batch=4))
     rates = [1e-4, *_RATES.values()]
     schedule = {

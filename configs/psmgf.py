@@ -61,12 +61,12 @@ def _small() -> dict[str, Any]:
     options |= {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
     first = common.fast_stage(
         "smgf",
-        300,
+        1_000,
         1e-3,
         ema=0.99,
         init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
         losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
-        rates=common.frozen(*_PARTS[3:]),
+        rates=common.quiet_end("/reconstruction/") + common.frozen(*_PARTS[3:]),
     )
     second = common.stage(
         "generators",

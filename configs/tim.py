@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
+from vqe_jax.recipes.edvr import SLOW, STEADY
 from vqe_jax.training.inits import HIGH_PASS
 
 SMALL: dict[str, Any] = {"features": 8, "levels": 2, "frames": 3, "edvr_features": 8}
@@ -28,6 +29,7 @@ INIT = (
     *HIGH_PASS,
     ("/offset/", "zeros"),
     ("/block|_block|_factor/|_shift/", "keep"),
+    *STEADY,
     ("(texture/last|conv_last)/kernel$", "zeros"),
 )
 
@@ -36,22 +38,23 @@ INIT = (
 def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
+        slow = (*SLOW[1:], *common.quiet_end("(texture/last|conv_last)/"))
         textures = common.fast_stage(
             "texture",
-            300,
-            5e-4,
+            600,
+            1e-3,
             init=INIT,
             model_kwargs=_TEXTURE,
-            rates=common.frozen("edvr"),
+            rates=slow + common.frozen("edvr"),
             ema=0.99,
         )
         aligned = common.fast_stage(
             "aligned",
-            300,
-            5e-4,
+            600,
+            1e-3,
             start="previous",
             model_kwargs=_ALIGNED,
-            rates=common.frozen("texture"),
+            rates=slow + common.frozen("texture"),
             ema=0.99,
         )
         data = common.demo(frames=3, crop=32, batch=4, color="rgb")
