@@ -13,14 +13,14 @@ Variants:
   track1, track3   HM at QP 37, x265 at 200 kbps (default: track3, the team's)
   network          the fusion has an attention network of its own
   nearest          the nearest intra frame, in place of the most relevant one
-  small, demo      8 channels, 3 frames: minutes on two cores (data set `demo`)
+  small, demo      8 channels, 3 frames, luma: minutes on two cores (data set `demo`)
 """
 
 from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.recipes.edvr import INIT, SMALL
+from vqe_jax.recipes.edvr import INIT, SLOW, SMALL, STEADY
 
 _STEPS = 300_000
 
@@ -34,14 +34,17 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
+        passing = (
+            r"(deform/conv|l\d_feature|fusion/fusion|pyramid/l\d_conv\d|conv_hr|joined)/kernel$"
+        )
+        init = (*INIT, *STEADY, ("extractor/conv2/kernel$", "kaiming"), (passing, "pass_on"))
+        slow = (*SLOW, *common.quiet_end("conv_last/", 0.2))
         few = [
-            common.fast_stage(
-                "compressed", 300, init=(*INIT, ("extractor/conv2/kernel$", "kaiming"))
-            ),
-            _second(common.fast_stage("predicted", 200, 1e-3)),
+            common.fast_stage("compressed", 300, 1e-3, init=init, rates=slow),
+            _second(common.fast_stage("predicted", 200, 1e-3), *slow),
         ]
-        data = common.demo(1, crop=32, batch=4, color="rgb")
-        near = {**SMALL, "lookback": 16, "lookahead": 16}
+        data = common.demo(1, crop=32, batch=8)
+        near = {**SMALL, "channels": 1, "lookback": 16, "lookahead": 16}
         return common.small("bluedot", near, *few, data=data)
     own = {"losses": (common.charbonnier(1e-12),), "schedule": common.cosine(1e-7)}
     stages = [
@@ -54,13 +57,13 @@ def get_config(
     return common.run("bluedot", fields, *stages, data=data)
 
 
-def _second(stage: dict[str, Any]) -> dict[str, Any]:
+def _second(stage: dict[str, Any], *rates: tuple[str, float]) -> dict[str, Any]:
     """A stage on what the network of the stage before makes of the intra frame."""
     return {
         **stage,
         "start": "compressed",
         "fresh": ("^first/",),
         "parts": (("first", "main"),),
-        "rates": common.frozen("first"),
+        "rates": (*rates, *common.frozen("first")),
         "model_kwargs": {"intra": "predicted"},
     }

@@ -55,9 +55,7 @@ INIT: tuple[tuple[Any, ...], ...] = (
 
 # Of small recipes: what runs away, or shuts what comes before it, while the residual is noise yet:
 # the offsets, the correlations with the middle frame (a sigmoid of their sum), the last layer.
-STEADY: tuple[tuple[Any, ...], ...] = (
-    ("fusion/temporal_.*kernel$", "kaiming", {"scale": 0.1}),
-)
+STEADY: tuple[tuple[Any, ...], ...] = (("fusion/temporal_.*kernel$", "kaiming", {"scale": 0.1}),)
 SLOW = (("offset", 0.1), ("fusion/temporal_", 0.1))
 
 

@@ -220,3 +220,20 @@ def test_dirac_kernels_pass_channels_through():
     y = nn.Conv(3, (3, 3), use_bias=False).apply({"params": {"kernel": kernel}}, x)
     np.testing.assert_array_equal(y[..., :2], x)
     assert not y[..., 2].any()
+
+
+def test_kernels_that_pass_on_lose_no_channel():
+    pass_on, none = inits.SCHEMES.get("pass_on"), np.zeros(2, bool)
+    x = jax.random.uniform(KEY, (1, 5, 6, 2))
+
+    def convolved(kernel):
+        conv = nn.Conv(kernel.shape[-1], (3, 3), use_bias=False)
+        return conv.apply({"params": {"kernel": kernel}}, x)
+
+    more = convolved(pass_on(KEY, jnp.ones((3, 3, 2, 3)), none, noise=0.0))
+    np.testing.assert_array_equal(more, x[..., jnp.array([0, 1, 0])])
+    fewer = convolved(pass_on(KEY, jnp.ones((3, 3, 2, 1)), none, noise=0.0))
+    np.testing.assert_allclose(fewer[..., 0], x.sum(-1) / np.sqrt(2), rtol=1e-6)
+    noisy = pass_on(KEY, jnp.ones((3, 3, 2, 3)), none, noise=0.5)
+    drawn = inits.SCHEMES.get("kaiming")(KEY, jnp.ones((3, 3, 2, 3)), none)
+    np.testing.assert_allclose(convolved(noisy - 0.5 * drawn), more, atol=1e-5)

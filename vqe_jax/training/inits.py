@@ -101,22 +101,27 @@ def open_gates(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
     return jnp.full_like(current, _OPEN)
 
 
-def dirac(
-    key: PRNGKeyArray, current: Array, pictures: Pictures, *, noise: float = 0.0
-) -> Array:
-    """Kernels of odd sides that pass their inputs on: a deep network begins as a shallow one.
+def dirac(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
+    """Kernels of odd sides that pass as many channels through as there are on both sides."""
+    rows, columns, inputs, outputs = current.shape
+    passed = jnp.eye(inputs, outputs, dtype=current.dtype)
+    return jnp.zeros_like(current).at[rows // 2, columns // 2].set(passed)
 
-    Of more inputs than outputs each output is a sum, the variance of one kept; of more outputs than
-    inputs each input is passed on several times.
+
+def pass_on(key: PRNGKeyArray, current: Array, pictures: Pictures, *, noise: float = 0.1) -> Array:
+    """Kernels of odd sides that hand all their inputs on: a deep network begins as a shallow one.
+
+    Of more inputs than outputs each output is a sum whose variance is that of one; of more outputs
+    than inputs each input is handed on several times.
 
     Args:
       noise: of Kaiming's normal initialization is added, times this.
     """
     rows, columns, inputs, outputs = current.shape
-    passed = jnp.arange(inputs)[:, None] % outputs == jnp.arange(outputs) % inputs
-    each = jnp.maximum(jnp.sum(passed, axis=0), 1).astype(current.dtype)
+    goes = np.arange(inputs)[:, None] % outputs == np.arange(outputs)[None] % inputs
+    passed = jnp.asarray(goes / np.sqrt(goes.sum(axis=0, keepdims=True)), current.dtype)
     drawn = noise * kaiming_normal()(key, current.shape, current.dtype)
-    return drawn.at[rows // 2, columns // 2].add(passed / jnp.sqrt(each))
+    return drawn.at[rows // 2, columns // 2].add(passed)
 
 
 def keep(key: PRNGKeyArray, current: Array, pictures: Pictures) -> Array:
@@ -128,7 +133,7 @@ SCHEMES: Registry[Callable[..., Array]] = Registry(
     "init scheme",
     {
         f.__name__: f
-        for f in (high_pass, kaiming, uniform, constant, zeros, dirac, open_gates, keep)
+        for f in (high_pass, kaiming, uniform, constant, zeros, dirac, pass_on, open_gates, keep)
     },
     check=callable,
     expected="a function (key, current, pictures) -> array",

@@ -133,8 +133,8 @@ class Init:
 
     Attributes:
       pattern: of their paths.
-      scheme: "high_pass", "kaiming", "uniform", "zeros", "constant", "dirac", "open_gates",
-        "keep", or one of the reader's own; see :mod:`vqe_jax.training.inits`.
+      scheme: "high_pass", "kaiming", "uniform", "zeros", "constant", "dirac", "pass_on",
+        "open_gates", "keep", or one of the reader's own; see :mod:`vqe_jax.training.inits`.
       options: of the scheme.
     """
 
