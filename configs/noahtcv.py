@@ -23,7 +23,7 @@ from vqe_jax.training.inits import HIGH_PASS
 
 SMALL: dict[str, Any] = {"channels": 1, "features": 8, "front_blocks": 1, "offset_features": 8}
 SMALL |= {"levels": 1, "deform_groups": 1, "unet_blocks": 1, "back_blocks": 1, "remat": False}
-# Blind to brightness, blocks near the identity, neither offsets nor a residual at first; what stands
+# Blind to brightness, blocks near the identity, neither offsets nor a residual at first; what is
 # between the first layer and the last passes its input on, else nothing is left of it there.
 INIT = (
     *HIGH_PASS,

@@ -27,7 +27,7 @@ SMALL |= {"expanded": 32, "blocks": 2, "reduction": 4, "gate_features": 8, "gate
 SMALL |= {"each_side": 2, "remat": False}
 _OTHERS = {"first": ("second", "gate"), "second": ("first", "gate"), "gate": ("first", "second")}
 _STEPS = {"first": 300_000, "second": 300_000, "gate": 50_000}
-_FEW = {"first": 1_000, "second": 1_000, "gate": 200}
+_FEW = {"first": 900, "second": 900, "gate": 200}
 _TRACK1 = "runs/smgf/last.safetensors"
 # No offsets and no residual at first.
 INIT = (
