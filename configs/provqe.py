@@ -40,7 +40,7 @@ def get_config(
     """The recipe; variants as above."""
     if recipe == "small":
         fields = basicvsrpp.FIELDS["small"]
-        stages = _rounds((1, 2), (300, 150), _small_round)
+        stages = _rounds((1, 2), (600, 300), _small_round)
         fields = fields | {"reconstruction_blocks": 2}
         # Fewer frames know no key but the frame before the last.
         return basicvsrpp.small("provqe", fields, *stages, frames=5)
@@ -68,5 +68,5 @@ def _rounds(depths: tuple[int, ...], steps: tuple[int, ...], stage: Any) -> list
 
 
 def _small_round(name: str, steps: int, **changes: Any) -> dict[str, Any]:
-    init: dict[str, Any] = {} if "start" in changes else {"init": basicvsrpp.INIT}
-    return common.fast_stage(name, steps, 3e-4, ema=0.99, **init, **changes)
+    init: dict[str, Any] = {} if "start" in changes else {"init": basicvsrpp.SMALL_INIT}
+    return basicvsrpp.small_stage(name, steps, **init, **changes)
