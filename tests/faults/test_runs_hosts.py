@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import jax
 import pytest
 
 from vqe_jax.errors import EnvironmentFailure, UserError
@@ -142,7 +143,6 @@ def test_one_who_speaks_slowly_keeps_nobody_waiting(monkeypatch):
         ("--processes 2", "--processes needs --distributed"),
         ("--process 1 --coordinator h:1", "--coordinator needs --distributed"),
         ("--peer-timeout 30", "--peer-timeout needs --distributed"),
-        ("--distributed", "no cluster tells who the processes are"),
         ("--distributed --processes 2", "belong together; give all three"),
         ("--distributed --coordinator h:1 --process 0", "belong together; give all three"),
         ("--distributed --coordinator h:1 --processes 2 --process 2", "--process 2 is not one of"),
@@ -159,6 +159,17 @@ def test_flags_that_leave_each_process_alone_are_mistakes(flags, said, monkeypat
     with pytest.raises(UserError, match=re.escape(said)) as caught:
         cli.main(["--config=vig:demo", *flags.split()])
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_cluster_the_processes_must_be_named(monkeypatch):
+    """What JAX says where it finds none; in a process that has computed it says something else."""
+
+    def alone(*who, **limits):
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", alone)
+    with pytest.raises(UserError, match="no cluster tells who the processes are"):
+        cli.main(["--config=vig:demo", "--distributed"])
 
 
 def test_how_long_to_wait_is_said_by_the_config_and_by_flags(monkeypatch):
