@@ -54,7 +54,8 @@ INIT: tuple[tuple[Any, ...], ...] = (
 )
 
 # Of small recipes: what runs away, or shuts what comes before it, while the residual is noise yet:
-# the offsets, the correlations with the middle frame (a sigmoid of their sum), the last layer.
+# the offsets and the correlations with the middle frame (a sigmoid of their sum). The last layer,
+# which does so too, has another name in each network (`common.quiet_end`).
 STEADY: tuple[tuple[Any, ...], ...] = (("fusion/temporal_.*kernel$", "kaiming", {"scale": 0.1}),)
 SLOW = (("offset", 0.1), ("fusion/temporal_", 0.1))
 

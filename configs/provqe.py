@@ -13,8 +13,8 @@ the first.
 Variants:
   start=PATH  a model of `basicvsrpp` (track 1) or `provqe` for the first round.
   powerqe     64 channels, 7 blocks, 5 blocks of reconstruction, 7 frames, 500,000 steps.
-  small, demo 16 channels, one block, which grows from 1 to 2 blocks of reconstruction, on the demo
-              data; minutes on two cores.
+  small, demo 16 channels, one block, which grows from 1 to 2 blocks of reconstruction, on luma of
+              the demo data; minutes on two cores.
   spynet=PATH official SPyNet weights, see configs/basicvsrpp.py.
 
 Peak-quality frames come with the data (by the QPs of the streams); a video's own come with
