@@ -2,19 +2,19 @@
 
     python -m benchmarks.models                             # all, in their published sizes
     python -m benchmarks.models --networks stdf vig --size 416x240 --frames 7
-    python -m benchmarks.models --no-train --no-compile     # frames only, PyTorch eager only
+    python -m benchmarks.models --parts frame --compile-limit 0     # PyTorch eager only
+    python -m benchmarks.models --records benchmarks/models.jsonl   # goes on where it was stopped
+    python -m benchmarks.models --table                     # the records as README.md's table
 
 A clip of random frames goes through the network's whole-clip form; the time of a frame is that of
 the clip divided by its frames, so that what a network does once a clip is shared. A training step
-is the squared error of all frames, its gradient and Adam's update, on one clip of the same frames
-and size; networks of more than --train-below parameters have none. Where PyTorch is installed it
-takes part with the same weights (benchmarks/torch_forms), eager and by ``torch.compile`` (frames
-only; it needs a C++ compiler, and is given up after --compile-limit seconds), after a check that
-both give the same frames. The sides take turns in one process, and times are medians over
---repeats after a first run; a ratio below one says that ours is faster. Beside it stands the ratio
-of the processor's time, which other work on the machine touches less. A row is printed as soon as
-it is measured, and a network that fails has a row that says why. What ours took to compile is of
-both programs together.
+is the squared error of all frames, its gradient and Adam's update, on one clip. Where PyTorch is
+installed it takes part with the same weights (benchmarks/torch_forms), eager and by
+``torch.compile`` (frames only; it needs a C++ compiler, and is given up after --compile-limit
+seconds), after a check that both give the same frames. The sides take turns in one process, and
+times are medians over --repeats after a first run; a ratio below one says that ours is faster.
+Beside it stands the ratio of the processor's time, which other work on the machine touches less. A
+row is printed as soon as it is measured, and a network that fails has a row that says why.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import datetime
 import importlib.util
+import json
 import math
 import os
 import signal
 import statistics
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -43,10 +46,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks.model_records import HEADER, Race, Times, append, read, rewrite, row
 from vqe_jax import models
 from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables
 
+RECORDS = Path(__file__).with_suffix(".jsonl")
+_PARTS = ("frame", "step")
 _KEY = jax.random.key(0)
 
 
@@ -61,18 +67,8 @@ def _side(frames: int) -> Side:
     )
 
 
-def _compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[..., Any], float]:
-    """The program, and the seconds that making it took."""
-    start = time.perf_counter()
-    program = jax.jit(function).lower(*inputs).compile()
-    return program, time.perf_counter() - start
-
-
-class Times(NamedTuple):
-    """Medians of one side, milliseconds."""
-
-    wall: float
-    processor: float
+def _compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
+    return jax.jit(function).lower(*inputs).compile()
 
 
 def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
@@ -219,119 +215,146 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _cell(times: dict[str, Times], name: str) -> str:
-    return f"{times[name].wall:.1f}" if name in times else "-"
-
-
-def _ratio(times: dict[str, Times], name: str) -> str:
-    """Ours to another's, by wall and by processor."""
-    if name not in times:
-        return "-"
-    ours, other = times["ours"], times[name]
-    return f"{ours.wall / other.wall:.2f} ({ours.processor / other.processor:.2f})"
-
-
 class Options(NamedTuple):
     """How much is measured."""
 
+    frames: int
+    width: int
+    height: int
     repeats: int
-    train_below: float  # parameters; larger networks have no training step
     compile_limit: float  # seconds that torch.compile may take; 0: it takes no part
+    fields: dict[str, Any]  # other than the published network's
 
 
-def _frame_cells(
-    sides: dict[str, Callable[[], Any]], other: Torch | None, frames: int, options: Options
-) -> list[str]:
-    """Ours, eager, compiled, and ours to each of them."""
-    note = "-"
-    if other is not None and options.compile_limit:
-        compiled = other.frames(True)
+class _Sides:
+    """One network on one clip, ours and PyTorch's."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self.options = name, options
+        self.network = models.build(name, **options.fields)
+        self.side = _side(options.frames)
+        self.variables = jax.device_put(_variables(self.network))
+        size = (options.height, options.width, self.network.channels)
+        self.clip = jax.random.uniform(_KEY, (1, options.frames, *size))
+        self.other = _torch_side(name, self.network, self.variables, self.clip)
+
+    def race(self, part: str) -> Race:
+        """Measures a frame, or a training step."""
+        options = self.options
+        sides = self._frame() if part == "frame" else self._step()
+        note = self._add_compiled(sides) if part == "frame" else None
+        share = options.frames if part == "frame" else 1
+        found = _race(sides, options.repeats)
+        times = {n: Times(*(round(x / share, 3) for x in t)) for n, t in found.items()}
+        return Race(
+            self.name,
+            part,
+            f"{options.frames} x {options.width}x{options.height}",
+            sum(x.size for x in jax.tree.leaves(self.variables["params"])),
+            datetime.date.today().isoformat(),
+            times["ours"],
+            times.get("eager"),
+            times.get("compiled", note),
+            options.fields or None,
+        )
+
+    def _frame(self) -> dict[str, Callable[[], Any]]:
+        inputs = (self.variables, self.clip)
+        program = _compiled(_enhance(self.network, self.side), *inputs)
+        sides: dict[str, Callable[[], Any]] = {
+            "ours": lambda: jax.block_until_ready(program(*inputs))
+        }
+        if self.other is not None:
+            self.other.check(np.asarray(program(*inputs)))
+            sides["eager"] = self.other.frames(False)
+        return sides
+
+    def _add_compiled(self, sides: dict[str, Callable[[], Any]]) -> str | None:
+        """Adds ``torch.compile``'s side; else says why not."""
+        limit = self.options.compile_limit
+        if self.other is None or not limit:
+            return None
+        compiled = self.other.frames(True)
         try:
-            with _limited(options.compile_limit):
+            with _limited(limit):
                 compiled()
-            sides = {**sides, "compiled": compiled}
         except _TooLong:
-            note = f"compile > {options.compile_limit:.0f} s"
+            return f"> {limit:.0f} s to compile"
         except Exception as err:
-            note = type(err).__name__
-    found = _race(sides, options.repeats)
-    times = {n: Times(*(x / frames for x in t)) for n, t in found.items()}
-    cells = [_cell(times, n) for n in ("ours", "eager", "compiled")]
-    cells[2] = cells[2] if "compiled" in times else note
-    return [*cells, _ratio(times, "eager"), _ratio(times, "compiled")]
+            return type(err).__name__
+        sides["compiled"] = compiled
+        return None
+
+    def _step(self) -> dict[str, Callable[[], Any]]:
+        params = self.variables["params"]
+        rest = {k: v for k, v in self.variables.items() if k != "params"}
+        scale = self.network.context.scale
+        _, frames, height, width, channels = self.clip.shape
+        raw = jnp.zeros((1, frames, scale * height, scale * width, channels))
+        inputs = (params, rest, optax.adam(1e-4).init(params), self.clip, raw)
+        program = _compiled(_step(self.network, self.side), *inputs)
+        sides: dict[str, Callable[[], Any]] = {
+            "ours": lambda: jax.block_until_ready(program(*inputs))
+        }
+        if self.other is not None:
+            sides["eager"] = self.other.step()
+        return sides
 
 
-def row(name: str, clip_shape: tuple[int, int, int], options: Options) -> str:
-    """Measures one network.
+def measure(name: str, options: Options, parts: Iterable[str], records: Path | None) -> str:
+    """Measures one network, but for what the file of records holds already.
 
     Args:
       name: of the registry.
-      clip_shape: frames, height, width.
+      options: how much is measured.
+      parts: of "frame" and "step".
+      records: where each race is noted when it is over.
 
     Returns:
       A line of the table.
     """
-    network, (frames, height, width) = models.build(name), clip_shape
-    side = _side(frames)
-    variables = jax.device_put(_variables(network))
-    params = variables["params"]
-    rest = {k: v for k, v in variables.items() if k != "params"}
-    count = sum(x.size for x in jax.tree.leaves(params))
-    clip = jax.random.uniform(_KEY, (1, frames, height, width, network.channels))
-    program, seconds = _compiled(_enhance(network, side), variables, clip)
-    other = _torch_side(name, network, variables, clip)
-    sides = {"ours": lambda: jax.block_until_ready(program(variables, clip))}
-    if other is not None:
-        other.check(np.asarray(program(variables, clip)))
-        sides["eager"] = other.frames(False)
-    cells = _frame_cells(sides, other, frames, options)
-    steps = ["-"] * 3
-    if count < options.train_below:
-        scale = network.context.scale
-        raw = jnp.zeros((1, frames, scale * height, scale * width, network.channels))
-        inputs = (params, rest, optax.adam(1e-4).init(params), clip, raw)
-        stepping, more = _compiled(_step(network, side), *inputs)
-        seconds += more
-        sides = {"ours": lambda: jax.block_until_ready(stepping(*inputs))}
-        if other is not None:
-            sides["eager"] = other.step()
-        times = _race(sides, options.repeats)
-        steps = [_cell(times, "ours"), _cell(times, "eager"), _ratio(times, "eager")]
-    return "| " + " | ".join((name, f"{count:,}", *cells, *steps, f"{seconds:.1f}")) + " |"
+    known = read(records) if records else {}
+    missing = [part for part in parts if (name, part) not in known]
+    sides = _Sides(name, options) if missing else None
+    for part in missing:
+        assert sides is not None
+        known[name, part] = sides.race(part)
+        if records:
+            append(records, known[name, part])
+    return row(known.get((name, "frame")), known.get((name, "step")))
 
 
-def main() -> None:
-    """Prints a row a network."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--networks", nargs="+", choices=models.names(), default=models.names())
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument("--size", default="64x64", help="WIDTHxHEIGHT (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-train", action="store_true", help="no training steps")
-    parser.add_argument("--train-below", type=float, default=15e6, help="parameters")
-    parser.add_argument("--no-compile", action="store_true", help="no torch.compile")
-    parser.add_argument("--compile-limit", type=float, default=300, help="seconds")
-    args = parser.parse_args()
+    parser.add_argument("--fields", type=json.loads, default={}, help="JSON: a narrower network's")
+    parser.add_argument("--compile-limit", type=float, default=300, help="seconds; 0: no compile")
+    parser.add_argument("--records", type=Path, help="JSON lines: noted there, and not done again")
+    parser.add_argument("--table", action="store_true", help="only make README.md's table anew")
+    return parser
+
+
+def main() -> None:
+    """Prints a row a network."""
+    args = _parser().parse_args()
+    if args.table:
+        page = RECORDS.with_name("README.md")
+        page.write_text(rewrite(page.read_text("utf-8"), read(args.records or RECORDS)), "utf-8")
+        return
     width, height = (int(side) for side in args.size.split("x"))
-    options = Options(
-        args.repeats,
-        0 if args.no_train else args.train_below,
-        0 if args.no_compile else args.compile_limit,
-    )
-    device = jax.devices()[0]
-    print(f"{device.platform}: {device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__};"
-          f" {args.frames} frames of {args.size}\n")  # fmt: skip
-    print("| network | parameters | ms a frame: ours | PyTorch eager | compiled | ours / eager"
-          " (processor) | ours / compiled | ms a step: ours | PyTorch eager | ours / eager"
-          " (processor) | s to compile |")  # fmt: skip
-    print("|---" * 11 + "|", flush=True)
+    options = Options(args.frames, width, height, args.repeats, args.compile_limit, args.fields)
+    print(HEADER, flush=True)
     for name in args.networks:
         try:
-            text = row(name, (args.frames, height, width), options)
+            text = measure(name, options, args.parts, args.records)
         except Exception as err:  # one network's trouble leaves the other rows
-            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} |" + " |" * 9
+            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} |" + " |" * 10
         print(text, flush=True)
 
 

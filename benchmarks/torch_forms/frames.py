@@ -75,13 +75,14 @@ class RCANA(FrameForm):
 class RepNet(FrameForm):
     """Trained as a sum of branches, whose kernels are added before the one convolution."""
 
-    qp_planes: Tensor
+    facts: Tensor
 
     def configure(self, given: Given) -> None:
-        self.shrink = given.network.shrink
-        told = torch.tensor(given.side.frame_qp.reshape(-1, 1, 1, 1).tolist()) / 51.0
-        planes = torch.cat([told, torch.ones_like(told)], 1)
-        self.register_buffer("qp_planes", planes, False)
+        self.shrink, self.features = given.network.shrink, given.network.features
+        qp = (torch.tensor(given.side.frame_qp).reshape(-1, 1).clamp(14.0, 51.0) - 32.0) / 10.0
+        one = torch.ones_like(qp)
+        facts = torch.cat([one, qp, qp.square(), one, torch.zeros(len(qp), 6)], 1)
+        self.register_buffer("facts", facts, False)  # the codec is unknown
 
     @staticmethod
     def _conv(part: Any, x: Tensor) -> Tensor:
@@ -95,9 +96,13 @@ class RepNet(FrameForm):
         pixels = F.pixel_unshuffle(x, self.shrink)
         padded = F.pad(pixels.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
         mean = F.avg_pool2d(padded, 3, 1)
-        planes = self.qp_planes.expand(-1, -1, *mean.shape[2:])
-        y = self._conv(self.first, torch.cat([10 * (pixels - mean), mean, planes], 1))
+        told = self.told
+        hidden = relu(F.linear(self.facts, told.facts.weight, told.facts.bias))
+        said = F.linear(hidden, told.modulation.weight, told.modulation.bias)[..., None, None]
+        scale, shift, gain = said.split([self.features, self.features, 1], 1)
+        y = self._conv(self.first, torch.cat([10 * (pixels - mean), mean], 1))
+        y = y * (1 + scale) + shift
         for conv in each(self, "conv"):
             y = self._conv(conv, leaky(y))
-        y = self._conv(self.last, leaky(y))
+        y = self._conv(self.last, leaky(y)) * (1 + gain)
         return x + F.pixel_shuffle(y / 10, self.shrink)

@@ -1,0 +1,109 @@
+"""What `benchmarks/models.py` measured: a JSON line a race, and the table made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["HEADER", "Race", "Times", "append", "read", "rewrite", "row", "table"]
+
+HEADER = (
+    "| network | parameters | clip | ms a frame: ours | PyTorch eager | compiled | ours / eager"
+    " | ours / compiled | step: clip | ms a step: ours | PyTorch eager | ours / eager |\n"
+    + "|---" * 12
+    + "|"
+)
+_BEGIN, _END = "<!-- made by `python -m benchmarks.models --table` -->", "<!-- end -->"
+
+
+class Times(NamedTuple):
+    """Medians of one side, milliseconds."""
+
+    wall: float
+    processor: float
+
+
+class Race(NamedTuple):
+    """One network on one clip, all sides in one process."""
+
+    network: str
+    part: str  # "frame": milliseconds of one; "step": of a training step on the clip
+    clip: str
+    parameters: int
+    date: str
+    ours: Times
+    eager: Times | None = None
+    compiled: Times | str | None = None  # why there is none
+    fields: dict[str, Any] | None = None  # other than the published network's
+
+
+def append(path: Path, race: Race) -> None:
+    """Adds a line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(race._asdict()) + "\n")
+
+
+def read(path: Path) -> dict[tuple[str, str], Race]:
+    """By network and part; the last line counts."""
+    if not path.exists():
+        return {}
+    races = [_race(json.loads(line)) for line in path.read_text("utf-8").splitlines()]
+    return {(race.network, race.part): race for race in races}
+
+
+def _race(line: dict[str, Any]) -> Race:
+    times = {k: Times(*v) for k, v in line.items() if isinstance(v, list)}
+    return Race(**(line | times))
+
+
+def row(frame: Race | None, step: Race | None) -> str:
+    """A line of the table."""
+    cells = [*_cells(frame, ["eager", "compiled"]), *_cells(step, ["eager"])]
+    shown = frame or step
+    if shown is None:
+        raise ValueError("a row needs a race")
+    whole = f"{shown.parameters:,}" if not shown.fields else "-"
+    return "| " + " | ".join((shown.network, whole, *cells)) + " |"
+
+
+def table(races: dict[tuple[str, str], Race]) -> str:
+    """Header and rows, by name."""
+    names = sorted({name for name, _ in races})
+    return "\n".join(
+        (HEADER, *(row(races.get((n, "frame")), races.get((n, "step"))) for n in names))
+    )
+
+
+def rewrite(page: str, races: dict[tuple[str, str], Race]) -> str:
+    """The page with the table between its two marks made anew."""
+    before, rest = page.split(_BEGIN)
+    _, after = rest.split(_END)
+    return f"{before}{_BEGIN}\n\n{table(races)}\n\n{_END}{after}"
+
+
+def _cells(race: Race | None, others: Iterable[str]) -> list[str]:
+    """Clip, milliseconds of ours and the others, and ours to each of them."""
+    if race is None:
+        return ["-"] * (2 + 2 * len(list(others)))
+    clip = race.clip
+    if race.fields:
+        told = ", ".join(f"{k}={v}" for k, v in race.fields.items())
+        clip = f"{clip}, {told} ({race.parameters:,} parameters)"
+    sides = [getattr(race, name) for name in others]
+    times = [_time(side) for side in (race.ours, *sides)]
+    return [clip, *times, *(_ratio(race.ours, side) for side in sides)]
+
+
+def _time(side: Times | str | None) -> str:
+    if isinstance(side, Times):
+        return f"{side.wall:.1f}"
+    return side or "-"
+
+
+def _ratio(ours: Times, other: Times | str | None) -> str:
+    """By the wall and, in brackets, by the processor."""
+    if not isinstance(other, Times):
+        return "-"
+    return f"{ours.wall / other.wall:.2f} ({ours.processor / other.processor:.2f})"
