@@ -38,8 +38,9 @@ from typing import Any, NamedTuple
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 # Whoever waits must leave the cores to the other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# In this process, so that it can be given up.
-os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+# Threads of this process that wait for the C++ compiler, so that it can be given up.
+os.environ.setdefault("TORCHINDUCTOR_WORKER_START", "fork")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(os.cpu_count()))
 
 import jax
 import jax.numpy as jnp
@@ -199,6 +200,14 @@ class _TooLong(BaseException):
     """Not an Exception, which compilers catch."""
 
 
+def _stop_compiling() -> None:
+    """Waits for the files that the C++ compiler has begun, and drops the others."""
+    from torch._inductor.async_compile import AsyncCompile
+
+    AsyncCompile.pool().shutdown(cancel_futures=True)
+    AsyncCompile.pool.cache_clear()
+
+
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     """Raises ``_TooLong`` after so long."""
@@ -279,6 +288,7 @@ class _Sides:
             with _limited(limit):
                 compiled()
         except _TooLong:
+            _stop_compiling()
             return f"> {limit:.0f} s to compile"
         except Exception as err:
             return type(err).__name__
