@@ -1,4 +1,4 @@
-"""Forms of one function on the CPU: what was tried for VIG's frame and STDF's step.
+"""Forms of one function on the CPU: what was tried for VIG's frame, STDF's step and DCNGAN.
 
     python -m benchmarks.cpu_forms [--size 480x832] [--repeats 15]
 
@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from vqe_jax.flags import Parser
+from vqe_jax.ops.conv2d import conv2d
 from vqe_jax.ops.conv_transpose import conv_transpose
 from vqe_jax.ops.shuffle import pixel_shuffle, pixel_unshuffle, unshuffled_kernel
 
@@ -100,6 +101,27 @@ def pairs(h: int, w: int) -> Iterator[tuple[str, Form, Form]]:
         ("dilated", gradient(False), maps),
         ("in phases", gradient(True), maps),
     )
+    yield from _unpadded()
+
+
+def _unpadded() -> Iterator[tuple[str, Form, Form]]:
+    """Convolutions of DCNGAN over maps that were mirrored at their borders."""
+
+    def forward(spare_row: bool) -> Callable[..., Any]:
+        return lambda x, kernel: conv2d(x, kernel, spare_row=spare_row)
+
+    def gradient(spare_row: bool) -> Callable[..., Any]:
+        run = forward(spare_row)
+        return jax.grad(lambda x, kernel: jnp.square(run(x, kernel)).mean(), argnums=(0, 1))
+
+    for side, inside, out, size in ((64, 64, 64, 7), (64, 64, 1, 7), (8, 512, 512, 3)):
+        maps = (
+            _random(2, side + size - 1, side + size - 1, inside),
+            _random(size, size, inside, out),
+        )
+        title = f"{size}x{size} without padding, {inside} to {out}, 2x{side}x{side}"
+        for name, form in (("", forward), (", both gradients", gradient)):
+            yield title + name, ("alone", form(False), maps), ("a row more", form(True), maps)
 
 
 def race(forms: tuple[Form, Form], repeats: int) -> list[tuple[float, float]]:

@@ -9,17 +9,15 @@ import math
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init, uniform_bias, uniform_fan_in
+from vqe_jax.ops.conv2d import conv2d
 from vqe_jax.ops.conv3d import conv3d
 from vqe_jax.ops.conv_transpose import conv_transpose
 from vqe_jax.ops.shuffle import unshuffled_kernel
 
 __all__ = ["Conv", "Conv3D", "ConvTranspose", "PReLU", "leaky_relu"]
-
-_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
 def leaky_relu(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
@@ -57,18 +55,16 @@ class Conv(nn.Module):
             kernel = unshuffled_kernel(jnp.asarray(kernel), self.blocks)
             kh, kw = kernel.shape[:2]
         reach = [
-            (self.dilation * (k - 1) // 2 if self.padding is None else self.padding,) * 2
-            for k in (kh, kw)
+            self.dilation * (k - 1) // 2 if self.padding is None else self.padding for k in (kh, kw)
         ]
         lead = x.shape[:-3]
-        y = lax.conv_general_dilated(
+        y = conv2d(
             x.reshape(-1, *x.shape[-3:]),
             kernel.astype(x.dtype),
-            (self.stride, self.stride),
+            self.stride,
             reach,
-            rhs_dilation=(self.dilation, self.dilation),
-            dimension_numbers=_DIMENSIONS,
-            feature_group_count=self.groups,
+            dilation=self.dilation,
+            groups=self.groups,
         )
         if self.use_bias:
             init = self.bias_init or uniform_bias(math.prod(kernel_shape[:3]))

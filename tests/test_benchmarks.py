@@ -1,0 +1,41 @@
+"""The table of benchmarks/README.md is made of the records beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.model_records import Race, Times, append, read, rewrite, row, table
+from vqe_jax import models
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+FRAME = Race("a", "frame", "2 x 8x8", 1234, "2026-11-28", Times(3.0, 4.0), Times(6.0, 5.0), "> 9 s")
+STEP = Race(
+    "a", "step", "1 x 8x8", 99, "2026-11-28", Times(1.0, 1.0), Times(4.0, 2.0), None, {"k": 3}
+)
+
+
+def test_readme_has_what_was_measured():
+    page = (FOLDER / "README.md").read_text("utf-8")
+    races = read(FOLDER / "models.jsonl")
+    assert rewrite(page, races) == page
+    assert {name for name, _ in races} <= set(models.names())
+
+
+def test_row_says_ratios_and_what_differs():
+    assert row(FRAME, STEP) == (
+        "| a | 1,234 | 2 x 8x8 | 3.0 | 6.0 | > 9 s | 0.50 (0.80) | -"
+        " | 1 x 8x8, k=3 (99 parameters) | 1.0 | 4.0 | 0.25 (0.50) |"
+    )
+    assert row(FRAME, None).endswith("| - | - | - | - | - |")
+    with pytest.raises(ValueError, match="race"):
+        row(None, None)
+
+
+def test_the_last_race_counts(tmp_path):
+    path = tmp_path / "races.jsonl"
+    assert read(path) == {}
+    again = FRAME._replace(compiled=Times(1.5, 8.0))
+    for race in (FRAME, STEP, again):
+        append(path, race)
+    assert read(path) == {("a", "frame"): again, ("a", "step"): STEP}
+    assert table(read(path)).splitlines()[2].count("1.5 | 0.50 (0.80) | 2.00 (0.50)") == 1
