@@ -17,6 +17,7 @@ class Counts:
       tried: inputs.
       refused: with one line that says what is wrong.
       passed: and rightly so: nothing that matters had changed.
+      shorter: of those that passed, streams cut between pictures: as if they had ended there.
       failed: anything else: a traceback, a wrong result, something lost.
       examples: of what failed, in words.
     """
@@ -25,6 +26,7 @@ class Counts:
     refused: int = 0
     passed: int = 0
     failed: int = 0
+    shorter: int = 0
     examples: list[str] = dataclasses.field(default_factory=list)
 
     def refuse(self, what: str, err: BaseException) -> None:

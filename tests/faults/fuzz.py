@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         numbers = f"{counts.tried:8}{counts.refused:9}{counts.passed:8}{counts.failed:8}"
         print(f"{name:12}{numbers}{seconds:9.1f}")
     for name, (counts, _) in results.items():
+        if counts.shorter:
+            print(f"{name}: {counts.shorter} of those passed were cut between pictures")
         for example in counts.examples[:20]:
             print(f"{name}: {example}")
     return int(any(counts.failed for counts, _ in results.values()))

@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.faults.counts import Counts
 from tests.faults.media import make, model, streams
 from vqe_jax.errors import UserError
@@ -69,6 +71,7 @@ _TARGETS = (
 )
 _LAYOUTS = {"ffv1": ("yuv420p", "yuv444p", "gbrp16le", "yuva420p", "gray"), "mjpeg": ("yuvj420p",)}
 _BARE = (".264", ".hevc")
+_ENDLESS = (*_BARE, ".ts")  # nothing says how many pictures there should be
 
 
 class _TooSlow(Exception):
@@ -186,6 +189,15 @@ class _Library:
         return self._known[key]
 
 
+def _begins(whole: Path, source: Path) -> bool:
+    """Whether a file's pictures are the first ones of another, bit for bit: it is whole, too."""
+    return all(
+        np.array_equal(a, b)
+        for ours, theirs in zip(open_reader(source), open_reader(whole))  # noqa: B905
+        for a, b in zip(ours.planes, theirs.planes, strict=True)
+    )
+
+
 def _unnamed(source: Path, target: Path, said: list[str]) -> list[str]:
     """Streams of the source that neither came out nor were spoken of."""
     if not target.suffix or target.suffix in (".y4m", *_BARE):
@@ -263,10 +275,10 @@ def _one(rng: random.Random, number: int, folder: Path, library: _Library, count
             wrong = frames != expected or bool(lost)
             what += f": {frames} of {expected} frames, lost {lost}"
         else:
-            # Nothing tells where a bitstream should end, nor the tail of a transport stream, and
-            # NUT and FLV pass over what they cannot read.
-            blind = suffix in (*_BARE, ".ts", ".flv", ".nut")
-            wrong = frames < expected and not said and not blind
+            wrong = frames < expected and not said
+            if wrong and suffix in _ENDLESS and _begins(whole, source):
+                counts.shorter += 1
+                wrong = False
             what += f": {frames} of {expected} frames without a word"
         counts.accept(what, rightly=not wrong)
     finally:

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-__all__ = ["ends_in_zeros", "missing_mpeg_pictures", "wrong_checksums"]
+__all__ = ["MpegPlaces", "ends_in_zeros", "wrong_checksums"]
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _CRC = b"\xbf\x84"
 _CHUNK = 1 << 22
-_GROUP, _PICTURE = 0xB8, 0x00
-_START_CODE = re.compile(rb"\x00\x00\x01([\x00\xb8])(..)", re.DOTALL)
+_GROUP, _PICTURE, _TOP_ROW = 0xB8, 0x00, 0x01
+_START_CODE = re.compile(rb"\x00\x00\x01([\x00\x01\xb8])(..)", re.DOTALL)
 _TAIL = 64
 
 
@@ -72,16 +72,37 @@ def wrong_checksums(path: Path) -> int:
     return wrong
 
 
-def missing_mpeg_pictures(path: Path) -> int:
-    """How many pictures a bare MPEG-1 or MPEG-2 stream has lost, by their places in the groups."""
-    missing, places = 0, set[int]()
-    for match in _START_CODE.finditer(path.read_bytes()):
-        if match[1][0] == _GROUP:
-            missing += max(places, default=-1) + 1 - len(places)
-            places = set()
-        else:
-            places.add(int.from_bytes(match[2], "big") >> 6)
-    return missing + max(places, default=-1) + 1 - len(places)
+class MpegPlaces:
+    """Counts pictures of MPEG-1 and MPEG-2 that are lost.
+
+    By their places in the groups, and by headers after which no picture comes.
+    """
+
+    def __init__(self) -> None:
+        self._places = set[int]()
+        self._empty = False
+        self._missing = 0
+
+    def see(self, data: bytes) -> None:
+        """A packet of the stream, of one picture or more; in coding order."""
+        for match in _START_CODE.finditer(data):
+            if match[1][0] == _TOP_ROW:
+                self._empty = False
+                continue
+            self._missing += self._empty
+            if empty := match[1][0] == _PICTURE:
+                self._places.add(int.from_bytes(match[2], "big") >> 6)
+            else:
+                self._missing += self._holes()
+                self._places = set()
+            self._empty = empty
+
+    def missing(self) -> int:
+        """How many so far."""
+        return self._missing + self._empty + self._holes()
+
+    def _holes(self) -> int:
+        return max(self._places, default=-1) + 1 - len(self._places)
 
 
 def ends_in_zeros(path: Path) -> bool:

@@ -16,7 +16,6 @@ import av
 from vqe_jax.errors import UserError
 from vqe_jax.video.base import PictureChanges, Reader
 from vqe_jax.video.changes import change_of_pictures
-from vqe_jax.video.checksums import missing_mpeg_pictures
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.files import readable_file, translated
 from vqe_jax.video.formats import ColorTags
@@ -157,8 +156,6 @@ class ContainerReader(Reader):
         missing = 0
         if self.info.codec in TRACEABLE:
             missing = missing_pictures(self.path)
-        elif self.info.codec in ("mpeg1video", "mpeg2video"):
-            missing = missing_mpeg_pictures(self.path)
         if not missing:
             return []
         return [f"{self.path}: {missing} frames are missing, as the others are counted"]

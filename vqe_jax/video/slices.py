@@ -11,6 +11,8 @@ from vqe_jax.video.headers import TracedPacket, trace
 
 __all__ = ["CodedPicture", "SliceParser", "missing_pictures"]
 
+# Of order counts from picture to picture; a field has a count of its own in H.264.
+_STEP, _FEW = {"hevc": 1, "h264": 2}, 6
 _SLICE_TYPES = {"hevc": "BPI", "h264": "PBIPI"}
 _PARAMETER_SETS = {"hevc": (33, 34), "h264": (7, 8)}
 _BEGINS_PICTURE = {
@@ -49,7 +51,7 @@ class SliceParser:
     """
 
     def __init__(self, codec: str) -> None:
-        self._codec = codec
+        self.codec = codec
         self._sets: dict[int, dict[str, int]] = {}
         self._sequence = -1
         self._order_bits = 8
@@ -69,10 +71,10 @@ class SliceParser:
         found = []
         for unit in self._units(packet):
             kind = unit.get("nal_unit_type", -1)
-            if kind in _PARAMETER_SETS[self._codec]:
+            if kind in _PARAMETER_SETS[self.codec]:
                 self._learn(kind, unit)
             else:
-                name, value = _BEGINS_PICTURE[self._codec]
+                name, value = _BEGINS_PICTURE[self.codec]
                 if unit.get(name) == value and unit.get("bottom_field_flag", 0) == 0:
                     picture = self._picture(kind, unit)
                     if picture:
@@ -80,26 +82,27 @@ class SliceParser:
         return found
 
     def _units(self, packet: TracedPacket) -> list[dict[str, int]]:
-        """One dictionary a NAL unit; ``nal_unit_type`` comes first in each."""
+        """One dictionary a NAL unit; in H.264 ``nal_ref_idc`` comes before ``nal_unit_type``."""
         units: list[dict[str, int]] = []
         for name, value in packet.elements:
-            if name == "nal_unit_type" or not units:
+            second = name == "nal_unit_type" and name in (units[-1] if units else ())
+            if name == "forbidden_zero_bit" or second or not units:
                 units.append({})
             units[-1].setdefault(name, value)
         return units
 
     def _learn(self, kind: int, unit: dict[str, int]) -> None:
-        if kind == _PARAMETER_SETS[self._codec][0]:
+        if kind == _PARAMETER_SETS[self.codec][0]:
             self._order_type = unit.get("pic_order_cnt_type", 0)
             self._number_bits = 4 + unit.get("log2_max_frame_num_minus4", 0)
             self._order_bits = 4 + unit.get("log2_max_pic_order_cnt_lsb_minus4", 4)
         else:
-            name = "pps_pic_parameter_set_id" if self._codec == "hevc" else "pic_parameter_set_id"
+            name = "pps_pic_parameter_set_id" if self.codec == "hevc" else "pic_parameter_set_id"
             self._sets[unit.get(name, 0)] = unit
 
     def _picture(self, kind: int, unit: dict[str, int]) -> CodedPicture | None:
-        hevc = self._codec == "hevc"
-        restart = kind in _IDR[self._codec] or kind in _BLA or (hevc and self._sequence < 0)
+        hevc = self.codec == "hevc"
+        restart = kind in _IDR[self.codec] or kind in _BLA or (hevc and self._sequence < 0)
         if restart or self._sequence < 0:
             self._sequence += 1
             self._previous = self._counted = 0
@@ -116,12 +119,12 @@ class SliceParser:
             self._sequence,
             poc,
             self._qp(settings, unit),
-            None if slice_type is None else _SLICE_TYPES[self._codec][slice_type % 5],
+            None if slice_type is None else _SLICE_TYPES[self.codec][slice_type % 5],
             hevc and (settings or {}).get("cu_qp_delta_enabled_flag") == 0,
         )
 
     def _qp(self, settings: dict[str, int] | None, unit: dict[str, int]) -> int | None:
-        initial = "init_qp_minus26" if self._codec == "hevc" else "pic_init_qp_minus26"
+        initial = "init_qp_minus26" if self.codec == "hevc" else "pic_init_qp_minus26"
         if settings is None or initial not in settings or "slice_qp_delta" not in unit:
             return None
         return 26 + settings[initial] + unit["slice_qp_delta"]
@@ -129,11 +132,11 @@ class SliceParser:
     def _order(self, kind: int, unit: dict[str, int], restart: bool) -> int:
         """Picture order count from its low bits (H.265, 8.3.1; H.264, 8.2.1)."""
         self._counted += 1
-        if self._codec == "h264" and self._order_type == 2:
+        if self.codec == "h264" and self._order_type == 2:
             return self._by_frame_number(unit, restart)
-        if self._codec == "h264" and self._order_type:
+        if self.codec == "h264" and self._order_type:
             return self._counted - 1  # type 1 is taken for coding order
-        name = "slice_pic_order_cnt_lsb" if self._codec == "hevc" else "pic_order_cnt_lsb"
+        name = "slice_pic_order_cnt_lsb" if self.codec == "hevc" else "pic_order_cnt_lsb"
         low = unit.get(name, 0)
         if restart:
             self._previous = low
@@ -161,7 +164,7 @@ class SliceParser:
 
     def _anchors(self, kind: int, unit: dict[str, int]) -> bool:
         """Whether the next picture counts on from this one: others refer to it."""
-        if self._codec == "h264":
+        if self.codec == "h264":
             return unit.get("nal_ref_idc", 1) != 0
         unreferenced = kind < 16 and (kind % 2 == 0 or 6 <= kind <= 9)
         return unit.get("nuh_temporal_id_plus1", 1) == 1 and not unreferenced
@@ -188,4 +191,6 @@ def missing_pictures(path: Path) -> int:
     if not steps:
         return 0
     usual = statistics.mode(steps)
+    if len(steps) < _FEW and parser:  # two pictures far apart are not the rule of a stream
+        usual = min(usual, _STEP[parser.codec])
     return sum(round(step / usual) - 1 for step in steps if step > usual)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
-__all__ = ["bytes_missing", "has_no_end"]
+from vqe_jax.video.transport import packet_size
+
+__all__ = ["bytes_missing", "has_no_end", "is_nut"]
 
 _NUT, _NUT_INDEX = b"nut/multimedia container\0", bytes.fromhex("4e58dd672f23e64e")
 _FLV_TAGS = (b"\x08", b"\x09", b"\x12")
-_SYNC, _SYNC_PACKETS = 0x47, 5
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
@@ -37,11 +38,17 @@ def bytes_missing(path: Path) -> int:
             end = _boxes_end(file, size)
         elif start[:4] == b"RIFF" and start[8:12] == b"AVI ":
             end = 8 + int.from_bytes(start[4:8], "little")
-        elif packet := _packet_size(file):
+        elif packet := packet_size(file)[0]:
             end = -(-size // packet) * packet
         else:
             end = 0
     return max(0, end - size)
+
+
+def is_nut(path: Path) -> bool:
+    """Whether a file is NUT, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(len(_NUT)) == _NUT
 
 
 def has_no_end(path: Path) -> bool:
@@ -64,16 +71,6 @@ def has_no_end(path: Path) -> bool:
             file.seek(max(0, size - 4 - length))
             return length > size or file.read(1) not in _FLV_TAGS
     return False
-
-
-def _packet_size(file: IO[bytes]) -> int:
-    """Of a transport stream; 0 for other files."""
-    start = file.read(_SYNC_PACKETS * 204 + 4)
-    for size, first in ((188, 0), (192, 4), (204, 0)):
-        marks = start[first::size]
-        if len(marks) >= 2 and set(marks[:_SYNC_PACKETS]) == {_SYNC}:
-            return size
-    return 0
 
 
 def _variable_length(file: IO[bytes]) -> int | None:

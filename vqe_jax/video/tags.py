@@ -1,0 +1,30 @@
+"""The chain of an FLV file: each tag is followed by its length (Adobe's specification, annex E)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["broken_tags"]
+
+_KINDS = (8, 9, 18)  # sound, picture, data
+_HEAD, _AFTER = 11, 4
+
+
+def broken_tags(path: Path) -> int:
+    """At how many places the tags of an FLV file do not follow one another; 0 of other files."""
+    size, broken = path.stat().st_size, 0
+    with path.open("rb") as file:
+        start = file.read(9)
+        if start[:3] != b"FLV":
+            return 0
+        at = int.from_bytes(start[5:9], "big") + _AFTER
+        while at + _HEAD <= size:
+            file.seek(at)
+            head = file.read(_HEAD)
+            length = _HEAD + int.from_bytes(head[1:4], "big")
+            file.seek(at + length)
+            after = int.from_bytes(file.read(_AFTER), "big")
+            if head[0] & 0x1F not in _KINDS or after not in (length, length - _HEAD):
+                broken += 1  # some writers leave the head out of the count
+            at += length + _AFTER
+    return broken

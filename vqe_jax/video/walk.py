@@ -1,0 +1,165 @@
+"""One walk through the packets of a file, and what was seen on the way; nothing is decoded."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from pathlib import Path
+
+import av
+
+from vqe_jax.video.checksums import MpegPlaces
+from vqe_jax.video.clock import Clock
+from vqe_jax.video.libav import Packet, open_input, packets, video_stream
+from vqe_jax.video.log import captured
+from vqe_jax.video.truncation import is_nut
+
+__all__ = ["Found", "walk"]
+
+# What demuxers say of damage; their other warnings are about habits of encoders.
+_COMPLAINTS = re.compile(
+    r"corrupt|prematurely|invalid as first byte|size mismatch|partial file|truncat|"
+    r"exceeds|[Rr]ead error|EBML|[Ii]nvalid (data|chunk|packet)|[Uu]nexpected|"
+    r"checksum|too large|CRC|Failed to"
+)
+_LOST = re.compile(r"syncing from|(sync|checksum) (error|mismatch)")  # NUT's, for developers
+# What NUT's demuxer says for developers alone: it looks for the next place it can read.
+_SKIPPED = re.compile(r"syncing from")
+# Containers whose header says how long all of it is.
+_TIMED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "nut", "flv", "ivf", "avi", "asf")
+_KEPT = 300  # packets at the end, of streams that nothing tells the length of
+ENDLESS = ("hevc", "h264", "mpegvideo", "mpegts", "mpeg")
+
+
+@dataclasses.dataclass
+class Found:
+    """What a walk saw of the video, in the units of its stream, and of all streams in seconds.
+
+    Attributes:
+      unit: of times, in seconds.
+      hidden: times that an edit list hides.
+      jumps: of the clock.
+      promised: frames of AVI, where a time is a place in the row of frames.
+      present: those of them that are there.
+      length: seconds, as the header has it.
+      keyless: pictures before the first key frame.
+      silent: sounds that hold nothing.
+      tail: the last packets from a key frame on, of streams that nothing tells the length of.
+      places: of the pictures of MPEG-1 and MPEG-2 in their groups.
+      complaints: of FFmpeg.
+    """
+
+    kind: str
+    codec: str
+    height: int
+    unit: float
+    times: list[int] = dataclasses.field(default_factory=list)
+    hidden: list[int] = dataclasses.field(default_factory=list)
+    corrupt: int = 0
+    picture_end: float = 0.0
+    sound_end: float = 0.0
+    first: float = float("inf")
+    end: float = 0.0
+    jumps: int = 0
+    promised: int = 0
+    present: int = 0
+    length: float = 0.0
+    keyless: int = 0
+    silent: list[str] = dataclasses.field(default_factory=list)
+    tail: collections.deque[bytes] = dataclasses.field(
+        default_factory=lambda: collections.deque(maxlen=_KEPT)
+    )
+    places: MpegPlaces = dataclasses.field(default_factory=MpegPlaces)
+    complaints: list[str] = dataclasses.field(default_factory=list)
+
+    def note_span(self, packet: Packet, stamp: int) -> None:
+        """A packet of any stream: from when to when it lasts."""
+        begin = float(stamp * packet.time_base)
+        end = begin + float((packet.duration or 0) * packet.time_base)
+        self.first, self.end = min(self.first, begin), max(self.end, end)
+        if packet.stream.type == "audio":
+            self.sound_end = max(self.sound_end, end)
+
+    def note_picture(self, packet: Packet, stamp: int) -> None:
+        """A packet of the video."""
+        self.times.append(stamp)
+        self.corrupt += packet.is_corrupt
+        end = float((stamp + (packet.duration or 0)) * packet.time_base)
+        self.picture_end = max(self.picture_end, end)
+        if self.keyless == len(self.times) - 1:
+            self.keyless += not packet.is_keyframe
+
+    def keep(self, packet: Packet) -> None:
+        """The data of a packet of the video, of a stream that nothing tells the length of."""
+        if packet.is_keyframe:
+            self.tail.clear()
+        data = bytes(packet)
+        self.tail.append(data)
+        if self.codec in ("mpeg1video", "mpeg2video"):
+            self.places.see(data)
+
+
+def walk(path: Path, seconds: float | None) -> Found:
+    """Goes through the packets of all streams.
+
+    Args:
+      seconds: so much of the beginning; None for all.
+    """
+    level = av.logging.DEBUG if is_nut(path) else av.logging.WARNING
+    with captured(level) as logs, open_input(path, best_effort_times=True) as container:
+        stream = video_stream(container, path)
+        context = stream.codec_context
+        kind = container.format.name
+        found = Found(kind, context.name, context.height, float(stream.time_base or 0))
+        clock = Clock(container, stream.index)
+        decoding, timeless, heard = list[int](), False, set[int]()
+        known = len(container.streams)
+        for packet in packets(container):
+            if packet.stream.index >= known or not packet.size:
+                continue
+            heard.add(packet.stream.index)
+            shown = packet.stream.index == stream.index
+            if shown and kind in ENDLESS:
+                found.keep(packet)
+            clock.correct(packet)
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or not packet.time_base:
+                continue
+            if packet.is_discard:
+                found.hidden += [stamp] * shown
+                continue
+            found.note_span(packet, stamp)
+            if not shown:
+                continue
+            found.note_picture(packet, stamp)
+            decoding += [] if packet.dts is None else [packet.dts]
+            timeless |= packet.pts is None
+            if seconds is not None and (stamp - found.times[0]) * found.unit > seconds:
+                break
+        found.times = decoding if timeless else found.times
+        found.jumps = clock.jumps
+        _read_header(found, container, stream)
+        if seconds is None:
+            found.silent = [s.type for s in container.streams.audio if s.index not in heard]
+        found.complaints = [text.strip() for log in logs if (text := _complaint(log, kind))]
+    return found
+
+
+def _read_header(
+    found: Found, container: av.container.InputContainer, stream: av.VideoStream
+) -> None:
+    if found.kind in _TIMED and container.duration:
+        found.length = container.duration / av.time_base
+    if found.kind == "avi" and found.times:
+        found.promised, found.present = stream.frames, max(found.times) + 1
+
+
+def _complaint(log: tuple[int, str, str], kind: str) -> str:
+    """What FFmpeg says of damage; empty if it speaks of something else."""
+    level, name, text = log
+    if level <= av.logging.ERROR and name == kind:
+        return text
+    if level <= av.logging.WARNING:
+        return text if _COMPLAINTS.search(text) else ""
+    return text if _SKIPPED.search(text) else ""
