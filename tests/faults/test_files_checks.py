@@ -9,8 +9,9 @@ from tests.faults.media import enhance, make
 from tests.faults.test_files_damage import outcome
 from vqe_jax.errors import UserError
 from vqe_jax.video import open_reader
-from vqe_jax.video.checksums import missing_mpeg_pictures, wrong_checksums
+from vqe_jax.video.checksums import wrong_checksums
 from vqe_jax.video.log import captured, counting_errors
+from vqe_jax.video.walk import walk
 
 FFV1 = {"codec": "ffv1", "options": {"level": "3", "slicecrc": "1"}}
 OLD_FFV1 = {"codec": "ffv1", "options": {"level": "1"}}
@@ -78,11 +79,11 @@ def test_hashes_in_the_stream_are_compared(tmp_path):
 def test_pictures_lost_from_a_bare_mpeg_stream(tmp_path, name, codec, lost):
     options = {"g": "9", "bf": "2", "sc_threshold": "1000000000"}
     source = make(tmp_path / name, codec=codec, frames=20, options=options)
-    assert missing_mpeg_pictures(source) == 0
+    assert walk(source, None).places.missing() == 0
     pictures = source.read_bytes().split(b"\x00\x00\x01\x00")
     del pictures[lost]
     source.write_bytes(b"\x00\x00\x01\x00".join(pictures))
-    assert missing_mpeg_pictures(source) == 1
+    assert walk(source, None).places.missing() == 1
     found, _ = outcome(source, tmp_path / "out.mkv")
     assert found != "silent"
 
