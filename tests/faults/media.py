@@ -14,6 +14,11 @@ from tests.inference.networks import StateNet, variables_of
 from vqe_jax.inference.file import enhance_video
 
 WIDTH, HEIGHT = 64, 48
+# What x264 and x265 write depends on the number of threads, which is that of the machine's cores.
+_ALIKE = {
+    "libx264": {"threads": "1"},
+    "libx265": {"x265-params": "log-level=none", "threads": "1"},
+}
 _MODEL = []
 
 
@@ -62,8 +67,7 @@ def make(
 ) -> Path:
     """A file with a video and, as asked, sound, text, a cover, an attachment and tags."""
     with av.open(str(path.absolute()), "w", container_options=container or {}) as out:
-        quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-        options = quiet | (options or {})
+        options = _ALIKE.get(codec, {}) | (options or {})
         video = out.add_stream(codec, rate=rate, options=options)
         video.width, video.height, video.pix_fmt = *size, layout
         if base:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import av
-import numpy as np
 
 from vqe_jax.video.log import captured
 from vqe_jax.video.planes import from_av_frame
@@ -90,7 +90,7 @@ def _is_the_first_bad(decoded: tuple[str, int, int]) -> bool:
 
 def _decoded(codec: str, stream: Sequence[bytes]) -> tuple[str, int, int]:
     """A digest of the last packet's picture; the decoder's complaints before it, and of it."""
-    decoder = av.CodecContext.create(codec, "r")
+    decoder = cast(av.VideoCodecContext, av.CodecContext.create(codec, "r"))
     decoder.thread_count = 1
     shown: dict[int | None, av.VideoFrame] = {}
     earlier = 0
@@ -107,7 +107,7 @@ def _decoded(codec: str, stream: Sequence[bytes]) -> tuple[str, int, int]:
     last = shown.get(len(stream) - 1)
     digest = hashlib.sha256()
     for plane in from_av_frame(last).planes if last is not None else ():
-        digest.update(np.ascontiguousarray(plane))
+        digest.update(plane.tobytes())
     return digest.hexdigest(), earlier, len(logs) - earlier
 
 
