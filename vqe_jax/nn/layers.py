@@ -60,7 +60,7 @@ class Conv(nn.Module):
         lead = x.shape[:-3]
         y = conv2d(
             x.reshape(-1, *x.shape[-3:]),
-            kernel.astype(x.dtype),
+            jnp.asarray(kernel, x.dtype),
             self.stride,
             reach,
             dilation=self.dilation,
