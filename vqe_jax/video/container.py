@@ -35,7 +35,7 @@ from vqe_jax.video.log import counting_errors
 from vqe_jax.video.planes import from_av_frame, layout_of, side_data
 from vqe_jax.video.rates import nominal_rate
 from vqe_jax.video.slices import missing_pictures
-from vqe_jax.video.survey import survey
+from vqe_jax.video.survey import BREAKS_OFF, survey
 from vqe_jax.video.truncation import bytes_missing
 
 __all__ = ["ContainerReader"]
@@ -67,6 +67,7 @@ class ContainerReader(Reader):
     def __init__(self, path: Path, *, keep_damaged: bool = False) -> None:
         self.path = path
         self.keep_damaged = keep_damaged
+        self._breaks_off = False
         size = readable_file(path, "a video")
         short = bytes_missing(path)
         if short and not keep_damaged:
@@ -109,7 +110,8 @@ class ContainerReader(Reader):
         ):
             stream = video_stream(container, self.path)
             # Working on several pictures at once, a decoder loses some around a damaged one.
-            stream.thread_type = "NONE" if self.keep_damaged else "AUTO"
+            one = self.keep_damaged or self._breaks_off
+            stream.thread_type = "NONE" if one else "AUTO"
             step = self._step(stream)
             ledger = Ledger(stream.codec_context.name, self._opening)
             for index, picture in enumerate(self._pictures(container, stream, ledger)):
@@ -142,7 +144,9 @@ class ContainerReader(Reader):
             change = change_of_pictures(self.path, self.info, seconds)
             if change and not self.keep_damaged:
                 self._end_at(change[0], f"about {change[1]:.1f} s")
-            return self._cut() + survey(self.path, seconds) + self._order_holes()
+            said = self._cut() + survey(self.path, seconds) + self._order_holes()
+        self._breaks_off = any(BREAKS_OFF in text for text in said)
+        return said
 
     def _cut(self) -> list[str]:
         if not (short := bytes_missing(self.path)):

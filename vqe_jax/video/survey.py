@@ -19,7 +19,9 @@ from vqe_jax.video.transport import stream_faults
 from vqe_jax.video.truncation import has_no_end
 from vqe_jax.video.walk import ENDLESS, Found, walk
 
-__all__ = ["survey"]
+__all__ = ["BREAKS_OFF", "survey"]
+
+BREAKS_OFF = "does not end with a whole picture"
 
 _REGULAR = 0.8  # of the steps are alike in a video of one frame rate
 _FEW = 4  # steps that tell nothing
@@ -62,7 +64,7 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
     if found.kind in ENDLESS and no_whole_picture_at_the_end(
         found.codec, found.height, list(found.tail)
     ):
-        yield f"{path} does not end with a whole picture; is it cut short?"
+        yield f"{path} {BREAKS_OFF}; is it cut short?"
     if missing := found.places.missing():
         yield f"{path}: {missing} frames are missing, as the others are counted"
     if found.silent:

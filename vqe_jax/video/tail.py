@@ -62,8 +62,13 @@ def no_whole_picture_at_the_end(codec: str, height: int, tail: Sequence[bytes]) 
 def _slice_is_broken(codec: str, stream: Sequence[bytes]) -> bool:
     last = stream[-1].rstrip(b"\0")
     begin = last.rfind(b"\0\0\1") + 3
-    if begin < 3 or begin >= len(last) or not _SLICES[codec](last[begin]):
-        return False  # something else comes after the picture
+    if begin < 3:
+        return False
+    if begin >= len(last) - 1:
+        return True  # a start code, and next to nothing that it starts
+    layer = (last[begin] & 1) << 5 | last[begin + 1] >> 3 if codec == "hevc" else 0
+    if not _SLICES[codec](last[begin]) or layer:
+        return False  # something else comes after the picture, or a layer that is not decoded
     slices = [_slices(codec, packet) for packet in stream]
     if len(slices) > _SOME and slices[-1] < min(slices[:-1]):
         return True
