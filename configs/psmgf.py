@@ -10,8 +10,8 @@ RaGAN + perceptual loss. Published: MOS 71 of 100 and LPIPS 0.0429 (compressed v
 ESRGAN's (L1 0.01, RaGAN 0.005, perceptual 1), the spectrum's like L1's. It wants a large GPU.
 
 Variants:
-  small, demo  narrow, all on the demo data, SMGF first, LPIPS (AlexNet) as perceptual loss: minutes
-               on two cores (``python -m vqe_jax.weights fetch lpips_alex``)
+  small, demo  narrow, all on the demo data, SMGF first, without perceptual loss, whose weights must
+               be fetched: minutes on two cores
 """
 
 from typing import Any, Literal
@@ -74,7 +74,7 @@ def _small() -> dict[str, Any]:
         1e-3,
         kind="adversarial",
         start="previous",
-        losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True}), ("lpips", 0.2)),
+        losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True})),
         options=options,
         rates=common.frozen("first", "second", "gate"),
         schedule=common.cosine(1e-5),
