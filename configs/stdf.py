@@ -12,7 +12,10 @@ Variants:
   qp22, qp27, qp32, qp37, qp42   the QP (default: qp37)
   r1, r3, r3l  STDF-R1; STDF-R3L, with widths that its published parameter count fits
   rgb          on RGB
-  narrow       a narrow STDF-R3, half an hour on one core (data set `clips`); docs/results.md
+  narrow       the recipe of the packaged model `stdf_qp37`: a narrow STDF-R3, 40 minutes on one
+               core; your own clips and scenes made of photographs:
+                 python -m vqe_jax.data clips --data-dir data --source CLIPS --qp 37 --augment 1
+                 python -m vqe_jax.data scenes --data-dir data --source PHOTOS --qp 37 --length 32
   small, demo  a narrow STDF-R1, a few minutes on two cores (data set `demo`)
 """
 
@@ -34,12 +37,24 @@ INIT = (
     (r"fusion/deform_conv/kernel$", "high_pass", {"gain": 20.0, "blind": True}),
     (r"enhancement/out_conv/", "zeros"),
 )
+# What runs away, or shuts what comes before it, while the residual is still noise.
+SLOW = (("offset_mask/", 0.1), *common.quiet_end("enhancement/out_conv/", 0.2))
 LOSSES = (common.charbonnier(),)
+SOURCE = "trained by configs/{}.py:narrow on permissively licensed clips and photographs; see NOTICE"
 _NETS: dict[str, dict[str, Any]] = {
     "r1": {"radius": 1},
     "r3": {},
     "r3l": {"features": 64, "qe_features": 64, "qe_depth": 16},
 }
+
+
+def _narrow_stage() -> dict[str, Any]:
+    """A narrow enhancement is too deep to begin at random: its layers hand their inputs on."""
+    passing = (r"enhancement/(in_conv|conv\d+)/kernel$", "pass_on")
+    log_mse = ("log_mse", 0.1, {"floor": 3e-6})
+    return common.fast_stage(
+        "windows", 9_000, 1e-3, init=(*INIT, passing), losses=(log_mse,), rates=SLOW
+    )
 
 
 @variants
@@ -55,9 +70,11 @@ def get_config(
         demo = common.demo(frames=3, color=data["color"])
         return common.small("stdf", {**SMALL, **color}, few, data=demo)
     if width == "narrow":
-        few = common.fast_stage("windows", 10_000, init=INIT)
         data |= {"frames": 7, "crop": 48, "batch": 8}
-        return common.narrow("stdf", {**NARROW, **color}, few, data=data)
+        data["config_name"] = (f"qp{qp}", f"scenes/qp{qp}")
+        judged = {"eval": {"every": 1_000, "config_name": f"qp{qp}", "frames": 12}}
+        own = {"source": SOURCE.format("stdf"), **judged}
+        return common.narrow("stdf", {**NARROW, **color}, _narrow_stage(), data=data, **own)
     fields = {**_NETS[net], **color}
     data["frames"] = 2 * fields.get("radius", 3) + 1
     only = common.stage("windows", 300_000, losses=LOSSES)
