@@ -64,7 +64,7 @@ def _small() -> dict[str, Any]:
         1_000,
         1e-3,
         ema=0.99,
-        init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/kernel$", "zeros")),
+        init=(*smgf.INIT, ("^generator", "keep"), ("/conv_last/", "zeros")),
         losses=({"name": "l2", "weight": 30.0, "options": {}, "of": "smgf"},),
         rates=common.quiet_end("/reconstruction/") + common.frozen(*_PARTS[3:]),
     )

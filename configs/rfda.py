@@ -19,9 +19,9 @@ Variants:
   no_deformable, no_channel         DSTA without that part
   rf15           the past forgotten every 15 frames
   conv_lstm      a ConvLSTM in place of RF
-  narrow         RF and DSTA put into the network of configs/stdf.py:narrow, which
-                 runs/stdf/last.safetensors holds: minutes on one core (data set `clips`);
-                 docs/results.md
+  narrow         the recipe of the packaged model `rfda_qp37`: RF and DSTA put into the network of
+                 configs/stdf.py:narrow, which runs/stdf/last.safetensors holds, on its data: a
+                 quarter of an hour on one core
   small, demo    a narrow one in two stages, minutes on two cores (data set `demo`)
 """
 
@@ -80,24 +80,25 @@ def _small() -> dict[str, Any]:
 
 
 def _narrow(qp: int) -> dict[str, Any]:
-    """RF and DSTA begin as nearly nothing, so that the first step is STDF's result.
-
-    The rest is held: on few clips it learns them by heart, even at a tenth of the rate.
-    """
+    """RF and DSTA begin as nearly nothing, so that the first step is STDF's result."""
+    slow = (("^(fusion|enhancement)/", 0.3), *stdf.SLOW, ("^enhancement/attention", 1.0))
     stage = common.fast_stage(
         "clips",
-        450,
-        1e-3,
+        1_500,
+        5e-4,
         start="runs/stdf/last.safetensors",
         init=_INIT,
         fresh=("^recursion/", "^enhancement/attention"),
-        rates=(("^fusion/", 0), ("^enhancement/(conv|in_conv|out_conv)", 0)),
+        losses=(stdf.LOG_MSE,),
+        rates=slow,
         schedule=common.cosine(1e-5, warmup=100),
         ema=0.995,
         data={"frames": 7, "crop": 48, "batch": 2},
     )
-    data = common.mfqe_v2(qp, frames=7, crop=112)
-    own = {"eval": {"split": "val", "every": 150, "frames": 24}}
+    name = (f"qp{qp}", f"scenes/qp{qp}")
+    data = common.mfqe_v2(qp, frames=7, crop=112) | {"config_name": name}
+    own: dict[str, Any] = {"eval": {"every": 500, "config_name": f"qp{qp}", "frames": 12}}
+    own["source"] = stdf.SOURCE.format("rfda")
     return common.narrow("rfda", stdf.NARROW, stage, data=data, **own)
 
 

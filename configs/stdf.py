@@ -40,6 +40,8 @@ INIT = (
 # What runs away, or shuts what comes before it, while the residual is still noise.
 SLOW = (("offset_mask/", 0.1), *common.quiet_end("enhancement/out_conv/", 0.2))
 LOSSES = (common.charbonnier(),)
+# The mean of PSNR over frames itself.
+LOG_MSE = ("log_mse", 0.1, {"floor": 3e-6})
 SOURCE = "trained by configs/{}.py:narrow on permissively licensed clips and photographs; see NOTICE"
 _NETS: dict[str, dict[str, Any]] = {
     "r1": {"radius": 1},
@@ -51,9 +53,8 @@ _NETS: dict[str, dict[str, Any]] = {
 def _narrow_stage() -> dict[str, Any]:
     """A narrow enhancement is too deep to begin at random: its layers hand their inputs on."""
     passing = (r"enhancement/(in_conv|conv\d+)/kernel$", "pass_on")
-    log_mse = ("log_mse", 0.1, {"floor": 3e-6})
     return common.fast_stage(
-        "windows", 9_000, 1e-3, init=(*INIT, passing), losses=(log_mse,), rates=SLOW
+        "windows", 9_000, 1e-3, init=(*INIT, passing), losses=(LOG_MSE,), rates=SLOW
     )
 
 
