@@ -2,10 +2,12 @@
 
     python benchmarks/training_ideas.py --data-dir data --workdir runs/ideas
 
-Every row is the same short training of a narrow VIG but for one thing. Data sets: ``vqe-data clips
---recipe mixed`` and ``vqe-data scenes --recipe mixed``. Rows are printed as they come, as Markdown;
-a second call goes on where the first was stopped. Short trainings tell what helps at first, not
-where it ends.
+Every row is the same short training of a narrow VIG but for one thing; a network that grows is a
+RepNet, beside one that does not. Data sets: ``vqe-data clips --recipe mixed --encodings 10``,
+``vqe-data scenes --recipe mixed --encodings 6``, and for refreshed encodings ``vqe-data clips
+--recipe mixed --encodings 4 --rounds 3 --frames 32 --name mixed_rounds``. Rows are printed as they
+come, as Markdown; a second call goes on where the first was stopped. Short trainings tell what helps
+at first, not where it ends.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from vqe_jax.losses import register as register_loss
 from vqe_jax.recipes import common
 from vqe_jax.training import loop
 
+_ROUNDS = {"config_name": "rounds"}
 _NARROW = {"width": 8, "down_widths": (16, 32, 32), "state_bound": 4.0}
 _LOG_MSE = (("log_mse", 0.1, {"floor": 3e-6}),)
 _CHARBONNIER = (common.charbonnier(weight=2.0),)
@@ -32,10 +35,28 @@ _TOLD: dict[str, Any] = {"model_kwargs": {"told": True}, "corruption": {"name": 
 
 def _stage(steps: int, **changes: Any) -> dict[str, Any]:
     name = changes.pop("name", "only")
-    rate = changes.pop("learning_rate", 2e-3)
-    schedule = changes.pop("schedule", common.cosine(1e-5, warmup=min(100, steps // 4)))
-    init = (*common.HIGH_PASS, ("^fusion/", "zeros"))
-    return common.fast_stage(name, steps, rate, **{"init": init, "schedule": schedule, **changes})
+    own = {
+        "init": (*common.HIGH_PASS, ("^fusion/", "zeros")),
+        "rates": common.quiet_end("^fusion/", 0.3),
+        "schedule": common.cosine(1e-5, warmup=min(100, steps // 4)),
+    }
+    return common.fast_stage(name, steps, 2e-3, **{**own, **changes})
+
+
+def _frames(steps: int, name: str = "only", **changes: Any) -> dict[str, Any]:
+    own = {"losses": _LOG_MSE, "rates": common.quiet_end("^last/", 0.3)}
+    return common.fast_stage(name, steps, 1e-3, **{**own, **changes})
+
+
+def _growing(steps: int) -> tuple[dict[str, Any], ...]:
+    """One block, two, three; a new one begins near the identity."""
+    stages = []
+    for blocks in (1, 2, 3):
+        new = (f"^conv{blocks - 1}/",)
+        grown = {"start": "previous", "fresh": new} if blocks > 1 else {}
+        fields = {"model_kwargs": {"blocks": blocks}}
+        stages.append(_frames(steps // 3, f"blocks{blocks}", **fields, **grown))
+    return tuple(stages)
 
 
 def _two(steps: int, first: dict[str, Any], second: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -70,6 +91,7 @@ def by_quality(prediction: Any, target: Any, *, side: Any) -> Any:
     return jnp.mean(jnp.clip(weight, 0.25, 4.0) * error)
 
 
+_FRAMES = {"model": "repnet", "frames": 1, "crop": 64, "batch": 16}
 # Idea -> stages, and what of the data it changes.
 IDEAS: dict[str, tuple[Any, dict[str, Any]]] = {
     "squared error alone": (lambda n: (_stage(n),), {}),
@@ -83,9 +105,16 @@ IDEAS: dict[str, tuple[Any, dict[str, Any]]] = {
     "log squared error": (lambda n: (_stage(n, losses=_LOG_MSE),), {}),
     "squared error, then its logarithm": (lambda n: _two(n, {}, {"losses": _LOG_MSE}), {}),
     "squared error weighted by quality": (_by_quality, {}),
-    "longer clips last": (lambda n: _two(n, {}, {"data": {"frames": 9, "batch": 4}}), {}),
+    "longer clips last": (lambda n: _two(n, {}, {"data": {"frames": 9, "batch": 3}}), {}),
+    "4 encodings a clip": (lambda n: (_stage(n),), _ROUNDS),
+    "4 encodings, made anew twice": (
+        lambda n: (_stage(n),),
+        {**_ROUNDS, "rounds": 3, "refresh": 100},
+    ),
     "QP and codec told": (lambda n: (_stage(n, **_TOLD),), {}),
     "QP and codec told, log squared error": (lambda n: (_stage(n, losses=_LOG_MSE, **_TOLD),), {}),
+    "RepNet of 3 blocks": (lambda n: (_frames(2 * n),), _FRAMES),
+    "RepNet that grows from 1 to 3 blocks": (lambda n: _growing(2 * n), _FRAMES),
 }
 
 
@@ -95,12 +124,13 @@ def _run(name: str, args: Any) -> dict[str, Any]:
     changed = dict(changed)
     seed = changed.pop("seed", 0)
     own = changed.pop("config_name", None)
-    configs = (args.clips, args.scenes) if own == "scenes" else (args.clips,)
-    data = {"data_dir": args.data_dir, "frames": 5, "crop": 64, "batch": 8, **changed}
-    judged = {"every": 0, "config_name": args.validation, "frames": 12}
+    model = changed.pop("model", "vig")
+    configs = {"scenes": (args.clips, args.scenes), "rounds": (args.rounds,)}.get(own, (args.clips,))
+    data = {"data_dir": args.data_dir, "frames": 3, "crop": 48, "batch": 8, **changed}
+    judged = {"every": 0, "config_name": args.validation, "frames": 6}
     config = common.narrow(
-        "vig",
-        _NARROW,
+        model,
+        _NARROW if model == "vig" else {"features": 32, "blocks": 3},
         *stages(args.steps),
         data={**data, "config_name": configs},
         eval=judged,
@@ -120,6 +150,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data-dir", default="data")
     parser.add_argument("--clips", default="mixed", help="configuration of `clips`")
     parser.add_argument("--scenes", default="scenes/mixed")
+    parser.add_argument("--rounds", default="mixed_rounds")
     parser.add_argument("--validation", default="mixed")
     parser.add_argument("--workdir", default="runs/ideas")
     parser.add_argument("--steps", type=int, default=3000)

@@ -18,8 +18,8 @@ Variants:
               ``runs/first/last.safetensors``.
   first       stage 1 alone.
   narrow      16 channels, 3 blocks, narrow flow networks, AlexNet for VGG, 5 frames of 64x64, batch
-              2, 2,400 + 900 + 900 steps on your own clips (data set `clips`): an hour on one core;
-              docs/results.md.
+              2, 1,500 + 600 + 700 steps on your own clips and photographs in motion (data sets
+              `clips` and `scenes`, QP 37): most of an hour on one core; docs/results.md.
   small, demo 8 channels, 2 blocks, narrow flow networks, AlexNet for VGG, the demo data.
   spynet=PATH official SPyNet weights to start from; see
               configs/basicvsr.py.
@@ -30,7 +30,7 @@ are not published; BasicVSR's stand in.
 
 from typing import Any
 
-from vqe_jax.recipes import basicvsr, common
+from vqe_jax.recipes import basicvsr, common, stdf
 from vqe_jax.recipes.common import Width, variants
 
 # 0.15 * sum over a 64x64x3 patch in 0..255, against 10000 * LPIPS, is 47 * mean in 0..1 against 1.
@@ -38,9 +38,11 @@ _CHARBONNIER, _CHARBONNIER_IN_WORDS = 47.0, 3.0
 
 # Where the "cached" variant reads the first stage's frames, and what made them.
 _CACHE, _FIRST = "data/astf_stage1", "runs/first/last.safetensors"
+# What leads to the residual hands its input on at first.
+_NARROW_INIT = (*basicvsr.INIT, ("/(fusion|conv_hr)/kernel$", "pass_on"))
 _STEPS = {
     "full": {"stage1": 300_000, "enhance1": 300_000, "enhance2": 300_000},
-    "narrow": {"stage1": 2_400, "enhance1": 900, "enhance2": 900},
+    "narrow": {"stage1": 1_500, "enhance1": 600, "enhance2": 700},
     "small": {"stage1": 400, "enhance1": 400, "enhance2": 400},
 }
 
@@ -61,7 +63,11 @@ def get_config(
     else:  # stage 1 is there for fidelity, the fusion of all three for the eye
         own["eval"]["protocol"] = "lpips_alex"
         stages = _from_disk(*stages[1:]) if cached else stages
-    place = {"full": {"config_name": "track1_190_10"}, "narrow": {"dataset": "clips"}}
+    mixed = {"dataset": "clips", "config_name": ("qp37", "scenes/qp37")}
+    place = {"full": {"config_name": "track1_190_10"}, "narrow": mixed}
+    if width == "narrow":
+        own["eval"] |= {"every": 500, "config_name": "qp37"}
+        own["source"] = stdf.SOURCE.format("astf")
     data = basicvsr.crops(width) | place.get(width, {})
     return common.run("astf", basicvsr.FIELDS[width], *stages, data=data, **own)
 
@@ -70,8 +76,11 @@ def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any]
     lpips = ("lpips", 1.0, {"net": "vgg" if width == "full" else "alex"})
     fidelity = common.charbonnier(1e-12, charbonnier)
     slow = {"rates": ((r"/spynet/", 0.125),)}
-    begin = {"init": basicvsr.INIT} if width == "narrow" else {}
-    one = _stage(width, "stage1", **begin, **basicvsr.flow_start(spynet, "stage1"))
+    begin = basicvsr.flow_start(spynet, "stage1")
+    if width == "narrow":
+        begin |= {"init": _NARROW_INIT}
+        begin["rates"] += common.quiet_end("/conv_last/", 0.2)
+    one = _stage(width, "stage1", **begin)
     two = _stage(
         width,
         "enhance1",
