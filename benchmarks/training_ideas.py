@@ -125,7 +125,9 @@ def _run(name: str, args: Any) -> dict[str, Any]:
     seed = changed.pop("seed", 0)
     own = changed.pop("config_name", None)
     model = changed.pop("model", "vig")
-    configs = {"scenes": (args.clips, args.scenes), "rounds": (args.rounds,)}.get(own, (args.clips,))
+    configs = {"scenes": (args.clips, args.scenes), "rounds": (args.rounds,)}.get(
+        own, (args.clips,)
+    )
     data = {"data_dir": args.data_dir, "frames": 3, "crop": 48, "batch": 8, **changed}
     judged = {"every": 0, "config_name": args.validation, "frames": 6}
     config = common.narrow(

@@ -42,7 +42,9 @@ SLOW = (("offset_mask/", 0.1), *common.quiet_end("enhancement/out_conv/", 0.2))
 LOSSES = (common.charbonnier(),)
 # The mean of PSNR over frames itself.
 LOG_MSE = ("log_mse", 0.1, {"floor": 3e-6})
-SOURCE = "trained by configs/{}.py:narrow on permissively licensed clips and photographs; see NOTICE"
+SOURCE = (
+    "trained by configs/{}.py:narrow on permissively licensed clips and photographs; see NOTICE"
+)
 _NETS: dict[str, dict[str, Any]] = {
     "r1": {"radius": 1},
     "r3": {},
