@@ -5,9 +5,9 @@
 Every row is the same short training of a narrow VIG but for one thing; a network that grows is a
 RepNet, beside one that does not. Data sets: ``vqe-data clips --recipe mixed --encodings 10``,
 ``vqe-data scenes --recipe mixed --encodings 6``, and for refreshed encodings ``vqe-data clips
---recipe mixed --encodings 4 --rounds 3 --frames 32 --name mixed_rounds``. Rows are printed as they
-come, as Markdown; a second call goes on where the first was stopped. Short trainings tell what helps
-at first, not where it ends.
+--recipe mixed --encodings 4 --rounds 3 --frames 32 --name mixed_rounds``. Rows are printed as
+they come, as Markdown; a second call goes on where the first was stopped. Short trainings tell
+what helps at first, not where it ends.
 """
 
 from __future__ import annotations
