@@ -63,8 +63,9 @@ def get_config(
     else:  # stage 1 is there for fidelity, the fusion of all three for the eye
         own["eval"]["protocol"] = "lpips_alex"
         stages = _from_disk(*stages[1:]) if cached else stages
-    mixed = {"dataset": "clips", "config_name": ("qp37", "scenes/qp37")}
-    place = {"full": {"config_name": "track1_190_10"}, "narrow": mixed}
+    mixed: dict[str, Any] = {"dataset": "clips", "config_name": ("qp37", "scenes/qp37")}
+    track: dict[str, Any] = {"config_name": "track1_190_10"}
+    place: dict[str, dict[str, Any]] = {"full": track, "narrow": mixed}
     if width == "narrow":
         own["eval"] |= {"every": 500, "config_name": "qp37"}
         own["source"] = stdf.SOURCE.format("astf")
