@@ -215,7 +215,7 @@ def _stream_options(given: argparse.Namespace) -> dict[str, Any]:
         "devices": given.devices,
         "long_range": given.long_range,
         "overlap": given.overlap,
-        "tiling": Tiling(given.tile) if given.tile else None,
+        "tiling": None if given.tile is None else Tiling(given.tile),
         "scene_cut": SceneCut() if given.scene_cuts else None,
     }
     return {key: value for key, value in options.items() if value is not None}
@@ -229,11 +229,27 @@ def _clips(given: argparse.Namespace) -> tuple[list[Any], str]:
         raise UserError(f"--frames {given.frames} must be at least 1")
     if bool(given.raw) != bool(given.compressed):
         raise UserError("--raw and --compressed belong together; give both or a --dataset")
+    _check_of_use(given)
     if not given.raw:
         return _from_data_set(given)
     options = {"size": _size(given.size)} if given.size else {}
     clip = clip_from_files(given.raw, given.compressed, qp=given.qp, limit=given.frames, **options)
     return [clip], clip.name
+
+
+def _check_of_use(given: argparse.Namespace) -> None:
+    """Refuses options that would be without effect."""
+    of_files = ("size", "qp")
+    of_sets = ("dataset", "data_dir", "config_name", "split", "clips")
+    useless = [name for name in (of_sets if given.raw else of_files) if getattr(given, name)]
+    if useless:
+        where = "a data set" if given.raw else "--raw and --compressed"
+        raise UserError(f"--{useless[0].replace('_', '-')} is of use with {where} only")
+    raw = [name for name in (given.raw, given.compressed) if str(name).lower().endswith(".yuv")]
+    if given.size and not raw:
+        raise UserError(f"--size is for .yuv files; {given.raw} and {given.compressed} tell theirs")
+    if given.overlap is not None and given.long_range != "fast":
+        raise UserError("--overlap is of use with --long-range fast only")
 
 
 def _size(text: str) -> tuple[int, int]:

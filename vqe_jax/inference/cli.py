@@ -337,6 +337,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept = keep(args.program_cache)
     with _warnings_on(console):
         layout = PixelFormat.from_av(args.pixel_format) if args.pixel_format else None
+        if (args.size or layout) and Path(args.src).suffix.lower() != ".yuv":
+            raise UserError(
+                f"--size and --pixel-format are for raw .yuv files; {args.src} tells its own"
+            )
         reader = open_reader(
             args.src, size=args.size, pixel_format=layout, keep_damaged=args.keep_damaged
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from fractions import Fraction
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ __all__ = ["AudioConverter", "Converter", "SubtitleConverter", "stated_layout"]
 
 # What players assume of so many channels whose places are not stated.
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_FEWER = ("5.1", "stereo", "mono")
 _SHORT = ("u8", "u8p", "s16", "s16p")
-_OPUS_RATES = (48000, 24000, 16000, 12000, 8000)
+_RESHAPING = ("libopus", "aac", "mp2")  # which lose a little anyway
 _HOLE = Fraction(1, 5)  # seconds
 _MILLISECONDS = Fraction(1, 1000)
 
@@ -38,16 +40,14 @@ class AudioConverter:
         self, source: av.AudioStream, output: av.container.OutputContainer, codec: str
     ) -> None:
         decoder = source.codec_context
-        rate = decoder.sample_rate
-        if codec == "libopus":
-            rate = next((r for r in reversed(_OPUS_RATES) if r >= rate), _OPUS_RATES[0])
-        count = min(decoder.layout.nb_channels, 2 if codec == "mp2" else 8)
+        rate = _rate(codec, decoder.sample_rate)
+        sampled = _sample_format(codec, decoder.format.name)
         layout = stated_layout(source) or decoder.layout.name
-        if count != decoder.layout.nb_channels:
-            layout = _LAYOUTS[count]
+        if codec in _RESHAPING:
+            layout = _accepted_layout(codec, layout, decoder.layout.nb_channels, rate, sampled)
         self.target = cast(av.AudioStream, output.add_stream(codec, rate=rate))
         self.target.layout = layout
-        self.target.format = _sample_format(codec, decoder.format.name)
+        self.target.format = sampled
         self._source, self._nut = source, output.format.name == "nut"
         self.target.codec_context.open(strict=False)
         self.lost = 0
@@ -100,6 +100,25 @@ class AudioConverter:
                 self._heard = due
         self._heard = (self._heard or 0) + frame.samples
         frame.pts = None
+
+
+def _rate(codec: str, wanted: int) -> int:
+    """The least sampling rate that an encoder takes and that loses nothing; else its highest."""
+    known = av.Codec(codec, "w").audio_rates
+    if not known:
+        return wanted
+    return min((r for r in known if r >= wanted), default=max(known))
+
+
+def _accepted_layout(codec: str, own: str, channels: int, rate: int, sampled: str) -> str:
+    """The layout of a stream, or the next best that an encoder takes."""
+    for layout in (own, _LAYOUTS.get(channels, own), *_FEWER):
+        encoder = cast(av.AudioCodecContext, av.CodecContext.create(codec, "w"))
+        encoder.sample_rate, encoder.layout, encoder.format = rate, layout, sampled
+        with contextlib.suppress(av.FFmpegError, ValueError):
+            encoder.open(strict=False)
+            return layout
+    return own
 
 
 def _sample_format(codec: str, found: str) -> str:

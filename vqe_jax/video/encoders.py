@@ -159,7 +159,10 @@ def encoder_name(name: str) -> str:
       ('libx265', 'libvpx-vp9')
     """
     try:
-        return av.Codec(name, "w").name
+        found = av.Codec(name, "w")
+        if found.type != "video":
+            raise UserError(f"encoder {name!r} is for {found.type}; expected one for pictures")
+        return found.name
     except av.codec.codec.UnknownCodecError:
         known = {*DEFAULT_OPTIONS, *_GOOD_AS_THEY_ARE} & av.codecs_available
         hint = near_misses(name, known)
@@ -168,6 +171,8 @@ def encoder_name(name: str) -> str:
         raise UserError(f"encoder {name!r} is not in this FFmpeg{hint}") from None
 
 
+# Listed by FFmpeg for VP9, and refused as experimental.
+_REFUSED_ALPHA = ("gbrap", "gbrap10le", "gbrap12le", "yuva422p", "yuva444p")
 # The same samples in another arrangement, for encoders that know no planes of RGB.
 _PACKED = {"gbrp": ("bgr0", "rgb24", "bgr24"), "gbrp16le": ("rgb48le", "rgb48be")}
 # With transparency that players and FFmpeg's own decoders read back; others write it for nobody.
@@ -192,6 +197,7 @@ _CAPTIONS_KEPT = ("libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc"
 def layout_for(codec: str, pixel_format: PixelFormat, *, alpha: bool = False) -> str | None:
     """The encoder's own pixel format that holds samples of a format unchanged; None without one."""
     known = {f.name for f in av.Codec(codec, "w").video_formats or ()}
+    known -= set(_REFUSED_ALPHA) if codec == "libvpx-vp9" else set()
     if alpha:
         names = pixel_format.av_names_with_alpha
     else:

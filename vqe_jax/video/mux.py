@@ -232,12 +232,11 @@ class ContainerWriter(Writer):
             pts = 0 if self._last is None else self._last + self._tick
         else:
             exact = (frame.pts * (frame.time_base or self._base) - self._others.shift) / self._base
-            if self._fixed:  # whole steps from the first frame on
-                if self._last is None:
-                    self._origin = exact - round(exact)
-                exact -= self._origin
-            pts = round(exact)
-            self._rounded += abs(exact - pts) > Fraction(1, 4)
+            if self._last is None:
+                self._origin = exact - round(exact)
+            even = exact - self._origin  # a shift of less than a step is none
+            pts = round(even if self._fixed else exact)
+            self._rounded += abs(even - round(even)) > Fraction(1, 4)
         if self._last is not None and pts <= self._last:
             self._moved += 1
             pts = self._last + 1

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vqe_jax.errors import UserError
 from vqe_jax.video.base import Reader, Writer
 from vqe_jax.video.container import ContainerReader
+from vqe_jax.video.encoders import CONTAINERS
 from vqe_jax.video.formats import PixelFormat
 from vqe_jax.video.info import Frame, VideoInfo
 from vqe_jax.video.mux import ContainerWriter
@@ -94,6 +96,8 @@ def open_writer(
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if path.is_dir() and (suffix in CONTAINERS or suffix in (".yuv", ".y4m")):
+        raise UserError(f"{path} is a folder; expected the name of a file, or one without suffix")
     if not suffix or path.is_dir():
         return PngWriter(path, info.frame_rate)
     if suffix == ".yuv":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import struct
@@ -37,6 +38,21 @@ def _natural(path: Path) -> list[tuple[bool, int, str]]:
     """f2 before f10."""
     parts = re.split(r"(\d+)", path.name)
     return [(p.isdigit(), int(p) if p.isdigit() else 0, p) for p in parts]
+
+
+def _numbers_missing(files: list[Path]) -> int:
+    """How many numbers a series leaves out, where its steps are of one but for a few.
+
+    Names that differ in more than one number are no series.
+    """
+    parts = [re.split(r"(\d+)", file.stem) for file in files]
+    if len(files) < 3 or len({tuple(part[:-2]) + tuple(part[-1:]) for part in parts}) > 1:
+        return 0
+    numbers = [int(part[-2]) for part in parts if len(part) > 1]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    if steps.count(1) * 2 < len(steps):
+        return 0
+    return sum(step - 1 for step in steps if step > 1)
 
 
 def read_png(path: Path) -> Frame:
@@ -118,7 +134,7 @@ class PngReader(Reader):
         )
 
     def concerns(self, seconds: float | None = None) -> list[str]:
-        """Nothing; but files that are cut short or not of one size are refused at once.
+        """Numbers that are missing; files that are cut short or not all alike are refused at once.
 
         Args:
           seconds: of no effect: PNG files have no times.
@@ -126,21 +142,38 @@ class PngReader(Reader):
         Raises:
           UserError: naming the first such file.
         """
+        kinds = set[bytes]()
         for file in self.files:
             with translated(file, "read"), file.open("rb") as data:
-                head, end = data.read(24), b""
-                if len(head) == 24:
+                head, end = data.read(26), b""
+                if len(head) == 26:
                     data.seek(-8, os.SEEK_END)
                     end = data.read(4)
             if head[:8] != _MAGIC or end != b"IEND":
                 raise UserError(f"{file} is cut short or no PNG file; all must be whole")
-            width, height = struct.unpack(">II", head[16:])
+            width, height = struct.unpack(">II", head[16:24])
             if (width, height) != (self.info.width, self.info.height):
                 raise UserError(
                     f"{file}: {width}x{height} among frames of {self.info.width}x"
                     f"{self.info.height}; all must be alike"
                 )
-        return []
+            if head[24:] not in kinds:  # depth and kind of color: one of each is looked at
+                self._checked(file)
+                kinds.add(head[24:])
+        missing = _numbers_missing(self.files)
+        return [f"{self.path}: {missing} numbers are missing among its files"] if missing else []
+
+    def _checked(self, file: Path) -> Frame:
+        frame = read_png(file)
+        found = (frame.pixel_format, tuple(p.shape for p in frame.planes))
+        if found != (self.info.pixel_format, self.info.plane_shapes):
+            height, width = frame.planes[0].shape
+            raise UserError(
+                f"{file}: {width}x{height} {frame.pixel_format.av_name} among frames of "
+                f"{self.info.width}x{self.info.height} {self.info.pixel_format.av_name}; "
+                "all must be alike"
+            )
+        return frame
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """The frames from ``start`` on; those before are not read.
@@ -148,18 +181,8 @@ class PngReader(Reader):
         Args:
           start: index of the first frame wanted.
         """
-        expected = (self.info.pixel_format, self.info.plane_shapes)
         for file in self.files[start:]:
-            frame = read_png(file)
-            found = (frame.pixel_format, tuple(p.shape for p in frame.planes))
-            if found != expected:
-                height, width = frame.planes[0].shape
-                raise UserError(
-                    f"{file}: {width}x{height} {frame.pixel_format.av_name} among frames of "
-                    f"{self.info.width}x{self.info.height} {self.info.pixel_format.av_name}; "
-                    "all must be alike"
-                )
-            yield frame
+            yield self._checked(file)
 
 
 class PngWriter(Writer):

@@ -25,6 +25,7 @@ BREAKS_OFF = "does not end with a whole picture"
 
 _REGULAR = 0.8  # of the steps are alike in a video of one frame rate
 _FEW = 4  # steps that tell nothing
+_FROM_ZERO = ("matroska,webm", "nut")  # as FFmpeg writes their length, whenever they begin
 _NO_ZEROS = ("hevc", "h264", "mpegvideo", "m4v", "obu", "mpegts", "mpeg", "ivf")
 
 
@@ -82,7 +83,8 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
             f"{found.present}; is it cut short or damaged?"
         )
     elif found.times and not found.jumps:
-        lasts = found.end - max(0.0, found.first)
+        late = found.kind in _FROM_ZERO and found.first > 0
+        lasts = found.end - (0.0 if late else max(0.0, found.first))
         one = lasts / max(1, len(found.times))
         few = 0.6 * one if found.kind == "ivf" else max(3 * one, 0.01 * found.length)
         if found.length - lasts > few:

@@ -17,11 +17,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import av
 import jax
 import numpy as np
 
 from vqe_jax import models
-from vqe_jax.errors import UserError, near_misses, run_cli
+from vqe_jax.errors import UserError, check_known, near_misses, run_cli
 from vqe_jax.files import replacing
 from vqe_jax.flags import Parser
 from vqe_jax.weights.cards import cards_page
@@ -117,6 +118,8 @@ def _convert(args: argparse.Namespace) -> None:
 
 
 def _note(args: argparse.Namespace) -> None:
+    for name in args.codecs:
+        check_known("codec ", name, sorted(av.codecs_available))
     file, destination = load_model(args.source), _destination(args)
     measured = {"codecs": args.codecs, "any_qp": args.any_qp}
     file = dataclasses.replace(
