@@ -26,16 +26,8 @@ def evaluate() -> None:
 
 def enhance() -> None:
     """Enhances a video: ``vqe-enhance IN OUT``."""
-    import signal
-
     from vqe_jax.inference.cli import main
 
-    def stop(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)  # through every "with": nothing stays behind
-
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), stop)
     run_cli(main)
 
 

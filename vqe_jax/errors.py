@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
+from vqe_jax.signals import stopping
+
 __all__ = [
     "EnvironmentFailure",
     "UserError",
@@ -224,12 +226,14 @@ def unbreakable(stream: Any) -> io.TextIOBase:
 def run_cli(main: Callable[[], int | None]) -> None:
     """Runs a command and exits: 0, 2 for a user's mistake, 1 for a full disk, 130 for Ctrl-C.
 
+    SIGTERM and SIGHUP end it as Ctrl-C does, with 143 and 129; a second signal ends it at once.
+
     Args:
       main: the command; returns an exit code or None for success.
     """
     sys.stdout, sys.stderr = unbreakable(sys.stdout), unbreakable(sys.stderr)
     try:
-        with user_errors():
+        with stopping(), user_errors():
             code = main() or 0
     except UserError as err:
         print(f"error: {err}", file=sys.stderr)

@@ -246,7 +246,7 @@ def _check_of_use(given: argparse.Namespace) -> None:
         where = "a data set" if given.raw else "--raw and --compressed"
         raise UserError(f"--{useless[0].replace('_', '-')} is of use with {where} only")
     raw = [name for name in (given.raw, given.compressed) if str(name).lower().endswith(".yuv")]
-    if given.size and not raw:
+    if given.size and _size(given.size) and not raw:
         raise UserError(f"--size is for .yuv files; {given.raw} and {given.compressed} tell theirs")
     if given.overlap is not None and given.long_range != "fast":
         raise UserError("--overlap is of use with --long-range fast only")

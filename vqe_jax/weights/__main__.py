@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from vqe_jax import models
-from vqe_jax.errors import UserError, check_known, near_misses, run_cli
+from vqe_jax.errors import UserError, near_misses, run_cli
 from vqe_jax.files import replacing
 from vqe_jax.flags import Parser
 from vqe_jax.weights.cards import cards_page
@@ -119,7 +119,10 @@ def _convert(args: argparse.Namespace) -> None:
 
 def _note(args: argparse.Namespace) -> None:
     for name in args.codecs:
-        check_known("codec ", name, sorted(av.codecs_available))
+        if name not in av.codecs_available:
+            hint = near_misses(name, av.codecs_available)
+            hint = hint if hint.startswith("; did") else "; expected such as hevc, h264 or vp9"
+            raise UserError(f"--codecs {name}: FFmpeg knows no such codec{hint}")
     file, destination = load_model(args.source), _destination(args)
     measured = {"codecs": args.codecs, "any_qp": args.any_qp}
     file = dataclasses.replace(
