@@ -32,18 +32,18 @@ def ended(signals, closing=0.0, ignored=()):
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
 
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", WORK.format(closing=closing)],
         stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=begin,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    said = process.stdout.readline()
-    for number in signals:
-        process.send_signal(number)
-        if number not in ignored:
-            said += process.stdout.readline()
-    said += process.stdout.read()
-    return process.wait(60), said.split()
+    ) as process:  # fmt: skip
+        said = process.stdout.readline()
+        for number in signals:
+            process.send_signal(number)
+            if number not in ignored:
+                said += process.stdout.readline()
+        said += process.stdout.read()
+    return process.returncode, said.split()
 
 
 @pytest.mark.parametrize(
