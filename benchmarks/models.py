@@ -20,6 +20,7 @@ row is printed as soon as it is measured, and a network that fails has a row tha
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import copy
 import datetime
@@ -238,13 +239,17 @@ class Options(NamedTuple):
 class _Sides:
     """One network on one clip, ours and PyTorch's."""
 
-    def __init__(self, name: str, options: Options) -> None:
+    def __init__(self, name: str, options: Options, parts: Iterable[str]) -> None:
+        """Begins to compile ours in another thread, beside ``torch.compile``."""
         self.name, self.options = name, options
         self.network = models.build(name, **options.fields)
         self.side = _side(options.frames)
         self.variables = jax.device_put(_variables(self.network))
         size = (options.height, options.width, self.network.channels)
         self.clip = jax.random.uniform(_KEY, (1, options.frames, *size))
+        makers = {"frame": self._enhancing, "step": self._stepping}
+        thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._programs = {part: thread.submit(makers[part]) for part in parts}
         self.other = _torch_side(name, self.network, self.variables, self.clip)
 
     def race(self, part: str) -> Race:
@@ -252,6 +257,7 @@ class _Sides:
         options = self.options
         sides = self._frame() if part == "frame" else self._step()
         note = self._add_compiled(sides) if part == "frame" else None
+        concurrent.futures.wait(self._programs.values())  # nothing compiles beside the race
         share = options.frames if part == "frame" else 1
         found = _race(sides, options.repeats)
         times = {n: Times(*(round(x / share, 3) for x in t)) for n, t in found.items()}
@@ -268,12 +274,9 @@ class _Sides:
         )
 
     def _frame(self) -> dict[str, Callable[[], Any]]:
-        inputs = (self.variables, self.clip)
-        program = _compiled(_enhance(self.network, self.side), *inputs)
-        sides: dict[str, Callable[[], Any]] = {
-            "ours": lambda: jax.block_until_ready(program(*inputs))
-        }
+        sides = self._ours("frame")
         if self.other is not None:
+            program, inputs = self._programs["frame"].result()
             self.other.check(np.asarray(program(*inputs)))
             sides["eager"] = self.other.frames(False)
         return sides
@@ -296,19 +299,29 @@ class _Sides:
         return None
 
     def _step(self) -> dict[str, Callable[[], Any]]:
+        sides = self._ours("step")
+        if self.other is not None:
+            sides["eager"] = self.other.step()
+        return sides
+
+    def _ours(self, part: str) -> dict[str, Callable[[], Any]]:
+        program, inputs = self._programs[part].result()
+        return {"ours": lambda: jax.block_until_ready(program(*inputs))}
+
+    def _enhancing(self) -> tuple[Callable[..., Any], Any]:
+        """Compiles, and gives the inputs too."""
+        inputs = (self.variables, self.clip)
+        return _compiled(_enhance(self.network, self.side), *inputs), inputs
+
+    def _stepping(self) -> tuple[Callable[..., Any], Any]:
+        """Compiles, and gives the inputs too."""
         params = self.variables["params"]
         rest = {k: v for k, v in self.variables.items() if k != "params"}
         scale = self.network.context.scale
         _, frames, height, width, channels = self.clip.shape
         raw = jnp.zeros((1, frames, scale * height, scale * width, channels))
         inputs = (params, rest, optax.adam(1e-4).init(params), self.clip, raw)
-        program = _compiled(_step(self.network, self.side), *inputs)
-        sides: dict[str, Callable[[], Any]] = {
-            "ours": lambda: jax.block_until_ready(program(*inputs))
-        }
-        if self.other is not None:
-            sides["eager"] = self.other.step()
-        return sides
+        return _compiled(_step(self.network, self.side), *inputs), inputs
 
 
 def measure(name: str, options: Options, parts: Iterable[str], records: Path | None) -> str:
@@ -325,7 +338,7 @@ def measure(name: str, options: Options, parts: Iterable[str], records: Path | N
     """
     known = read(records) if records else {}
     missing = [part for part in parts if (name, part) not in known]
-    sides = _Sides(name, options) if missing else None
+    sides = _Sides(name, options, missing) if missing else None
     for part in missing:
         assert sides is not None
         known[name, part] = sides.race(part)
