@@ -120,6 +120,17 @@ def test_a_pair_of_files_in_one_command(files, capsys):
         assert value["same"] == value["compressed"]
 
 
+def test_several_devices_report_what_one_does(files):
+    save_model(files / "same.safetensors", model_file(identity=False))
+    said = []
+    for count in ("1", "4"):
+        assert run(files, "--devices", count) == 0
+        said.append(json.loads((files / "out" / "report.json").read_text())["clips"][0]["means"])
+    alone, shared = ([m["same"] for m in means.values()] for means in said)
+    assert shared == pytest.approx(alone, abs=1e-4)
+    assert all(m["same"] != m["compressed"] for m in said[1].values())
+
+
 def test_a_long_run_in_one_command(files, capsys):
     assert run(files, "--long_run", "200") == 0
     assert "flat" in capsys.readouterr().out

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.inference.networks import BothNet, StateNet, WindowNet, variables_of
 from vqe_jax.errors import UserError
 from vqe_jax.inference import SceneCut, enhance_frames
+from vqe_jax.programs import counted
 
 NETWORKS = {"none": WindowNet(), "forward": StateNet(), "both": BothNet()}
 
@@ -121,3 +122,16 @@ def test_mistakes_get_one_clear_line(frames, options, said):
 def test_a_module_without_variables_is_refused():
     with pytest.raises(UserError, match="without variables"):
         enhance_frames(StateNet(), clip_of(1))
+
+
+@pytest.mark.parametrize("network", [WindowNet(), StateNet(), BothNet()], ids=type)
+def test_sizes_that_are_padded_to_the_same_one_share_their_programs(network):
+    variables = variables_of(network)
+    clip = clip_of(4, 23, 27)
+    whole = jax.jit(network.apply)(variables, clip[None])[0]
+    list(enhance_frames(network, clip_of(4, 24, 28), variables=variables))
+    with counted() as count:
+        found = np.stack(list(enhance_frames(network, clip, variables=variables)))
+    assert count.programs == 0
+    assert found.shape == clip.shape
+    np.testing.assert_allclose(found, whole, atol=1e-6)

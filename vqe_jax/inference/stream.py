@@ -32,6 +32,7 @@ from vqe_jax.inference.tiles import tiled_pieces, tiled_steps
 from vqe_jax.inference.windows import chunks, copies, surrounded, windows
 from vqe_jax.models import Network, Side
 from vqe_jax.models.side import FrameInfo
+from vqe_jax.ops.pad import padded_size
 
 __all__ = ["enhance_frames"]
 
@@ -75,7 +76,8 @@ def enhance_frames(
     side = SideStream(ready.network, qp, infos)
     how = _understood(options, ready)
     engine = _Engine(ready, how, side, Devices(how.devices))
-    return _by_scene(engine.run(), _checked(frames), how.scene_cut)
+    run = engine.run() if how.tiling else _in_buckets(engine.run(), ready.network)
+    return _by_scene(run, _checked(frames), how.scene_cut)
 
 
 def _understood(options: Mapping[str, Any], ready: Ready) -> StreamOptions:
@@ -100,6 +102,31 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
         check_frame(frame, shape)
         shape = tuple(np.shape(frame))
         yield frame
+
+
+def _in_buckets(run: _Run, network: Network) -> _Run:
+    """Pads frames as the network would: sizes that it pads to the same one share its programs."""
+    multiple, least, scale = (
+        getattr(network.context, name) for name in ("multiple", "min_side", "scale")
+    )
+
+    def run_padded(frames: Iterable[Frame], first: int) -> Frames:
+        source = iter(frames)
+        head = next(source, None)
+        if head is None:
+            return
+        height, width = head.shape[:2]
+        more = [padded_size(side, multiple, least) - side for side in (height, width)]
+        source = itertools.chain([head], source)
+        if not any(more):
+            yield from run(source, first)
+            return
+        ends = [*((0, count) for count in more), (0, 0)]
+        padded = (np.pad(np.asarray(frame), ends, mode="edge") for frame in source)
+        for frame in run(padded, first):
+            yield frame[: height * scale, : width * scale]
+
+    return run_padded
 
 
 @program(0)
