@@ -324,6 +324,11 @@ class _Sides:
         return _compiled(_step(self.network, self.side), *inputs), inputs
 
 
+def _lacks(race: Race | None, part: str, options: Options) -> bool:
+    """Whether it is to be measured, or measured again with ``torch.compile`` now."""
+    return race is None or (part == "frame" and not race.compiled and options.compile_limit > 0)
+
+
 def measure(name: str, options: Options, parts: Iterable[str], records: Path | None) -> str:
     """Measures one network, but for what the file of records holds already.
 
@@ -337,7 +342,7 @@ def measure(name: str, options: Options, parts: Iterable[str], records: Path | N
       A line of the table.
     """
     known = read(records) if records else {}
-    missing = [part for part in parts if (name, part) not in known]
+    missing = [part for part in parts if _lacks(known.get((name, part)), part, options)]
     sides = _Sides(name, options, missing) if missing else None
     for part in missing:
         assert sides is not None
