@@ -1,6 +1,6 @@
 """Forms of one function on the CPU: what was tried for VIG's frame, STDF's step and DCNGAN.
 
-    python -m benchmarks.cpu_forms [--size 480x832] [--repeats 15]
+    python -m benchmarks.cpu_forms [--size 480x832] [--repeats 15] [--what WORDS]
 
 Each pair computes the same; they take turns. Medians of the wall clock and of the processor's time,
 which other work on the machine touches less. Widths are those of the packaged VIG: F0 and F1 have
@@ -9,6 +9,7 @@ which other work on the machine touches less. Widths are those of the packaged V
 
 from __future__ import annotations
 
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -102,6 +103,7 @@ def pairs(h: int, w: int) -> Iterator[tuple[str, Form, Form]]:
         ("in phases", gradient(True), maps),
     )
     yield from _unpadded()
+    yield from _kernel_gradients()
 
 
 def _unpadded() -> Iterator[tuple[str, Form, Form]]:
@@ -122,6 +124,31 @@ def _unpadded() -> Iterator[tuple[str, Form, Form]]:
         title = f"{size}x{size} without padding, {inside} to {out}, 2x{side}x{side}"
         for name, form in (("", forward), (", both gradients", gradient)):
             yield title + name, ("alone", form(False), maps), ("a row more", form(True), maps)
+
+
+def _kernel_gradients() -> Iterator[tuple[str, Form, Form]]:
+    """What is slowest of QECNN's training step, and of small kernels."""
+
+    def ours(x: jax.Array, y: jax.Array, size: int) -> jax.Array:
+        kernel = jnp.zeros((size, size, x.shape[-1], y.shape[-1]))
+        return jax.vjp(lambda kernel: conv(x, kernel), kernel)[1](y)[0]
+
+    def in_rows(x: jax.Array, y: jax.Array, size: int) -> jax.Array:
+        _, h, w, c = x.shape
+        reach = (size // 2,) * 2
+        x = jnp.pad(x, [(0, 0), reach, reach, (0, 0)])
+        beside = jnp.concatenate([x[:, :, j : j + w] for j in range(size)], -1)
+        rows = [beside[:, i : i + h].reshape(-1, size * c) for i in range(size)]
+        y = y.reshape(-1, y.shape[-1])
+        return jnp.stack([row.T @ y for row in rows]).reshape(size, size, c, -1)
+
+    for channels, size in ((128, 7), (64, 3)):
+        maps = _random(2, 64, 64, channels), _random(2, 64, 64, channels)
+        yield (
+            f"kernel's gradient, {size}x{size}, {channels} to {channels}, 2x64x64",
+            ("convolution", functools.partial(ours, size=size), maps),
+            ("a product a row of taps (not taken)", functools.partial(in_rows, size=size), maps),
+        )
 
 
 def race(forms: tuple[Form, Form], repeats: int) -> list[tuple[float, float]]:
@@ -146,11 +173,14 @@ def main() -> None:
     parser = Parser(description=__doc__)
     parser.add_argument("--size", default="480x832", help="HEIGHTxWIDTH of VIG's frame")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--what", default="", help="only rows whose title holds this")
     args = parser.parse_args()
     height, width = map(int, args.size.split("x"))
     print("| what | before | ms (processor) | now | ms (processor) | ratio |")
     print("|---" * 6 + "|", flush=True)
     for title, *forms in pairs(height, width):
+        if args.what not in title:
+            continue
         before, now = race((forms[0], forms[1]), args.repeats)
         texts = [f"{wall:.1f} ({processor:.1f})" for wall, processor in (before, now)]
         cells = (title, forms[0][0], texts[0], forms[1][0], texts[1], f"{now[1] / before[1]:.2f}")

@@ -326,7 +326,10 @@ class _Sides:
 
 def _lacks(race: Race | None, part: str, options: Options) -> bool:
     """Whether it is to be measured, or measured again with ``torch.compile`` now."""
-    return race is None or (part == "frame" and not race.compiled and options.compile_limit > 0)
+    if race is None:
+        return True
+    wanted = part == "frame" and race.eager and options.compile_limit > 0
+    return bool(wanted and not race.compiled)
 
 
 def measure(name: str, options: Options, parts: Iterable[str], records: Path | None) -> str:
