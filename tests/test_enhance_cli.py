@@ -49,6 +49,19 @@ def test_a_file_is_enhanced(clip, weights, capsys):
     assert len(read_frames(target)) == 5
 
 
+@pytest.mark.parametrize("how", [[], ["--tile", "80"]], ids=["rows", "tiles"])
+def test_several_devices_write_what_one_does(tmp_path, weights, how):
+    info = info_of(width=128, height=96)
+    source = write(tmp_path / "in_128x96_3.yuv", info, drifting(info, 3))
+    written = []
+    for count in ("1", "4"):
+        target = tmp_path / f"by{count}.y4m"
+        given = [str(source), str(target), "--model", weights, "--qp", "37", "--devices", count]
+        assert main([*given, *how]) == 0
+        written.append(np.int64([frame.planes[0] for frame in read_frames(target)]))
+    assert np.abs(written[0] - written[1]).max() <= 1 and len(written[1]) == 3
+
+
 def test_copies_are_counted_in_a_sentence(tmp_path, weights, capsys):
     info = info_of()
     first, second = drifting(info, 2)
