@@ -79,6 +79,19 @@ def test_factored_direct_and_stream_agree(fields):
         np.testing.assert_allclose(_stream(network, variables, clip), whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("fields", [{}, {"order": "conv_first"}], ids=str)
+def test_the_factored_form_is_as_near_float64_as_the_direct_one(fields):
+    networks = {form: models.build(name, **NARROW | fields) for form, name in FORMS.items()}
+    inputs = initial_variables(networks["factored"], jax.random.key(1)), _clip()
+    found = {form: jax.jit(network.apply)(*inputs) for form, network in networks.items()}
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda x: x.astype(jnp.float64), inputs)
+        exact = np.asarray(networks["direct"].apply(*wide))
+    assert exact.dtype == np.float64
+    errors = {form: np.abs(np.float64(result) - exact).max() for form, result in found.items()}
+    assert 0 < errors["factored"] < max(1e-6, 2 * errors["direct"])
+
+
 def test_the_direct_form_streams_too():
     network = models.build(FORMS["direct"], **NARROW)
     variables = initial_variables(network, jax.random.key(1))

@@ -43,6 +43,16 @@ def test_blockwise_equals_dense_with_gradients(n, m, block):
         np.testing.assert_allclose(ours, reference, atol=1e-5 * max(scale, 1), rtol=0)
 
 
+@pytest.mark.parametrize("form", [dense_attention, blockwise_attention, library_attention])
+def test_every_form_is_near_float64(form):
+    inputs = _inputs(40, 56)
+    q, k, v = (np.float64(x) for x in inputs)
+    scores = np.exp(np.einsum("bnd,bmd->bnm", q, k))
+    exact = scores @ v / scores.sum(-1, keepdims=True)
+    options = {"block_size": 16} if form is blockwise_attention else {}
+    assert np.abs(form(*inputs, **options) - exact).max() < 3e-6 * np.abs(exact).max()
+
+
 def test_large_scores_do_not_overflow():
     q, k, v = _inputs(20, 20)
     out = blockwise_attention(100 * q, 100 * k, v, block_size=6)
