@@ -12,6 +12,7 @@ the first stopped. ``--write`` puts the result into the card beside a packaged m
 from __future__ import annotations
 
 import argparse
+import csv
 import datetime
 import hashlib
 import json
@@ -34,7 +35,9 @@ from vqe_jax.weights import packaged_models
 from vqe_jax.weights.cards import Card, card_path
 from vqe_jax.weights.model_file import load_model
 
-PARTS = ("streams", "clean", "long", "speed")
+PARTS = ("streams", "clean", "eyes", "long", "speed")
+# Name in a row -> metric; flicker is less steady than the truth, times 10,000 (docs/results.md).
+EYES = {"lpips": "lpips_alex", "flicker": "flicker_smooth", "psnr": "psnr_rgb_uint8"}
 SIZES = ("416x240", "1920x1080")
 LONG = 2000
 
@@ -237,6 +240,41 @@ def measure_clean(pairs: Sequence[Pair], given: argparse.Namespace, rows: Rows) 
         )
 
 
+def measure_eyes(pairs: Sequence[Pair], given: argparse.Namespace, rows: Rows) -> None:
+    """Of models on RGB, by ``evaluate.py``: LPIPS and flicker, and what they cost in PSNR."""
+    del pairs
+    if load_model(given.model).color == "rgb" and not rows.of("eyes"):
+        for row in eyes_rows(given):
+            rows.add(f"eyes {row['clip']} {given.frames}", "eyes", row)
+    for row in rows.of("eyes"):
+        change = row["lpips_change"] / row["lpips"]
+        print(
+            f"{row['clip']:44} LPIPS {change:+.1%}, PSNR {row['psnr_change']:+.3f} dB", flush=True
+        )
+
+
+def eyes_rows(given: argparse.Namespace) -> Iterator[Row]:
+    """A row a clip: each metric of the stream, and how it changes."""
+    from vqe_jax.evaluation.cli import main as evaluate
+
+    place = ["--data-dir", given.data_dir, "--dataset", given.dataset, "--split", given.split]
+    frames = 20 if given.frames is None else given.frames
+    with tempfile.TemporaryDirectory() as folder:
+        asked = [given.model, *place, "--config-name", *given.config_name, "--quiet"]
+        evaluate([*asked, "--frames", str(frames), "--metrics", *EYES.values(), "--out", folder])
+        with Path(folder, "records.csv").open(newline="") as file:
+            records = list(csv.DictReader(file))
+    values: dict[tuple[str, str, bool], float] = {}
+    for r in records:
+        values[r["clip"], r["metric"], r["label"] == "compressed"] = float(r["value"])
+    for clip in dict.fromkeys(r["clip"] for r in records):
+        row: Row = {"clip": clip, "frames": frames}
+        for name, metric in EYES.items():
+            after, before = (values[clip, metric, which] for which in (False, True))
+            row |= {name: round(before, 4), f"{name}_change": round(after - before, 4)}
+        yield row
+
+
 def measure_long(pairs: Sequence[Pair], given: argparse.Namespace, rows: Rows) -> None:
     lossy = [pair for pair in pairs if pair.info.codec != "none"]
     clips = {p.info.raw_sha256: p for p in reversed(lossy)}.values()  # the first stream of each
@@ -312,6 +350,7 @@ def main() -> None:
     steps = {
         "streams": measure_streams,
         "clean": measure_clean,
+        "eyes": measure_eyes,
         "long": measure_long,
         "speed": measure_speed,
     }

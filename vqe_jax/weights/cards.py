@@ -79,6 +79,7 @@ class Card:
         made = [
             ("Gain in PSNR-Y of 8-bit files, dB", _gains(self.groups())),
             ("Clean input: PSNR-Y of the result against its input, dB", self._clean()),
+            ("For the eye: change of LPIPS (AlexNet), flicker and PSNR in RGB", self._eyes()),
             ("Frames played back and forth: gain in dB", self._long()),
             ("Frames per second", self._speed()),
         ]
@@ -90,6 +91,24 @@ class Card:
             ["clip", "mean", "lowest frame", "pixels changed"],
             *(
                 [r["clip"], f"{r['mean']:.1f}", f"{r['lowest']:.1f}", f"{r['changed']:.1%}"]
+                for r in rows
+            ),
+        ]
+
+    def _eyes(self) -> list[list[str]]:
+        rows = self.measured.get("eyes", ())
+        return [
+            ["clip", "frames", "LPIPS before", "change", "flicker before", "after", "PSNR, dB"],
+            *(
+                [
+                    r["clip"],
+                    str(r["frames"]),
+                    f"{r['lpips']:.4f}",
+                    f"{r['lpips_change'] / r['lpips']:+.1%}",
+                    f"{r['flicker']:.2f}",
+                    f"{r['flicker'] + r['flicker_change']:.2f}",
+                    f"{r['psnr_change']:+.3f}",
+                ]
                 for r in rows
             ),
         ]
