@@ -75,6 +75,7 @@ def _small() -> dict[str, Any]:
         kind="adversarial",
         start="previous",
         losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True})),
+        data={"crop": 64, "batch": 2},
         options=options,
         rates=common.frozen("first", "second", "gate"),
         schedule=common.cosine(1e-5),

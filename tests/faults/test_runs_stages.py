@@ -48,6 +48,7 @@ def second(**keys):
         ({"kind": "adversarial", "options": {"discriminator": {"wdith": 3}}}, "'wdith'"),
         ({"kind": "adversarial", "options": {"penalty": "r3"}}, "penalty"),
         ({"options": {"loss": "lsgan"}}, "plain step has no options"),
+        ({"kind": "adversarial", "data": {"crop": 32}}, "discriminator got frames of 32x32"),
     ],
 )
 def test_a_mistake_in_the_second_stage_is_told_at_once(tmp_path, keys, message):

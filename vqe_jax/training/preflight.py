@@ -58,17 +58,23 @@ def rehearse(plan: Run, workdir: Path, *, first: int, resumed: bool) -> None:
     states: dict[str, TrainState] = {}
     for index in range(first, len(plan.stages)):
         parts = assemble(plan, index)
-        if index > first:
-            parts.open_feed()
-            if plan.eval is not None:
-                validation.find_metric(plan.eval.protocol, parts.network)
+        if index > first and plan.eval is not None:
+            validation.find_metric(plan.eval.protocol, parts.network)
         start = starts.fresh_shapes(plan, index, parts.network)
         if index > first or not resumed:
             start = _start(plan, index, parts, workdir, states, start)
         state = jax.eval_shape(parts.step.init_state, start)
+        if index > first:
+            _trace_a_step(parts, state)
         if parts.stage.keep_optimizer and index > first:
             same_optimizer(states[plan.stages[index - 1].name], state, parts.stage.name)
         states[parts.stage.name] = state
+
+
+def _trace_a_step(parts: Assembly, state: TrainState) -> None:
+    """What a loss, a discriminator or the network says against the stage's batches is said now."""
+    batch, _ = parts.open_feed().take()
+    jax.eval_shape(parts.step.step_fn, state, batch)
 
 
 def _start(
