@@ -200,7 +200,8 @@ class _Speed(ProgressColumn):
 
 def _kind(text: str) -> str:
     """What repeated warnings have in common: those of single frames differ by their figures."""
-    return re.sub(r"-?\d+(\.\d+)?(e[+-]\d+)?", "#", text) if text.startswith("frame ") else text
+    figures = r"-?\d+(\.\d+)?(e[+-]\d+)?"
+    return re.sub(figures, "#", text) if re.search(r"\bframe \d", text) else text
 
 
 class _Said:

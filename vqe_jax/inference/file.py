@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -158,7 +159,7 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
         said += [why] if why else []
     for message in said:
         warnings.warn(message, stacklevel=2)
-    return job
+    return dataclasses.replace(job, said=frozenset(said))
 
 
 def _check_names(src: Path, dst: Path) -> None:
@@ -172,8 +173,12 @@ def _rehearse(job: Job) -> list[str]:
     """Opens the output and throws it away: what cannot be written is known before any work."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        _open(job).cancel()
-    return [str(warning.message) for warning in said]
+        writer = _open(job)
+        try:
+            foreseen = writer.foresee(job.reader.times)
+        finally:
+            writer.cancel()
+    return [*(str(warning.message) for warning in said), *foreseen]
 
 
 def enhance_video(
@@ -226,7 +231,7 @@ def run(
     """
     start = time.monotonic()
     count = Copies() if job.skip_duplicates else None
-    with _memory_in_words(), _open_again(job) as writer:
+    with _said_before(job), _memory_in_words(), _open_again(job) as writer:
         for frame in enhanced(job, how, count):
             writer.write(frame)
             if progress:
@@ -260,6 +265,15 @@ def _memory_in_words() -> Iterator[None]:
         raise EnvironmentFailure(
             "the device's memory is full; work on tiles, as with --tile 512"
         ) from err
+
+
+@contextlib.contextmanager
+def _said_before(job: Job) -> Iterator[None]:
+    """Keeps back what was foreseen and said when the job was prepared."""
+    with warnings.catch_warnings():
+        for text in job.said:
+            warnings.filterwarnings("ignore", message=re.escape(text))
+        yield
 
 
 def _open(job: Job) -> Writer:

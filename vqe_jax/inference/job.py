@@ -48,6 +48,7 @@ class Job:
       split: whether the left half stays as it was, with a line between.
       skip_duplicates: whether exact copies of the frame before get its result.
       limit: frames to enhance at most; None for all.
+      said: in warnings, when it was prepared.
       stopped: why the frames end before the file does, once they have.
     """
 
@@ -67,6 +68,7 @@ class Job:
     split: bool = False
     force: bool = False
     skip_duplicates: bool = False
+    said: frozenset[str] = frozenset()
     stopped: list[PictureChanges] = dataclasses.field(default_factory=list)
 
 

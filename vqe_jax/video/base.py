@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ class Reader(abc.ABC):
     Attributes:
       info: what is known about it without decoding it all.
       is_container: the file may hold sound and subtitles beside the video.
+      times: when its frames are shown, in seconds, once :meth:`concerns` was asked; empty where
+        they have no times.
     """
 
     path: Path
     info: VideoInfo
     is_container = False
+    times: Sequence[Fraction] = ()
 
     @abc.abstractmethod
     def frames(self, start: int = 0) -> Iterator[Frame]:
@@ -82,6 +85,12 @@ class Writer(abc.ABC):
             self._write(frame)
         self._steps.note(frame.seconds)
         self.written += 1
+
+    def foresee(self, times: Sequence[Fraction]) -> list[str]:
+        """What would be said at the end of frames shown at these times; for a rehearsal."""
+        for time in times:
+            self._steps.note(float(time))
+        return [message] if (message := self._steps.uneven(self.path)) else []
 
     def cancel(self) -> None:
         """Gives up: what was written so far is thrown away."""

@@ -37,6 +37,7 @@ from vqe_jax.video.rates import nominal_rate
 from vqe_jax.video.slices import missing_pictures
 from vqe_jax.video.survey import BREAKS_OFF, survey
 from vqe_jax.video.truncation import bytes_missing
+from vqe_jax.video.walk import walk
 
 __all__ = ["ContainerReader"]
 
@@ -144,7 +145,10 @@ class ContainerReader(Reader):
             change = change_of_pictures(self.path, self.info, seconds)
             if change and not self.keep_damaged:
                 self._end_at(change[0], f"about {change[1]:.1f} s")
-            said = self._cut() + survey(self.path, seconds) + self._order_holes()
+            found = walk(self.path, seconds)
+            said = self._cut() + survey(self.path, found, whole=seconds is None)
+            said += self._order_holes()
+        self.times = [Fraction(stamp) * found.base for stamp in sorted(found.times)]
         self._breaks_off = any(BREAKS_OFF in text for text in said)
         return said
 

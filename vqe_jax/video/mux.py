@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -226,12 +226,18 @@ class ContainerWriter(Writer):
             os.environ.setdefault("SVT_LOG", "1")  # errors only
         return options
 
-    def _stamp(self, frame: Frame) -> int:
-        """The frame's time in the stream's units; counted on where the source has none."""
-        if frame.pts is None:
+    def foresee(self, times: Sequence[Fraction]) -> list[str]:
+        """What would be said at the end of frames shown at these times; for a rehearsal."""
+        for time in times:
+            self._stamp(time)
+        return [*super().foresee(times), *self._moves()]
+
+    def _stamp(self, time: Fraction | None) -> int:
+        """A frame's time in the stream's units; counted on where the source has none."""
+        if time is None:
             pts = 0 if self._last is None else self._last + self._tick
         else:
-            exact = (frame.pts * (frame.time_base or self._base) - self._others.shift) / self._base
+            exact = (time - self._others.shift) / self._base
             if self._last is None:
                 self._origin = exact - round(exact)
             even = exact - self._origin  # a shift of less than a step is none
@@ -259,7 +265,8 @@ class ContainerWriter(Writer):
         self._unheard += frame.carrier is not None and not self._captions
         if self._stream.codec_context.pix_fmt != picture.format.name:
             picture = picture.reformat(format=self._stream.codec_context.pix_fmt)
-        picture.pts, picture.time_base = self._stamp(frame), self._base
+        time = None if frame.pts is None else frame.pts * (frame.time_base or self._base)
+        picture.pts, picture.time_base = self._stamp(time), self._base
         if frame.duration and frame.time_base:
             picture.duration = round(frame.duration * frame.time_base / self._base)
         picture.color_range = info.color.range
@@ -308,18 +315,20 @@ class ContainerWriter(Writer):
                 f"{self.path}: the closed captions of {self._unheard} frames are left out",
                 stacklevel=5,
             )
+        for message in self._moves():
+            warnings.warn(message, stacklevel=5)
+
+    def _moves(self) -> Iterator[str]:
         if self._moved:
-            warnings.warn(
+            yield (
                 f"{self.path}: {self._moved} frames did not come after the one before them; each "
-                "was moved by a tick",
-                stacklevel=5,
+                "was moved by a tick"
             )
         if self._rounded:
-            warnings.warn(
+            yield (
                 f"{self.path}: {self._rounded} frames are not at even steps in the source; "
                 f"{self.path.suffix} shows them at the nearest of {float(1 / self._base):.5g} a "
-                "second",
-                stacklevel=5,
+                "second"
             )
 
     def _abandon(self) -> None:

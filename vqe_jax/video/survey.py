@@ -17,7 +17,7 @@ from vqe_jax.video.tags import broken_tags
 from vqe_jax.video.tail import no_whole_picture_at_the_end
 from vqe_jax.video.transport import stream_faults
 from vqe_jax.video.truncation import has_no_end
-from vqe_jax.video.walk import ENDLESS, Found, walk
+from vqe_jax.video.walk import ENDLESS, Found
 
 __all__ = ["BREAKS_OFF", "survey"]
 
@@ -94,13 +94,13 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
             )
 
 
-def survey(path: Path, seconds: float | None = None) -> list[str]:
+def survey(path: Path, found: Found, *, whole: bool) -> list[str]:
     """What is odd about a file, one line each.
 
     Args:
-      seconds: look at so much of its beginning; None for all.
+      found: on a walk through it.
+      whole: whether that went to the end.
     """
-    found = walk(path, seconds)
     said = []
     if found.complaints:
         first, count = found.complaints[0], len(found.complaints)
@@ -108,7 +108,7 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
         said.append(f"{path} is damaged, FFmpeg says: {first}{more}")
     if found.corrupt and not found.complaints:
         said.append(f"{path}: {found.corrupt} packets of the picture are marked as damaged")
-    if found.times and (holes := _holes(found.times, found.unit)):
+    if found.times and (holes := _holes(found.times, float(found.base))):
         said.append(f"{path}: {holes}; the file may be damaged or cut there")
     late = sum(stamp > max(found.times, default=0) for stamp in found.hidden)
     if late and late >= len(
@@ -125,11 +125,11 @@ def survey(path: Path, seconds: float | None = None) -> list[str]:
         )
     if found.jumps:
         said.append(f"{path}: its clock jumps {found.jumps} times; time goes on there")
-    if seconds is None:
+    if whole:
         said += _ends(path, found)
     silent = found.sound_end - found.picture_end
     few = 3 * found.picture_end / max(1, len(found.times))
-    if seconds is None and found.times and silent > max(few, min(1.0, 0.1 * found.picture_end)):
+    if whole and found.times and silent > max(few, min(1.0, 0.1 * found.picture_end)):
         said.append(
             f"{path}: the sound goes on for {silent:.1f} s after the last picture; is the video "
             "cut short?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -37,7 +38,7 @@ class Found:
     """What a walk saw of the video, in the units of its stream, and of all streams in seconds.
 
     Attributes:
-      unit: of times, in seconds.
+      base: unit of times, in seconds.
       hidden: times that an edit list hides.
       jumps: of the clock.
       promised: frames of AVI, where a time is a place in the row of frames.
@@ -53,7 +54,7 @@ class Found:
     kind: str
     codec: str
     height: int
-    unit: float
+    base: Fraction
     times: list[int] = dataclasses.field(default_factory=list)
     hidden: list[int] = dataclasses.field(default_factory=list)
     corrupt: int = 0
@@ -111,7 +112,7 @@ def walk(path: Path, seconds: float | None) -> Found:
         stream = video_stream(container, path)
         context = stream.codec_context
         kind = container.format.name
-        found = Found(kind, context.name, context.height, float(stream.time_base or 0))
+        found = Found(kind, context.name, context.height, stream.time_base or Fraction(0))
         clock = Clock(container, stream.index)
         decoding, timeless, heard = list[int](), False, set[int]()
         known = len(container.streams)
@@ -135,7 +136,7 @@ def walk(path: Path, seconds: float | None) -> Found:
             found.note_picture(packet, stamp)
             decoding += [] if packet.dts is None else [packet.dts]
             timeless |= packet.pts is None
-            if seconds is not None and (stamp - found.times[0]) * found.unit > seconds:
+            if seconds is not None and (stamp - found.times[0]) * found.base > seconds:
                 break
         found.times = decoding if timeless else found.times
         found.jumps = clock.jumps
