@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
 except ImportError:  # Windows: nothing is locked
     fcntl = None  # type: ignore[assignment]
 
-from vqe_jax.errors import UserError
+from vqe_jax.errors import UserError, in_words
 
-__all__ = ["alone", "cache_dir", "replacing", "sweep", "sync_folder"]
+__all__ = ["alone", "cache_dir", "read_json", "replacing", "sweep", "sync_folder"]
 
 _PART = re.compile(r".+\.\d+-[0-9a-f]{8}\.part")
 _NO_LOCKS = (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -123,3 +125,18 @@ def _lock(descriptor: int, refusal: str) -> bool:
             raise UserError(refusal) from None
         raise
     return True
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The dictionary in a JSON file, such as the ``config.json`` of a run.
+
+    Raises:
+      UserError: damaged, or something else.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as err:
+        raise UserError(f"{path} is damaged ({in_words(err)}); expected JSON") from err
+    if not isinstance(found, dict):
+        raise UserError(f"{path} holds {type(found).__name__}; expected a JSON object")
+    return found

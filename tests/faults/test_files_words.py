@@ -12,7 +12,7 @@ from tests.faults.media import enhance, make
 from tests.video.clips import drifting, info_of
 from vqe_jax import models
 from vqe_jax.errors import UserError
-from vqe_jax.inference.cli import main
+from vqe_jax.inference.cli import _kind, main
 from vqe_jax.inference.source_qp import doubt
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.video import encode_hevc, low_delay_p, open_reader
@@ -113,6 +113,19 @@ def test_repeated_warnings_are_said_once_with_a_count(tmp_path, weights, capsys,
         "warning: 7 more of this kind, the last: frame 7: the state's size 7.5 is too large",
         "warning: 7 more of this kind, the last: all the same",
     ]
+
+
+KINDS = [
+    "a.mkv: the shape of the pixels changes from {}/11 to {}/15 at frame {}; the first one is kept",
+    "frame {}: the state's size {}.5 is {} times too large",
+    "b.ts is damaged: the decoder complains {} times, first at frame {} or later: MB {}",
+]
+
+
+@pytest.mark.parametrize("text", KINDS)
+def test_warnings_of_single_frames_are_of_one_kind(text):
+    assert len({_kind(text.format(n, n + 1, 2 * n)) for n in range(9)}) == 1
+    assert len({_kind(f"stream {n} (audio, mp3) is left out") for n in range(9)}) == 9
 
 
 MODEL = ModelFile("vig", {}, {}, qp=(37,))

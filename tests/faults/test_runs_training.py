@@ -15,7 +15,8 @@ from tests.training.conftest import tiny  # noqa: F401
 from tests.training.synthetic import config
 from tests.training.test_loop import log, train
 from vqe_jax.errors import EnvironmentFailure, UserError
-from vqe_jax.training import loop, validation
+from vqe_jax.evaluation.models import run_config
+from vqe_jax.training import cli, loop, validation
 from vqe_jax.weights import load_model
 
 STAGE = {"name": "main", "steps": 4, "learning_rate": 1e-2}
@@ -132,6 +133,19 @@ class _Closed(io.StringIO):
         if self.tell() > 100:
             raise BrokenPipeError(errno.EPIPE, "Broken pipe")
         return super().write(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000, b"", b'{"a": 1}']
+)
+def test_a_damaged_config_of_a_run_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text)
+    with pytest.raises(UserError) as caught:
+        cli.main(["--workdir", str(tmp_path)])
+    assert "\n" not in str(caught.value)
+    if text != b'{"a": 1}':
+        with pytest.raises(UserError, match=r"config\.json"):
+            run_config(str(tmp_path))
 
 
 def test_a_line_that_cannot_be_printed_ends_no_run(tmp_path):

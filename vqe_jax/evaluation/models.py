@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import jax
 
 from vqe_jax.errors import UserError
+from vqe_jax.files import read_json
 from vqe_jax.inference.ensemble import ensemble_text, symmetries_of
 from vqe_jax.inference.resolve import Ready, resolve
 from vqe_jax.weights import ModelFile, load_model, packaged_models
@@ -226,4 +226,4 @@ def _stem(path: str) -> str:
 def run_config(name: str) -> dict[str, Any] | None:
     """The config of a run folder; None for other models."""
     file = Path(name) / "config.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    return read_json(file) if file.is_file() else None

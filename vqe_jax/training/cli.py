@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from vqe_jax.errors import UserError
+from vqe_jax.files import read_json
 from vqe_jax.flags import Parser
 from vqe_jax.programs import add_option, keep
 from vqe_jax.training import recipes
@@ -80,7 +80,7 @@ def read_command(argv: Sequence[str]) -> tuple[Run, Path, argparse.Namespace]:
             "--config is missing; name a recipe, as configs/vig.py, or the --workdir "
             "of a run to go on with"
         )
-    return parse(json.loads(stored.read_text())), Path(given.workdir), given
+    return parse(read_json(stored)), Path(given.workdir), given
 
 
 def _default_workdir(recipe: str) -> str:
