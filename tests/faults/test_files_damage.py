@@ -6,13 +6,15 @@ import threading
 import warnings
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from tests.faults.media import enhance, make, model
 from vqe_jax.errors import UserError
 from vqe_jax.inference.file import Request, prepare, run
-from vqe_jax.video import container, open_reader
+from vqe_jax.video import Frame, PixelFormat, container, open_reader
 from vqe_jax.video.libav import picture_decoder
+from vqe_jax.video.png import encode_png
 
 FORMATS = {
     ".ts": {"codec": "libx264"},
@@ -187,6 +189,34 @@ def test_raw_files_that_end_early(tmp_path):
         enhance(text, tmp_path / "b.mkv")
     said = enhance(text, tmp_path / "b.mkv", codec="ffv1", keep_damaged=True)
     assert any("breaks off within frame 3" in s for s in said)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        ("1 2 3 6 7", 2),
+        ("f08 f09 f11", 1),
+        ("0 10 20 30", 0),
+        ("a1 b2 c5", 0),
+        ("1 2 3", 0),
+        ("x2_0001 x2_0002 x2_0004", 1),
+    ],
+)
+def test_numbers_that_a_folder_of_png_leaves_out(tmp_path, names, missing):
+    picture = encode_png(Frame((np.zeros((48, 64), np.uint8),) * 3, PixelFormat(8, "rgb")))
+    for name in names.split():
+        (tmp_path / f"{name}.png").write_bytes(picture)
+    said = open_reader(tmp_path).concerns()
+    assert bool(said) == bool(missing)
+    assert not said or f"{missing} numbers are missing" in said[0]
+
+
+def test_kinds_of_png_are_known_before_any_work(tmp_path):
+    for name, layout, planes in (("1", "rgb", 3), ("2", "gray", 1)):
+        frame = Frame((np.zeros((48, 64), np.uint8),) * planes, PixelFormat(8, layout))
+        (tmp_path / f"{name}.png").write_bytes(encode_png(frame))
+    with pytest.raises(UserError, match=r"2\.png: 64x48 gray among frames of 64x48 gbrp"):
+        open_reader(tmp_path).concerns()
 
 
 @pytest.mark.parametrize(

@@ -325,3 +325,24 @@ def test_a_second_video_comes_along(tmp_path, between, suffix):
     with opened(tmp_path / f"d{suffix}") as container:
         shown = sorted(f.pts * f.time_base for f in container.decode(video=1))
     assert np.allclose(np.diff([float(t) for t in shown]), 0.04, atol=0.0011) and len(shown) == 14
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate", "channels", "suffix", "kept"),
+    [
+        ("pcm_s24le", 96000, 2, ".mpg", 2),
+        ("flac", 8000, 6, ".mpg", 2),
+        ("pcm_s16be", 11025, 1, ".mpg", 1),
+        ("ac3", 48000, 6, ".webm", 6),
+        ("pcm_u8", 5000, 1, ".ts", 1),
+        ("pcm_s16le", 192000, 2, ".flv", 2),
+    ],
+)
+def test_sound_at_rates_and_channels_that_the_other_coding_has_not(
+    tmp_path, sound, rate, channels, suffix, kept
+):
+    source = make(tmp_path / "a.mkv", sound=sound, sound_rate=rate, channels=channels)
+    said = enhance(source, tmp_path / f"b{suffix}")
+    assert any("with some loss" in s for s in said)
+    heard = samples(tmp_path / f"b{suffix}")
+    assert len(heard) == kept and np.abs(heard).max() > 0.05

@@ -1,9 +1,12 @@
 """Two processes that share a batch, on one machine, over gloo."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +63,47 @@ def test_a_signal_to_one_stops_both_at_one_step(tmp_path):
     assert 5 <= step < 12 and f"stopped at step {step}" in texts[0][0]
     codes, texts = two_processes(tmp_path)
     assert codes == [0, 0] and f"at step {step}" in texts[0][0], texts
+
+
+CONFIG = """
+def get_config():
+    from tests.training import synthetic
+    synthetic.install()
+    stage = {"name": "main", "steps": 100000, "learning_rate": 1e-3}
+    checkpoint = {"every": 20, "keep": 2}
+    return synthetic.config(stage, devices=2, checkpoint=checkpoint, eval=None)
+"""
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_that_is_killed_or_hangs_is_named_by_the_other(tmp_path, killed, number):
+    (tmp_path / "run.py").write_text(CONFIG)
+    flags = f"--distributed --coordinator localhost:{free_port()} --processes 2 --peer-timeout 10"
+    command = [sys.executable, "train.py", "--config", tmp_path / "run.py", "--quiet"]
+    command += ["--workdir", tmp_path / "run", "--start-timeout", "120", *flags.split()]
+    running = [
+        subprocess.Popen(
+            [*command, "--process", str(process)],
+            cwd=ROOT,
+            env=ENVIRONMENT | {"JAX_PLATFORMS": "cpu"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(2)
+    ]
+    try:
+        end = time.monotonic() + 240
+        while not list(tmp_path.glob("run/checkpoints/*.manifest.json")):
+            assert time.monotonic() < end and [p.poll() for p in running] == [None, None]
+            time.sleep(0.2)
+        running[killed].send_signal(number)
+        said = running[1 - killed].communicate(timeout=60)[1]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    assert running[1 - killed].returncode == 1
+    assert re.search(rf"error: process {killed} of 2 on \S+ (is gone|has given no sign)", said), (
+        said
+    )
