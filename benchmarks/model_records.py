@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 __all__ = ["HEADER", "Race", "Times", "append", "read", "rewrite", "row", "table"]
 
 HEADER = (
-    "| network | parameters | clip | ms a frame: ours | PyTorch eager | compiled | ours / eager"
-    " | ours / compiled | step: clip | ms a step: ours | PyTorch eager | ours / eager |\n"
-    + "|---" * 12
-    + "|"
+    "| network | parameters | clip | ours to compile, s | ms a frame: ours | PyTorch eager"
+    " | compiled | ours / eager | ours / compiled | step: clip | ours to compile, s"
+    " | ms a step: ours | PyTorch eager | ours / eager |\n" + "|---" * 14 + "|"
 )
 _BEGIN, _END = "<!-- made by `python -m benchmarks.models --table` -->", "<!-- end -->"
 
@@ -37,6 +36,7 @@ class Race(NamedTuple):
     eager: Times | None = None
     compiled: Times | str | None = None  # why there is none
     fields: dict[str, Any] | None = None  # other than the published network's
+    compile_s: float | None = None  # seconds that ours took to compile, beside what ran then
 
 
 def append(path: Path, race: Race) -> None:
@@ -84,16 +84,17 @@ def rewrite(page: str, races: dict[tuple[str, str], Race]) -> str:
 
 
 def _cells(race: Race | None, others: Iterable[str]) -> list[str]:
-    """Clip, milliseconds of ours and the others, and ours to each of them."""
+    """Clip, time to compile, milliseconds of ours and the others, and ours to each of them."""
     if race is None:
-        return ["-"] * (2 + 2 * len(list(others)))
+        return ["-"] * (3 + 2 * len(list(others)))
     clip = race.clip
     if race.fields:
         told = ", ".join(f"{k}={v}" for k, v in race.fields.items())
         clip = f"{clip}, {told} ({race.parameters:,} parameters)"
     sides = [getattr(race, name) for name in others]
     times = [_time(side) for side in (race.ours, *sides)]
-    return [clip, *times, *(_ratio(race.ours, side) for side in sides)]
+    compiling = "-" if race.compile_s is None else f"{race.compile_s:.1f}"
+    return [clip, compiling, *times, *(_ratio(race.ours, side) for side in sides)]
 
 
 def _time(side: Times | str | None) -> str:

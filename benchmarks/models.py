@@ -14,7 +14,8 @@ installed it takes part with the same weights (benchmarks/torch_forms), eager an
 seconds), after a check that both give the same frames. The sides take turns in one process, and
 times are medians over --repeats after a first run; a ratio below one says that ours is faster.
 Beside it stands the ratio of the processor's time, which other work on the machine touches less. A
-row is printed as soon as it is measured, and a network that fails has a row that says why.
+row is printed as soon as it is measured, with the seconds that ours took to compile; a network that
+fails has a row that says why.
 """
 
 from __future__ import annotations
@@ -69,8 +70,18 @@ def _side(frames: int) -> Side:
     )
 
 
-def _compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
-    return jax.jit(function).lower(*inputs).compile()
+class _Program(NamedTuple):
+    """What was compiled, what goes in, and how many seconds it took."""
+
+    run: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    seconds: float
+
+
+def _compiled(function: Callable[..., Any], *inputs: Any) -> _Program:
+    begun = time.monotonic()
+    run = jax.jit(function).lower(*inputs).compile()
+    return _Program(run, inputs, time.monotonic() - begun)
 
 
 def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
@@ -271,13 +282,14 @@ class _Sides:
             times.get("eager"),
             times.get("compiled", note),
             options.fields or None,
+            round(self._programs[part].result().seconds, 1),
         )
 
     def _frame(self) -> dict[str, Callable[[], Any]]:
         sides = self._ours("frame")
         if self.other is not None:
-            program, inputs = self._programs["frame"].result()
-            self.other.check(np.asarray(program(*inputs)))
+            program = self._programs["frame"].result()
+            self.other.check(np.asarray(program.run(*program.inputs)))
             sides["eager"] = self.other.frames(False)
         return sides
 
@@ -305,23 +317,20 @@ class _Sides:
         return sides
 
     def _ours(self, part: str) -> dict[str, Callable[[], Any]]:
-        program, inputs = self._programs[part].result()
-        return {"ours": lambda: jax.block_until_ready(program(*inputs))}
+        program = self._programs[part].result()
+        return {"ours": lambda: jax.block_until_ready(program.run(*program.inputs))}
 
-    def _enhancing(self) -> tuple[Callable[..., Any], Any]:
-        """Compiles, and gives the inputs too."""
-        inputs = (self.variables, self.clip)
-        return _compiled(_enhance(self.network, self.side), *inputs), inputs
+    def _enhancing(self) -> _Program:
+        return _compiled(_enhance(self.network, self.side), self.variables, self.clip)
 
-    def _stepping(self) -> tuple[Callable[..., Any], Any]:
-        """Compiles, and gives the inputs too."""
+    def _stepping(self) -> _Program:
         params = self.variables["params"]
         rest = {k: v for k, v in self.variables.items() if k != "params"}
         scale = self.network.context.scale
         _, frames, height, width, channels = self.clip.shape
         raw = jnp.zeros((1, frames, scale * height, scale * width, channels))
-        inputs = (params, rest, optax.adam(1e-4).init(params), self.clip, raw)
-        return _compiled(_step(self.network, self.side), *inputs), inputs
+        start = optax.adam(1e-4).init(params)
+        return _compiled(_step(self.network, self.side), params, rest, start, self.clip, raw)
 
 
 def _lacks(race: Race | None, part: str, options: Options) -> bool:
@@ -385,7 +394,7 @@ def main() -> None:
         try:
             text = measure(name, options, args.parts, args.records)
         except Exception as err:  # one network's trouble leaves the other rows
-            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} |" + " |" * 10
+            text = f"| {name} | {type(err).__name__}: {str(err).splitlines()[0]} |" + " |" * 12
         print(text, flush=True)
 
 

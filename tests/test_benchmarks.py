@@ -10,7 +10,7 @@ from vqe_jax import models
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 FRAME = Race("a", "frame", "2 x 8x8", 1234, "2026-11-28", Times(3.0, 4.0), Times(6.0, 5.0), "> 9 s")
 STEP = Race(
-    "a", "step", "1 x 8x8", 99, "2026-11-28", Times(1.0, 1.0), Times(4.0, 2.0), None, {"k": 3}
+    "a", "step", "1 x 8x8", 99, "2026-11-28", Times(1.0, 1.0), Times(4.0, 2.0), None, {"k": 3}, 9.5
 )
 
 
@@ -23,10 +23,10 @@ def test_readme_has_what_was_measured():
 
 def test_row_says_ratios_and_what_differs():
     assert row(FRAME, STEP) == (
-        "| a | 1,234 | 2 x 8x8 | 3.0 | 6.0 | > 9 s | 0.50 (0.80) | -"
-        " | 1 x 8x8, k=3 (99 parameters) | 1.0 | 4.0 | 0.25 (0.50) |"
+        "| a | 1,234 | 2 x 8x8 | - | 3.0 | 6.0 | > 9 s | 0.50 (0.80) | -"
+        " | 1 x 8x8, k=3 (99 parameters) | 9.5 | 1.0 | 4.0 | 0.25 (0.50) |"
     )
-    assert row(FRAME, None).endswith("| - | - | - | - | - |")
+    assert row(FRAME, None).endswith("| - | - | - | - | - | - |")
     with pytest.raises(ValueError, match="race"):
         row(None, None)
 
