@@ -22,7 +22,9 @@ from vqe_jax.weights import ModelFile, save_model
 ROOT = Path(__file__).resolve().parents[2]
 # Says that it is ready, waits, and tidies up, slowly.
 WORK = """
-import time
+import signal, time
+for number in {ignored}:
+    signal.signal(number, signal.SIG_IGN)
 from vqe_jax.errors import run_cli
 def main():
     try:
@@ -38,14 +40,10 @@ run_cli(main)
 
 def ended(signals, closing=0.0, ignored=()):
     """Exit code and output of a command that gets each of the signals once it has begun anew."""
-
-    def begin():
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
-
+    work = WORK.format(closing=closing, ignored=[int(number) for number in ignored])
     with subprocess.Popen(
-        [sys.executable, "-c", WORK.format(closing=closing)],
-        stdout=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=begin,
+        [sys.executable, "-c", work],
+        stdout=subprocess.PIPE, text=True, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     ) as process:  # fmt: skip
         said = process.stdout.readline()

@@ -93,7 +93,7 @@ def test_help_is_of_the_command_or_of_a_recipe(capsys):
     assert cli.main(["--help"]) == 0
     assert "--workdir" in capsys.readouterr().out
     assert cli.main(["--config=stdf:qp32", "--help"]) == 0
-    assert "narrow       a narrow STDF-R3" in capsys.readouterr().out
+    assert "narrow       the recipe of the packaged model" in capsys.readouterr().out
 
 
 def test_the_command_itself(config):
