@@ -20,8 +20,8 @@ Variants:
   rf15           the past forgotten every 15 frames
   conv_lstm      a ConvLSTM in place of RF
   narrow         the recipe of the packaged model `rfda_qp37`: RF and DSTA put into the network of
-                 configs/stdf.py:narrow, which runs/stdf/last.safetensors holds, on its data: a
-                 quarter of an hour on one core
+                 configs/stdf.py:narrow, which runs/stdf/last.safetensors holds, on its data: half
+                 an hour on one core
   small, demo    a narrow one in two stages, minutes on two cores (data set `demo`)
 """
 

@@ -193,7 +193,7 @@ def _begins(whole: Path, source: Path) -> bool:
     """Whether a file's pictures are the first ones of another, bit for bit: it is whole, too."""
     return all(
         np.array_equal(a, b)
-        for ours, theirs in zip(open_reader(source), open_reader(whole))  # noqa: B905
+        for ours, theirs in zip(open_reader(source), open_reader(whole), strict=False)
         for a, b in zip(ours.planes, theirs.planes, strict=True)
     )
 
