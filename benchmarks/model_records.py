@@ -1,4 +1,4 @@
-"""What `benchmarks/models.py` measured: a JSON line a race, and the table made of them."""
+"""What `benchmarks/models.py` measured: a JSON line a race, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 __all__ = ["HEADER", "Race", "Times", "append", "read", "rewrite", "row", "table"]
 
-HEADER = (
+_HEADS = (
     "| network | parameters | clip | ours to compile, s | ms a frame: ours | PyTorch eager"
     " | compiled | ours / eager | ours / compiled | step: clip | ours to compile, s"
-    " | ms a step: ours | PyTorch eager | ours / eager |\n" + "|---" * 14 + "|"
+    " | ms a step: ours | PyTorch eager | ours / eager |"
 )
-_BEGIN, _END = "<!-- made by `python -m benchmarks.models --table` -->", "<!-- end -->"
+HEADER = f"{_HEADS}\n{'|---' * 14}|"
+_BEGIN = "<!-- of {name}, made by `python -m benchmarks.models --table` -->"
+_END = "<!-- end -->"
 
 
 class Times(NamedTuple):
@@ -32,7 +34,7 @@ class Race(NamedTuple):
     clip: str
     parameters: int
     date: str
-    ours: Times
+    ours: Times | str  # why it was not run
     eager: Times | None = None
     compiled: Times | str | None = None  # why there is none
     fields: dict[str, Any] | None = None  # other than the published network's
@@ -69,18 +71,31 @@ def row(frame: Race | None, step: Race | None) -> str:
 
 
 def table(races: dict[tuple[str, str], Race]) -> str:
-    """Header and rows, by name."""
+    """Heads and rows, by name, without the columns that no race fills."""
     names = sorted({name for name, _ in races})
-    return "\n".join(
-        (HEADER, *(row(races.get((n, "frame")), races.get((n, "step"))) for n in names))
-    )
+    rows = (_HEADS, *(row(races.get((n, "frame")), races.get((n, "step"))) for n in names))
+    columns = zip(*(line.strip("| ").split(" | ") for line in rows), strict=True)
+    filled = [cells for cells in columns if set(cells[1:]) != {"-"}]
+    heads, *lines = (f"| {' | '.join(cells)} |" for cells in zip(*filled, strict=True))
+    return "\n".join((heads, "|---" * len(filled) + "|", *lines))
 
 
-def rewrite(page: str, races: dict[tuple[str, str], Race]) -> str:
-    """The page with the table between its two marks made anew."""
-    before, rest = page.split(_BEGIN)
-    _, after = rest.split(_END)
-    return f"{before}{_BEGIN}\n\n{table(races)}\n\n{_END}{after}"
+def rewrite(page: str, folder: Path) -> str:
+    """The page with the table of each file of records in the folder made anew.
+
+    Args:
+      page: which has a mark for each ``models*.jsonl``, and ends each table with another.
+      folder: of the records.
+
+    Returns:
+      The page.
+    """
+    for records in sorted(folder.glob("models*.jsonl")):
+        begin = _BEGIN.format(name=records.name)
+        before, rest = page.split(begin)
+        _, after = rest.split(_END, 1)
+        page = f"{before}{begin}\n\n{table(read(records))}\n\n{_END}{after}"
+    return page
 
 
 def _cells(race: Race | None, others: Iterable[str]) -> list[str]:
@@ -103,8 +118,8 @@ def _time(side: Times | str | None) -> str:
     return side or "-"
 
 
-def _ratio(ours: Times, other: Times | str | None) -> str:
+def _ratio(ours: Times | str, other: Times | str | None) -> str:
     """By the wall and, in brackets, by the processor."""
-    if not isinstance(other, Times):
+    if not (isinstance(ours, Times) and isinstance(other, Times)):
         return "-"
     return f"{ours.wall / other.wall:.2f} ({ours.processor / other.processor:.2f})"

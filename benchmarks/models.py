@@ -1,10 +1,10 @@
 """Every registered network beside PyTorch: milliseconds a frame and a training step.
 
     python -m benchmarks.models                             # all, in their published sizes
-    python -m benchmarks.models --networks stdf vig --size 416x240 --frames 7
+    python -m benchmarks.models --networks stdf vig --size 416x240 --repeats 0
     python -m benchmarks.models --parts frame --compile-limit 0     # PyTorch eager only
     python -m benchmarks.models --records benchmarks/models.jsonl   # goes on where it was stopped
-    python -m benchmarks.models --table                     # the records as README.md's table
+    python -m benchmarks.models --table                     # all records as README.md's tables
 
 A clip of random frames goes through the network's whole-clip form; the time of a frame is that of
 the clip divided by its frames, so that what a network does once a clip is shared. A training step
@@ -12,7 +12,8 @@ is the squared error of all frames, its gradient and Adam's update, on one clip.
 installed it takes part with the same weights (benchmarks/torch_forms), eager and by
 ``torch.compile`` (frames only; it needs a C++ compiler, and is given up after --compile-limit
 seconds), after a check that both give the same frames. The sides take turns in one process, and
-times are medians over --repeats after a first run; a ratio below one says that ours is faster.
+times are medians over --repeats after a first run (with none the first run counts); a ratio below
+one says that ours is faster. What needs more memory than --memory is not run, and its row says so.
 Beside it stands the ratio of the processor's time, which other work on the machine touches less. A
 row is printed as soon as it is measured, with the seconds that ours took to compile; a network that
 fails has a row that says why.
@@ -54,7 +55,7 @@ from vqe_jax import models
 from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables
 
-RECORDS = Path(__file__).with_suffix(".jsonl")
+FOLDER = Path(__file__).parent
 _PARTS = ("frame", "step")
 _KEY = jax.random.key(0)
 
@@ -71,25 +72,29 @@ def _side(frames: int) -> Side:
 
 
 class _Program(NamedTuple):
-    """What was compiled, what goes in, and how many seconds it took."""
+    """What was compiled, what goes in, how many seconds it took, and the memory it needs."""
 
     run: Callable[..., Any]
     inputs: tuple[Any, ...]
     seconds: float
+    gib: float
 
 
 def _compiled(function: Callable[..., Any], *inputs: Any) -> _Program:
     begun = time.monotonic()
     run = jax.jit(function).lower(*inputs).compile()
-    return _Program(run, inputs, time.monotonic() - begun)
+    seconds = time.monotonic() - begun
+    need = run.memory_analysis()
+    taken = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
+    return _Program(run, inputs, seconds, taken / 2**30)
 
 
 def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
     """They take turns."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for run in contenders.values():
+    for run in contenders.values() if repeats else ():
         run()
-    for _ in range(repeats):
+    for _ in range(max(repeats, 1)):
         for name, run in contenders.items():
             wall, processor = time.perf_counter(), time.process_time()
             run()
@@ -243,6 +248,7 @@ class Options(NamedTuple):
     width: int
     height: int
     repeats: int
+    memory: float  # GiB that a program may need
     compile_limit: float  # seconds that torch.compile may take; 0: it takes no part
     fields: dict[str, Any]  # other than the published network's
 
@@ -266,24 +272,30 @@ class _Sides:
     def race(self, part: str) -> Race:
         """Measures a frame, or a training step."""
         options = self.options
-        sides = self._frame() if part == "frame" else self._step()
-        note = self._add_compiled(sides) if part == "frame" else None
-        concurrent.futures.wait(self._programs.values())  # nothing compiles beside the race
-        share = options.frames if part == "frame" else 1
-        found = _race(sides, options.repeats)
-        times = {n: Times(*(round(x / share, 3) for x in t)) for n, t in found.items()}
+        program = self._programs[part].result()
+        times: dict[str, Times | str | None] = {"ours": f"needs {program.gib:.0f} GiB"}
+        if program.gib <= options.memory:
+            times = self._times(part)
         return Race(
             self.name,
             part,
             f"{options.frames} x {options.width}x{options.height}",
             sum(x.size for x in jax.tree.leaves(self.variables["params"])),
             datetime.date.today().isoformat(),
-            times["ours"],
-            times.get("eager"),
-            times.get("compiled", note),
-            options.fields or None,
-            round(self._programs[part].result().seconds, 1),
+            fields=options.fields or None,
+            compile_s=round(program.seconds, 1),
+            **times,
         )
+
+    def _times(self, part: str) -> dict[str, Times | str | None]:
+        """Of each side, milliseconds of a frame or of a step."""
+        sides = self._frame() if part == "frame" else self._step()
+        note = self._add_compiled(sides) if part == "frame" else None
+        concurrent.futures.wait(self._programs.values())  # nothing compiles beside the race
+        share = self.options.frames if part == "frame" else 1
+        found = _race(sides, self.options.repeats)
+        times = {n: Times(*(round(x / share, 3) for x in t)) for n, t in found.items()}
+        return {"compiled": note, **times}
 
     def _frame(self) -> dict[str, Callable[[], Any]]:
         sides = self._ours("frame")
@@ -364,6 +376,11 @@ def measure(name: str, options: Options, parts: Iterable[str], records: Path | N
     return row(known.get((name, "frame")), known.get((name, "step")))
 
 
+def _memory() -> float:
+    """Four fifths of the machine's, GiB."""
+    return 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -373,10 +390,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", default="64x64", help="WIDTHxHEIGHT (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--memory", type=float, default=_memory(), help="GiB (default: four fifths)"
+    )
     parser.add_argument("--fields", type=json.loads, default={}, help="JSON: a narrower network's")
     parser.add_argument("--compile-limit", type=float, default=300, help="seconds; 0: no compile")
     parser.add_argument("--records", type=Path, help="JSON lines: noted there, and not done again")
-    parser.add_argument("--table", action="store_true", help="only make README.md's table anew")
+    parser.add_argument("--table", action="store_true", help="only make README.md's tables anew")
     return parser
 
 
@@ -384,11 +404,13 @@ def main() -> None:
     """Prints a row a network."""
     args = _parser().parse_args()
     if args.table:
-        page = RECORDS.with_name("README.md")
-        page.write_text(rewrite(page.read_text("utf-8"), read(args.records or RECORDS)), "utf-8")
+        page = FOLDER / "README.md"
+        page.write_text(rewrite(page.read_text("utf-8"), FOLDER), "utf-8")
         return
     width, height = (int(side) for side in args.size.split("x"))
-    options = Options(args.frames, width, height, args.repeats, args.compile_limit, args.fields)
+    options = Options(
+        args.frames, width, height, args.repeats, args.memory, args.compile_limit, args.fields
+    )
     print(HEADER, flush=True)
     for name in args.networks:
         try:

@@ -16,9 +16,12 @@ STEP = Race(
 
 def test_readme_has_what_was_measured():
     page = (FOLDER / "README.md").read_text("utf-8")
-    races = read(FOLDER / "models.jsonl")
-    assert rewrite(page, races) == page
-    assert {name for name, _ in races} <= set(models.names())
+    assert rewrite(page, FOLDER) == page
+
+
+@pytest.mark.parametrize("records", sorted(p.name for p in FOLDER.glob("models*.jsonl")))
+def test_records_are_of_registered_networks(records):
+    assert {name for name, _ in read(FOLDER / records)} <= set(models.names())
 
 
 def test_row_says_ratios_and_what_differs():
@@ -27,6 +30,8 @@ def test_row_says_ratios_and_what_differs():
         " | 1 x 8x8, k=3 (99 parameters) | 9.5 | 1.0 | 4.0 | 0.25 (0.50) |"
     )
     assert row(FRAME, None).endswith("| - | - | - | - | - | - |")
+    told = row(FRAME._replace(ours="needs 31 GiB", compiled=None), None)
+    assert " | needs 31 GiB | 6.0 | - | - | - | " in told
     with pytest.raises(ValueError, match="race"):
         row(None, None)
 
@@ -39,3 +44,10 @@ def test_the_last_race_counts(tmp_path):
         append(path, race)
     assert read(path) == {("a", "frame"): again, ("a", "step"): STEP}
     assert table(read(path)).splitlines()[2].count("1.5 | 0.50 (0.80) | 2.00 (0.50)") == 1
+
+
+def test_columns_that_no_race_fills_are_left_out():
+    alone = table({("a", "frame"): FRAME._replace(eager=None, compiled=None)})
+    heads, rule, line = alone.splitlines()
+    assert heads == "| network | parameters | clip | ms a frame: ours |"
+    assert (rule, line) == ("|---|---|---|---|", "| a | 1,234 | 2 x 8x8 | 3.0 |")
