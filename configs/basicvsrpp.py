@@ -131,8 +131,8 @@ def _perceptual() -> dict[str, Any]:
         "perceptual",
         100_000,
         start="previous",
-        kind="adversarial",
-        losses=(common.charbonnier(1e-12), ("lpips", 0.1, {"net": "vgg"})),
-        options={"loss": "ragan", "weight": 5e-3, "feature_matching": 0.0},
+        **common.adversarial(
+            common.charbonnier(1e-12), ("lpips", 0.1, {"net": "vgg"}), weight=5e-3
+        ),
         **flow_start(""),
     )

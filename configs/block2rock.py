@@ -19,32 +19,15 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.recipes.edvr import INIT, SLOW, STEADY
+from vqe_jax.recipes.edvr import INIT, NARROW, PASSING, SLOW, STEADY
 
 _EPOCHS, _BATCHES = 100, 2_000
-_SMALL: dict[str, Any] = {
-    "channels": 1,
-    "past": 1,
-    "future": 1,
-    "patch": 32,
-    "stride": 32,
-    "method": "conv",
-    "features": 8,
-    "deform_groups": 2,
-    "extraction_blocks": 1,
-    "reconstruction_blocks": 2,
-    "stacks_at_once": 64,
-    "remat": False,
-}
+_SMALL: dict[str, Any] = {**NARROW, "channels": 1, "past": 1, "future": 1, "stacks_at_once": 64}
+_SMALL |= {"patch": 32, "stride": 32, "method": "conv"}
 # That the blocks are cut from pictures is not seen by the tracing of HIGH_PASS: where they lie
 # depends on what is in them.
-_PASSING = r"(deform/conv|l\d_feature|fusion/fusion|pyramid/l\d_conv\d|conv_hr)/kernel$"
-_INIT = (
-    *INIT,
-    *STEADY,
-    ("conv_first/kernel$", "high_pass", {"blind": True}),
-    (_PASSING, "pass_on"),
-)
+_BLIND = ("conv_first/kernel$", "high_pass", {"blind": True})
+_INIT = (*INIT, *STEADY, _BLIND, PASSING)
 
 
 @variants
@@ -64,13 +47,7 @@ def get_config(
         2e-4,
         losses=(("l1", 1.0),),
         optimizer=common.adam(0.9, 0.999, adaptive_clip=0.01),
-        schedule={
-            "name": "step",
-            "fractions": tuple(epoch / _EPOCHS for epoch in range(1, _EPOCHS)),
-            "factor": 0.98,
-            "warmup": _BATCHES,
-        },
+        schedule=common.stepped(0.98, *(k / _EPOCHS for k in range(1, _EPOCHS)), warmup=_BATCHES),
     )
-    fields = {} if backbone == "edvr" else {"backbone": "rrdb"}
     data = common.ldv(track, frames=50, crop=96, batch=4)
-    return common.run("block2rock", fields, stage, data=data)
+    return common.run("block2rock", {"backbone": backbone}, stage, data=data)

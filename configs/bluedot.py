@@ -20,9 +20,11 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.recipes.edvr import INIT, SLOW, SMALL, STEADY
+from vqe_jax.recipes.edvr import INIT, PASSING, SLOW, SMALL, STEADY
 
 _STEPS = 300_000
+_SMALL: dict[str, Any] = {**SMALL, "channels": 1, "lookback": 16, "lookahead": 16}
+_INIT = (*INIT, *STEADY, ("extractor/conv2/kernel$", "kaiming"), PASSING)
 
 
 @variants
@@ -34,27 +36,17 @@ def get_config(
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
-        passing = (
-            r"(deform/conv|l\d_feature|fusion/fusion|pyramid/l\d_conv\d|conv_hr|joined)/kernel$"
-        )
-        init = (*INIT, *STEADY, ("extractor/conv2/kernel$", "kaiming"), (passing, "pass_on"))
         slow = (*SLOW, *common.quiet_end("conv_last/", 0.2))
-        few = [
-            common.fast_stage("compressed", 300, 1e-3, init=init, rates=slow),
-            _second(common.fast_stage("predicted", 200, 1e-3), *slow),
-        ]
+        first = common.fast_stage("compressed", 300, 1e-3, init=_INIT, rates=slow)
+        second = _second(common.fast_stage("predicted", 200, 1e-3), *slow)
         data = common.demo(1, crop=32, batch=8)
-        near = {**SMALL, "channels": 1, "lookback": 16, "lookahead": 16}
-        return common.small("bluedot", near, *few, data=data)
+        return common.small("bluedot", _SMALL, first, second, data=data)
     own = {"losses": (common.charbonnier(1e-12),), "schedule": common.cosine(1e-7)}
-    stages = [
-        common.stage("compressed", _STEPS, 2e-4, **own),
-        _second(common.stage("predicted", _STEPS, 1e-4, **own)),
-    ]
-    fields: dict[str, Any] = {} if fusion == "soft" else {"fusion": fusion}
-    fields |= {} if relevance == "content" else {"relevance": relevance}
+    first = common.stage("compressed", _STEPS, 2e-4, **own)
+    second = _second(common.stage("predicted", _STEPS, 1e-4, **own))
+    fields = {"fusion": fusion, "relevance": relevance}
     data = common.ldv(track, frames=1, crop=256, batch=32)
-    return common.run("bluedot", fields, *stages, data=data)
+    return common.run("bluedot", fields, first, second, data=data)
 
 
 def _second(stage: dict[str, Any], *rates: tuple[str, float]) -> dict[str, Any]:

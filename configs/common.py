@@ -15,7 +15,9 @@ __all__ = [
     "QP",
     "Width",
     "adam",
+    "adversarial",
     "annealed",
+    "by_eye",
     "charbonnier",
     "cosine",
     "demo",
@@ -29,6 +31,7 @@ __all__ = [
     "small",
     "small_frames",
     "stage",
+    "stepped",
     "variants",
 ]
 
@@ -45,7 +48,12 @@ def cosine(end: float, **changes: Any) -> Config:
 
 def halved(*fractions: float) -> Config:
     """A learning rate halved at these fractions of the stage."""
-    return {"name": "step", "fractions": fractions, "factor": 0.5}
+    return stepped(0.5, *fractions)
+
+
+def stepped(factor: float | tuple[float, ...], *fractions: float, **changes: Any) -> Config:
+    """A learning rate times ``factor``, or the one of its turn, at these fractions of the stage."""
+    return {"name": "step", "fractions": fractions, "factor": factor, **changes}
 
 
 def adam(*betas: float, **changes: Any) -> Config:
@@ -92,6 +100,24 @@ def fast_stage(name: str, steps: int, learning_rate: float = 2e-3, **changes: An
         "ema": 0.999,
     }
     return stage(name, steps, learning_rate, **{**own, **changes})
+
+
+def adversarial(*losses: Any, weight: float, loss: str = "ragan", **options: Any) -> Config:
+    """Keys of a stage against a discriminator whose features need not match.
+
+    Args:
+      *losses: beside the discriminator's.
+      weight: of its word.
+      loss: how it compares what is real with what was made.
+      **options: further fields of :class:`vqe_jax.training.game.Options`.
+    """
+    game = {"loss": loss, "weight": weight, "feature_matching": 0.0, **options}
+    return {"kind": "adversarial", "losses": losses, "options": game}
+
+
+def by_eye(every: int = 5_000) -> Config:
+    """The ``eval`` of a run for the eye: LPIPS chooses the best model."""
+    return {"split": "test", "every": every, "protocol": "lpips_alex"}
 
 
 def mfqe_v2(qp: int | tuple[int, ...] = 37, **changes: Any) -> Config:

@@ -37,14 +37,15 @@ _POWERQE = {
     "reconstruction_blocks": 5,
     "tsa": False,
 }
-SMALL = {
+# What a narrow EDVR's trunk has in each network that holds one.
+NARROW = {
     "features": 8,
-    "frames": 3,
     "deform_groups": 2,
     "extraction_blocks": 1,
     "reconstruction_blocks": 2,
     "remat": False,
 }
+SMALL = {**NARROW, "frames": 3}
 # Blind to brightness, blocks near the identity, no offsets and no residual at first.
 INIT: tuple[tuple[Any, ...], ...] = (
     *HIGH_PASS,
@@ -58,6 +59,12 @@ INIT: tuple[tuple[Any, ...], ...] = (
 # which does so too, has another name in each network (`common.quiet_end`).
 STEADY: tuple[tuple[Any, ...], ...] = (("fusion/temporal_.*kernel$", "kaiming", {"scale": 0.1}),)
 SLOW = (("offset", 0.1), ("fusion/temporal_", 0.1))
+# Layers of one convolution that are to pass on what they get: of a narrow network that adds its
+# result to the frame nothing is left else where the residual is made.
+PASSING = (
+    r"(deform/conv|l\d_feature|fusion/fusion|pyramid/l\d_conv\d|conv_hr|joined)/kernel$",
+    "pass_on",
+)
 
 
 @variants

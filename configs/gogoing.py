@@ -43,7 +43,7 @@ def get_config(
     width: Literal["full", "small"] = "full",
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
-    fields = {} if handed == "features" else {"handed": handed}
+    fields = {"handed": handed}
     if width == "small":
         slow = (*SLOW, *common.quiet_end("conv_last/"))
         few = common.fast_stage("gogoing", 500, 1e-3, init=INIT, ema=0.99, rates=slow)

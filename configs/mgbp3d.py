@@ -38,26 +38,16 @@ def get_config(
         init = (*HIGH_PASS, ("/up", "kaiming", {"scale": 0.1}), ("synthesis/conv/kernel$", "zeros"))
         few = common.fast_stage("mgbp3d", 800, init=(*init, ("bias$", "zeros")))
         return common.small("mgbp3d", _SMALL, few, data=common.demo(3, crop=32, color="rgb"))
-    fields: dict[str, Any] = {} if cycle == "w" else {"cycle": "v"}
     data = common.ldv("track3" if track == "track3" else "track1", frames=5, crop=256, batch=8)
     if track == "track2":
-        return common.run("mgbp3d", {**fields, "noise": True}, _perceptual(), data=data)
+        return common.run("mgbp3d", {"cycle": cycle, "noise": True}, _perceptual(), data=data)
     stage = common.stage("mgbp3d", _STEPS, 1e-4, losses=(("l2", 1.0),))
-    return common.run("mgbp3d", fields, stage, data=data)
+    return common.run("mgbp3d", {"cycle": cycle}, stage, data=data)
 
 
 def _perceptual() -> dict[str, Any]:
     """Eq. 11: noise on for the discriminator and LPIPS, off for L1."""
-    return common.stage(
-        "mgbp3d",
-        _STEPS,
-        1e-4,
-        kind="adversarial",
-        losses=(("lpips", 0.1), {"name": "l1", "weight": 10.0, "of": "quiet"}),
-        options={
-            "loss": "rsgan",
-            "weight": 0.001,
-            "feature_matching": 0.0,
-            "discriminator": {"name": "multiscale"},
-        },
-    )
+    quiet = {"name": "l1", "weight": 10.0, "of": "quiet"}
+    several = {"discriminator": {"name": "multiscale"}}
+    terms = common.adversarial(("lpips", 0.1), quiet, loss="rsgan", weight=0.001, **several)
+    return common.stage("mgbp3d", _STEPS, 1e-4, **terms)

@@ -40,18 +40,15 @@ def get_config(
     width: Literal["full", "small"] = "full",
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
-    perceptual = {
-        "kind": "adversarial",
-        "losses": (("l2", 1.0), ("vgg_pyramid", 1.0)),
-        "options": {"loss": "ragan", "weight": 0.005, "feature_matching": 0.0},
-        "start": "runs/noahtcv/last.safetensors",
-    }
     if width == "small":
         slow = (("offset", 0.1), *common.quiet_end("^conv_last/", 0.2))
         few = common.fast_stage("noahtcv", 400, 1e-3, init=INIT, ema=0.99, rates=slow)
         data = common.demo(frames=1, crop=32, batch=8)
         return common.small("noahtcv", SMALL, few, data=data)
-    own = perceptual if track == "track2" else {"losses": (("l2", 1.0),)}
+    own: dict[str, Any] = {"losses": (("l2", 1.0),)}
+    if track == "track2":
+        own = common.adversarial(*own["losses"], ("vgg_pyramid", 1.0), weight=0.005)
+        own["start"] = "runs/noahtcv/last.safetensors"
     only = common.stage("noahtcv", 300_000, 1e-4, schedule=common.cosine(1e-7), **own)
     data = common.ldv(track, frames=1, crop=128, batch=16)
     return common.run("noahtcv", {}, only, data=data)

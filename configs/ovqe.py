@@ -51,11 +51,8 @@ def get_config(qp: QP = 37, width: Literal["full", "small"] = "full") -> dict[st
         )
         return common.small("ovqe", _SMALL, few, data=common.demo(3, crop=32, batch=4))
     rates = [1e-4, *_RATES.values()]
-    schedule = {
-        "name": "step",
-        "fractions": tuple(step / _STEPS for step in _RATES),
-        "factor": tuple(new / old for old, new in itertools.pairwise(rates)),
-    }
+    factors = tuple(new / old for old, new in itertools.pairwise(rates))
+    schedule = common.stepped(factors, *(step / _STEPS for step in _RATES))
     losses = (common.charbonnier(),)
     only = common.stage("ovqe", _STEPS, 1e-4, losses=losses, schedule=schedule)
     return common.run("ovqe", {}, only, data=common.mfqe_v2(qp, frames=15, crop=64, batch=8))

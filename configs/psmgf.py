@@ -32,33 +32,27 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
     if width == "small":
         return _small()
-    perceptual = ("vgg_pyramid", 1.0)
-    terms = (("l1", 0.01), ("fft", 0.01, {"orthonormal": True}), perceptual)
-    options = {"loss": "ragan", "weight": 0.005, "feature_matching": 0.0}
+    spectrum = ("fft", 0.01, {"orthonormal": True})
+    terms = common.adversarial(("l1", 0.01), spectrum, ("vgg_pyramid", 1.0), weight=0.005)
     stages: list[dict[str, Any]] = []
     for output, part in _TRAINED.items():
-        kind = {"kind": "adversarial", "losses": terms, "options": options}
         start = {"start": _SMGF, "fresh": _FRESH} if not stages else {"start": "previous"}
-        stages.append(common.stage(part, _STEPS[output], 1e-4, **kind, **_held(output), **start))
+        stages.append(common.stage(part, _STEPS[output], 1e-4, **terms, **_held(output), **start))
     stages[1]["data"] = {"dataset": "clips", "config_name": "qp37"}
     data = common.ldv("track2", frames=1, crop=128, batch=16)
-    judged = {"split": "test", "every": 5_000, "protocol": "lpips_alex"}
-    return common.run("psmgf", {}, *stages, data=data, eval=judged)
+    return common.run("psmgf", {}, *stages, data=data, eval=common.by_eye())
 
 
 def _held(output: str) -> dict[str, Any]:
     """Keys of a stage that trains one part alone."""
     others = (part for part in _PARTS if part != _TRAINED[output])
-    return {
-        "rates": common.frozen(*others),
-        "model_kwargs": {"output": output},
-    }
+    return {"rates": common.frozen(*others), "model_kwargs": {"output": output}}
 
 
 def _small() -> dict[str, Any]:
     """SMGF's models in one stage, then both generators in one, with the masks as they come."""
-    options = {"loss": "ragan", "weight": 0.002, "feature_matching": 0.0, "sample_every": 0}
-    options |= {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
+    options = {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
+    terms = (("l1", 1.0), ("fft", 1.0, {"orthonormal": True}))
     first = common.fast_stage(
         "smgf",
         1_000,
@@ -72,11 +66,9 @@ def _small() -> dict[str, Any]:
         "generators",
         100,
         1e-3,
-        kind="adversarial",
+        **common.adversarial(*terms, weight=0.002, sample_every=0, **options),
         start="previous",
-        losses=(("l1", 1.0), ("fft", 1.0, {"orthonormal": True})),
         data={"crop": 64, "batch": 2},
-        options=options,
         rates=common.frozen("first", "second", "gate"),
         schedule=common.cosine(1e-5),
         ema=0.98,

@@ -19,16 +19,9 @@ from typing import Any, Literal
 
 from vqe_jax.recipes import common
 from vqe_jax.recipes.common import variants
-from vqe_jax.recipes.edvr import INIT, regularizers
+from vqe_jax.recipes.edvr import INIT, SMALL, regularizers
 
-_SMALL = {
-    "features": 8,
-    "frames": 3,
-    "deform_groups": 2,
-    "extraction_blocks": 2,
-    "reconstruction_blocks": 2,
-    "remat": False,
-}
+_SMALL = {**SMALL, "extraction_blocks": 2}
 
 
 @variants

@@ -79,20 +79,13 @@ def perceptual(
     """Losses on low frequencies, edges and LPIPS, and a game on high frequencies."""
     coarse = {"stage2": 0.1, "stage1": 0.08}
     terms = (("charbonnier", weight, {"eps": _EPS}, stage) for stage, weight in coarse.items())
-    return {
-        "kind": "adversarial",
-        "losses": (
-            common.charbonnier(_EPS),
-            *terms,
-            ("low_pass", 1.0, {"eps": _EPS}),
-            ("sobel", 0.02),
-            ("lpips", 1.2, {"net": net}),
-        ),
-        "options": {
-            "loss": "ragan",
-            "weight": 0.002,
-            "feature_matching": 0.0,
-            "discriminator": {"name": "high_pass", "features": features},
-            "discriminator_learning_rate": 0.06 * learning_rate,
-        },
-    }
+    return common.adversarial(
+        common.charbonnier(_EPS),
+        *terms,
+        ("low_pass", 1.0, {"eps": _EPS}),
+        ("sobel", 0.02),
+        ("lpips", 1.2, {"net": net}),
+        weight=0.002,
+        discriminator={"name": "high_pass", "features": features},
+        discriminator_learning_rate=0.06 * learning_rate,
+    )

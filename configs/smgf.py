@@ -25,7 +25,6 @@ LOSSES = (("l1", 1.0), ("fft", 1.0, {"orthonormal": True}), ("gradient", 1.0))
 SMALL: dict[str, Any] = {"stdf_features": 8, "stdf_depth": 2, "fused_features": 16, "features": 12}
 SMALL |= {"expanded": 32, "blocks": 2, "reduction": 4, "gate_features": 8, "gate_depth": 3}
 SMALL |= {"each_side": 2, "remat": False}
-_OTHERS = {"first": ("second", "gate"), "second": ("first", "gate"), "gate": ("first", "second")}
 _STEPS = {"first": 300_000, "second": 300_000, "gate": 50_000}
 _FEW = {"first": 900, "second": 900, "gate": 200}
 _TRACK1 = "runs/smgf/last.safetensors"
@@ -44,31 +43,27 @@ def get_config(
     track: Literal["track1", "track3"] = "track1", width: Literal["full", "small"] = "full"
 ) -> dict[str, Any]:
     """The recipe; variants as above."""
-    fields: dict[str, Any] = {} if track == "track1" else {"candidates": "type"}
+    fields = {"candidates": "qp" if track == "track1" else "type"}
     if width == "small":
+        slow = common.quiet_end("/reconstruction/")
+        few = [common.fast_stage(p, n, 1e-3, ema=0.99, **_only(p, *slow)) for p, n in _FEW.items()]
+        few[0]["init"] = INIT
         data = common.demo(frames=1, crop=32, batch=4, color="rgb")
-        return common.small("smgf", {**SMALL, **fields}, *_stages(_FEW, few=True), data=data)
-    steps = _STEPS if track == "track1" else {k: n // 10 for k, n in _STEPS.items()}
-    stages = _stages(steps)
+        return common.small("smgf", {**SMALL, **fields}, *few, data=data)
+    share = 1 if track == "track1" else 10
+    stages = [
+        common.annealed(part, steps // share, losses=LOSSES, **_only(part))
+        for part, steps in _STEPS.items()
+    ]
     stages[1]["data"] = {"dataset": "clips", "config_name": "qp37"}
     if track == "track3":
         stages[0]["start"] = _TRACK1
     return common.run("smgf", fields, *stages, data=common.ldv(track, frames=1, crop=128, batch=16))
 
 
-def _stages(steps: dict[str, int], *, few: bool = False) -> tuple[dict[str, Any], ...]:
-    """One model, the other, and the mask; what is not trained is held."""
-    stages: list[dict[str, Any]] = []
-    for index, (name, count) in enumerate(steps.items()):
-        own: dict[str, Any] = {
-            "rates": common.frozen(*_OTHERS[name]),
-            "model_kwargs": {"output": "fused" if name == "gate" else name},
-        }
-        own |= {"start": "previous"} if index else {}
-        if few:
-            own |= {"init": INIT} if not index else {}
-            own["rates"] = common.quiet_end("/reconstruction/") + own["rates"]
-            stages.append(common.fast_stage(name, count, 1e-3, ema=0.99, **own))
-            continue
-        stages.append(common.annealed(name, count, **{"losses": LOSSES, **own}))
-    return tuple(stages)
+def _only(part: str, *rates: tuple[str, float]) -> dict[str, Any]:
+    """Keys of a stage that trains one part; the others are held."""
+    held = common.frozen(*(other for other in _STEPS if other != part))
+    start = {} if part == "first" else {"start": "previous"}
+    output = {"output": "fused" if part == "gate" else part}
+    return {**start, "rates": rates + held, "model_kwargs": output}

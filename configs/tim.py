@@ -37,39 +37,16 @@ INIT = (
 @variants
 def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
+    alone = {"rates": common.frozen("edvr"), "model_kwargs": _TEXTURE}
     if width == "small":
-        slow = (*SLOW[1:], *common.quiet_end("(texture/last|conv_last)/"))
-        textures = common.fast_stage(
-            "texture",
-            600,
-            1e-3,
-            init=INIT,
-            model_kwargs=_TEXTURE,
-            rates=slow + common.frozen("edvr"),
-            ema=0.99,
-        )
-        aligned = common.fast_stage(
-            "aligned",
-            600,
-            1e-3,
-            start="previous",
-            model_kwargs=_ALIGNED,
-            rates=slow + common.frozen("texture"),
-            ema=0.99,
-        )
+        textures = _few("texture", init=INIT, **alone)
+        after = {"rates": common.frozen("texture"), "model_kwargs": _ALIGNED}
+        aligned = _few("aligned", start="previous", **after)
         data = common.demo(frames=3, crop=32, batch=4, color="rgb")
         return common.small("tim", {**SMALL, **_ALIGNED}, textures, aligned, data=data)
-    textures = common.stage(
-        "texture",
-        300_000,
-        1e-4,
-        kind="adversarial",
-        losses=(common.charbonnier(1e-6, 0.01), ("vgg_pyramid", 0.005)),
-        options={"loss": "ragan", "weight": 1.0, "feature_matching": 0.0},
-        rates=common.frozen("edvr"),
-        model_kwargs=_TEXTURE,
-        data={"frames": 1},
-    )
+    pixels, features = common.charbonnier(1e-6, 0.01), ("vgg_pyramid", 0.005)
+    terms = common.adversarial(pixels, features, weight=1.0)
+    textures = common.stage("texture", 300_000, 1e-4, **terms, **alone, data={"frames": 1})
     # Training sees the second stage; validation and the model file the sharpened one.
     term = {"name": "charbonnier", "weight": 1.0, "options": {"eps": 1e-6}, "of": "aligned"}
     own = {"losses": (term,), "start": "previous"}
@@ -77,5 +54,10 @@ def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     entry = common.stage("predeblur", 80_000, 1e-4, rates=held, **own)
     whole = common.stage("edvr", 155_000, 1e-5, rates=common.frozen("texture"), **own)
     data = common.ldv("track2", frames=5, crop=256, batch=8)
-    judged = {"split": "test", "every": 5_000, "protocol": "lpips_alex"}
-    return common.run("tim", {}, textures, entry, whole, data=data, eval=judged)
+    return common.run("tim", {}, textures, entry, whole, data=data, eval=common.by_eye())
+
+
+def _few(name: str, rates: tuple[Any, ...], **changes: Any) -> dict[str, Any]:
+    """A stage of the narrow network."""
+    slow = (*SLOW[1:], *common.quiet_end("(texture/last|conv_last)/"), *rates)
+    return common.fast_stage(name, 600, 1e-3, ema=0.99, rates=slow, **changes)

@@ -43,6 +43,14 @@ def test_it_is_the_loop(reverse, options):
     np.testing.assert_allclose(outputs, jnp.stack([made[t] for t in range(5)], 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("length", [1, 2, 5, 33])
+def test_short_clips_have_no_loop_on_the_cpu(length):
+    xs = jnp.zeros((1, length, 3))
+    variables = Loop().init(jax.random.key(1), xs)
+    program = jax.jit(Loop().apply).lower(variables, xs).as_text()
+    assert ("stablehlo.while" in program) == (length > 32)
+
+
 def test_the_size_of_the_state_is_sown_where_somebody_listens():
     variables = Loop().init(jax.random.key(1), XS)
     assert set(variables) == {"params"}

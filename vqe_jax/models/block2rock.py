@@ -18,7 +18,6 @@ from jaxtyping import Array, Float, Int
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv, leaky_relu
@@ -127,7 +126,6 @@ class Block2Rock(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """Matches, stacks, enhanced blocks, and the frames that they make."""
-        check_window(self, windows)
         height, width = windows.shape[2:4]
         corners = block_corners(height, width, self.patch, self.stride)
         stacks = lax.map(lambda frames: self.stacks(frames, corners), windows)

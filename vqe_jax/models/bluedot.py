@@ -17,7 +17,6 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_frames, check_window
 from vqe_jax.models.intra_frames import IntraFrames
 from vqe_jax.nn.edvr import EDVRTrunk, Offsets
 from vqe_jax.nn.intra_texture import IntraTexture, Match
@@ -86,10 +85,6 @@ class Bluedot(WindowNetwork):
     channels: int = 3
     remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
 
-    def __post_init__(self) -> None:
-        check_frames(self)
-        super().__post_init__()
-
     @property
     def context(self) -> Context:
         """The window, and intra frames; with their own windows where they are predicted."""
@@ -111,7 +106,6 @@ class Bluedot(WindowNetwork):
 
     def enhance(self, windows: Windows, side: Side = Side(), *, train: bool = False) -> Outputs:
         """The relevance, the intra frame, then EDVR with its textures."""
-        check_window(self, windows)
         near = windows[:, : self.frames]
         around = windows[:, self.frames :]
         around = around.reshape(len(windows), self.candidates, -1, *windows.shape[2:])

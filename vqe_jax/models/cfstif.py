@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.layers import Conv, Conv3D, ConvTranspose
@@ -48,7 +47,6 @@ class CFSTIF(WindowNetwork):
         self, windows: Windows, side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
-        check_window(self, windows)
         wrap = recomputed(self.remat)
         fusion = wrap(CoarseToFineFusion)(
             self.features, self.volume_features, self.fused, name="fusion"

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from vqe_jax.errors import UserError
 from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.side import Side
+from vqe_jax.nn.recurrence import steps_at_once
 
 __all__ = ["Cascade", "Fusion", "Parallel"]
 
@@ -176,7 +177,9 @@ class Parallel(Network, kw_only=True):
         before = jnp.concatenate([clip[:, :1], clip[:, :-1]], axis=1)
         after = jnp.concatenate([clip[:, 1:], clip[:, -1:]], axis=1)
         in_time = _swap_time((results, clip, before, after))
-        return {**results, **_swap_time(lax.map(fuse, in_time))}
+        unroll = steps_at_once(clip.shape[1])
+        _, joined = lax.scan(lambda _, x: ((), fuse(x)), (), in_time, unroll=unroll)
+        return {**results, **_swap_time(joined)}
 
     def advance_sweep(
         self, index: int, state: Any, window: Clip, kept: tuple[Any, ...], *, side: Side

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.nn.edvr import Levels, PCDAlignment, TSAFusion
 from vqe_jax.nn.gates import EfficientChannelGate
 from vqe_jax.nn.layers import Conv
@@ -53,7 +52,6 @@ class CVQENet(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The modules of the report's Fig. 12-(a), from left to right."""
-        check_window(self, windows)
         gated = self.spatial_gate
         shallow = nn.relu(Conv(self.features, name="conv_first")(windows))
         flat = shallow.reshape(-1, *shallow.shape[2:])

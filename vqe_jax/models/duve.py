@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Side, WindowNetwork
-from vqe_jax.models.families import check_reduction, check_window
+from vqe_jax.models.families import check_reduction
 from vqe_jax.nn.channel_attention import RCAB
 from vqe_jax.nn.initializers import kaiming_normal
 from vqe_jax.nn.layers import Conv, leaky_relu
@@ -57,7 +57,6 @@ class DUVE(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The report's Fig. 13-(a)."""
-        check_window(self, windows)
         x = nn.relu(Conv(self.features, kernel_init=_INIT, name="conv_head")(_triplets(windows)))
         tail = Conv(self.features, kernel_init=_INIT, name="coarse_tail")
         x = tail(self._unet(self.blocks1, "coarse")(x))

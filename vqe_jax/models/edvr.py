@@ -15,7 +15,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_frames
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.residual import Upsample
@@ -50,7 +49,6 @@ class EDVR(WindowNetwork):
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:
-        check_frames(self)
         if self.strided and self.upscale != 1:
             raise UserError("EDVR: strided=True works at the size of its input; it needs upscale=1")
         if self.predeblur and not self.strided:

@@ -16,7 +16,7 @@ from vqe_jax.models.contract import Context, Network, Outputs
 from vqe_jax.models.references import Distance
 from vqe_jax.models.side import Side, gather_frames
 
-__all__ = ["FrameNetwork", "WindowNetwork", "check_frames", "check_reduction", "check_window"]
+__all__ = ["FrameNetwork", "WindowNetwork", "check_reduction"]
 
 Windows = Float[Array, "n k h w c"]
 
@@ -26,11 +26,27 @@ class WindowNetwork(Network):
 
     A subclass has ``enhance``. All windows of a clip go through it in one batched call. Its context
     says which frames a window holds: by default ``radius`` on each side; a ``references`` entry
-    selects others.
+    selects others. A field named ``frames`` is the length of a window, an odd one. Windows of
+    another length than the context says are refused before ``enhance`` sees them.
     """
 
     # Neighbors on each side; a subclass where it can be chosen declares it as a field.
     radius = 1
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        for name in {"enhance", "fuse"} & set(vars(cls)):
+            setattr(cls, name, _on_whole_windows(vars(cls)[name]))
+        super().__init_subclass__(**options)
+
+    def __post_init__(self) -> None:
+        frames = getattr(self, "frames", 1)
+        if frames < 1 or frames % 2 == 0:
+            raise UserError(
+                f"{type(self).__name__}: frames={frames} must be odd, the current frame and as "
+                "many before it as after it"
+            )
+        _ = self.context  # which refuses what does not go together
+        super().__post_init__()
 
     @property
     def context(self) -> Context:
@@ -133,32 +149,21 @@ def _on_single_frames(enhance: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def check_window(network: Network, windows: Float[Array, "n k h w c"]) -> None:
-    """Refuses windows of another number of frames than the network's; for ``enhance``.
+def _on_whole_windows(enhance: Callable[..., Any]) -> Callable[..., Any]:
+    """``enhance`` that refuses windows of another number of frames than the network's."""
 
-    Raises:
-      UserError: names both numbers.
-    """
-    context = network.context
-    count = (context.references or Distance(context.past, context.future)).count
-    if windows.shape[1] != count:
-        raise UserError(
-            f"{type(network).__name__} got windows of {windows.shape[1]} frames, expected {count}; "
-            "call it on whole clips to have their ends filled"
-        )
+    @functools.wraps(enhance)
+    def checked(self: Any, windows: Array, *args: Any, **options: Any) -> Any:
+        context = self.context
+        count = (context.references or Distance(context.past, context.future)).count
+        if windows.ndim == 5 and windows.shape[1] != count:
+            raise UserError(
+                f"{type(self).__name__} got windows of {windows.shape[1]} frames, expected "
+                f"{count}; call it on whole clips to have their ends filled"
+            )
+        return enhance(self, windows, *args, **options)
 
-
-def check_frames(network: Any) -> None:
-    """Refuses a window without a middle.
-
-    Raises:
-      UserError: an even number of frames, or none.
-    """
-    if network.frames < 1 or network.frames % 2 == 0:
-        raise UserError(
-            f"{type(network).__name__}: frames={network.frames} must be odd, the current frame "
-            "and as many before it as after it"
-        )
+    return checked
 
 
 def check_reduction(network: Any, channels: int, of: str, field: str = "reduction") -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_frames, check_reduction, check_window
+from vqe_jax.models.families import check_reduction
 from vqe_jax.nn.channel_attention import ResidualGroup
 from vqe_jax.nn.edvr import EDVRTrunk
 from vqe_jax.nn.layers import Conv, leaky_relu
@@ -47,7 +47,6 @@ class Gogoing(WindowNetwork):
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
     def __post_init__(self) -> None:
-        check_frames(self)
         check_reduction(self, self.features, "features")
         super().__post_init__()
 
@@ -66,7 +65,6 @@ class Gogoing(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The report's Fig. 8-(a), from left to right."""
-        check_window(self, windows)
         frame = windows[:, self.frames // 2]
         trunk = EDVRTrunk(
             self.features,

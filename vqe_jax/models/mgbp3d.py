@@ -89,7 +89,7 @@ class MGBP3D(Network):
     def __post_init__(self) -> None:
         if self.frames < 1 or self.taps % 2 == 0:
             raise UserError(
-                f"MGBP3D: frames={self.frames} must be at least 1 and taps={self.taps} odd"
+                f"MGBP3D: frames={self.frames} must be at least 1, taps={self.taps} odd"
             )
         super().__post_init__()
 

@@ -1,8 +1,7 @@
 """NOAHTCV's network: the frame and the peaks around it through one U-Net with shared weights.
 
-NTIRE 2021 (Yang et al., "NTIRE 2021 Challenge on Quality Enhancement of Compressed Video: Methods
-and Results", CVPRW 2021), sec. 4.4 and Fig. 5. Never released; docs/decisions.md says what the text
-leaves open.
+NTIRE 2021 (Yang et al., CVPRW 2021), sec. 4.4 and Fig. 5. Never released; docs/decisions.md says
+what the text leaves open.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.models.references import NearestPeaks
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.edvr import DeformPack
@@ -50,17 +48,13 @@ class NOAHTCV(WindowNetwork):
     @property
     def context(self) -> Context:
         """The nearest peaks; offsets make the receptive field unbounded."""
-        return Context(
-            multiple=2**self.levels,
-            references=NearestPeaks(self.reach, self.reach),
-        )
+        return Context(multiple=2**self.levels, references=NearestPeaks(self.reach, self.reach))
 
     @nn.compact
     def enhance(
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The report's Fig. 5, from left to right."""
-        check_window(self, windows)
         wrap = recomputed(self.remat)
         frame = windows[:, _FRAMES // 2]
         x = leaky_relu(Conv(self.features, name="conv_first")(windows.astype(self.dtype)))

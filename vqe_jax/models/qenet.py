@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
 from vqe_jax.models.edvr import apart, beside
-from vqe_jax.models.families import check_frames
 from vqe_jax.nn.edvr import DeformPack, TSAFusion, double
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.remat import recomputed
@@ -68,10 +67,6 @@ class QENet(WindowNetwork):
     channels: int = 3
     remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
-
-    def __post_init__(self) -> None:
-        check_frames(self)
-        super().__post_init__()
 
     @property
     def context(self) -> Context:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from vqe_jax.errors import UserError
 from vqe_jax.models.side import Side
 
 __all__ = [
@@ -296,6 +297,14 @@ class CandidateChain(_BothSides):
 
     each_side: int = 4
     candidates: Literal["qp", "type", "peak"] = "qp"
+
+    def __post_init__(self) -> None:
+        reach = min(self.lookback, self.lookahead)
+        if reach <= self.each_side:
+            raise UserError(
+                f"a reach of {reach} frames holds no each_side={self.each_side} references; "
+                f"expected at least {self.each_side + 1}"
+            )
 
     @property
     def side(self) -> frozenset[str]:

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.models.references import NearestMultiples
 from vqe_jax.nn.feature_aggregation import MIN_SIDE, NestedResiduals
 from vqe_jax.nn.layers import Conv, PReLU
@@ -93,7 +92,6 @@ class ShannonNet(WindowNetwork):
         Args:
           windows: the neighbor that is nearer, the current frame, the other neighbor.
         """
-        check_window(self, windows)
         act = PReLU(name="activation")  # one slope for all blocks
         frame = windows[:, 1]
         aligned, offsets = self._aligned(windows, train)

@@ -1,7 +1,7 @@
 """SMGF of the BILIBILI AI & FDU team, first of track 1 of NTIRE 2021: two models and a mask.
 
-Yang et al., "NTIRE 2021 Challenge on Quality Enhancement of Compressed Video: Methods and Results",
-CVPRW 2021, sec. 4.1, Fig. 1-(a). Never released; docs/decisions.md says what the text leaves open.
+Yang et al., CVPRW 2021, sec. 4.1, Fig. 1-(a). Never released; docs/decisions.md says what the text
+leaves open.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from typing import Literal
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
-from vqe_jax.models.families import check_window
 from vqe_jax.models.references import CandidateChain
 from vqe_jax.nn.frame_windows import frame_stack
 from vqe_jax.nn.gated_fusion import GatedFusion
@@ -53,14 +51,6 @@ class SMGF(WindowNetwork):
     remat: bool | None = None  # recompute each block in the backward pass; None: where memory asks
     dtype: str = "float32"  # of the computation; frames and positions stay float32
 
-    def __post_init__(self) -> None:
-        if self.reach < self.each_side + 1:
-            raise UserError(
-                f"SMGF: reach={self.reach} holds no {self.each_side} references; expected at least "
-                f"{self.each_side + 1}"
-            )
-        super().__post_init__()
-
     @property
     def context(self) -> Context:
         """Nine frames chosen by what the stream says; the receptive field is not bounded."""
@@ -84,7 +74,6 @@ class SMGF(WindowNetwork):
 
     def merged(self, windows: Float[Array, "n k h w c"]) -> Outputs:
         """Both models' frames, the mask, and Eq. 2."""
-        check_window(self, windows)
         frame = windows[:, windows.shape[1] // 2]
         one, two = self.first(windows), self.second(windows)
         fused, mask = self.gate(one, two, frame)

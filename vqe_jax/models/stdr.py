@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Side, WindowNetwork
-from vqe_jax.models.families import check_reduction, check_window
+from vqe_jax.models.families import check_reduction
 from vqe_jax.nn.channel_attention import ChannelAttention
 from vqe_jax.nn.deform import DeformConv
 from vqe_jax.nn.frame_windows import frame_stack
@@ -59,7 +59,6 @@ class STDR(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Float[Array, "n h w c"]:
         """The residual of the fused frames, added to the current one."""
-        check_window(self, windows)
         wrap = recomputed(self.remat)
         fusion = wrap(SelectiveFusion)(self.unet_features, self.fused, self.depth, name="fusion")
         x = nn.relu(Conv(self.features, name="conv_in")(fusion(frame_stack(windows))))

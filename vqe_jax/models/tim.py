@@ -14,7 +14,6 @@ from jaxtyping import Array, Float
 
 from vqe_jax.models import Context, Outputs, Side, WindowNetwork
 from vqe_jax.models.edvr import EDVR
-from vqe_jax.models.families import check_window
 from vqe_jax.nn.layers import Conv, leaky_relu
 from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import Upsample
@@ -88,7 +87,6 @@ class TIM(WindowNetwork):
         self, made: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """Stages II and III, where they are asked for."""
-        check_window(self, made)
         textured = made[:, made.shape[1] // 2]
         if self.output == "texture":
             if self.is_initializing():  # the other stages' parameters are there all the same

@@ -12,7 +12,7 @@ from flax.core.lift import Out
 
 from vqe_jax.nn.remat import recomputed
 
-__all__ = ["scan_time"]
+__all__ = ["scan_time", "steps_at_once"]
 
 # XLA's CPU backend computes the kernel gradient of a convolution inside a loop without its fast
 # library code, far slower than outside, so clips as short as those of training are unrolled there.
@@ -53,9 +53,6 @@ def scan_time(
         return method(module, carry, x) if method else module(carry, x)
 
     length = jax.tree.leaves(inputs)[0].shape[1]
-    if unroll is None:
-        on_cpu = jax.default_backend() == "cpu"
-        unroll = length if on_cpu and length <= _LONGEST_UNROLLED_ON_CPU else 1
     scan = nn.scan(
         recomputed(remat)(body),
         variable_broadcast="params",
@@ -64,11 +61,21 @@ def scan_time(
         in_axes=1,
         out_axes=1,
         reverse=reverse,
-        unroll=unroll,
+        unroll=steps_at_once(length) if unroll is None else unroll,
     )
     state, outputs = scan(cell, state, inputs)
     _log_size(cell, state)
     return state, outputs
+
+
+def steps_at_once(length: int) -> int:
+    """The ``unroll`` of a scan: all of a short one on the CPU, else one.
+
+    At least two, since a single step unrolled once is a loop to JAX: XLA lays it out when its
+    convolutions have been given their forms already, and a gradient takes 30 times as long.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    return max(length, 2) if on_cpu and length <= _LONGEST_UNROLLED_ON_CPU else 1
 
 
 def _log_size(module: nn.Module, state: Any) -> None:
