@@ -19,7 +19,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from vqe_jax.errors import run_cli
+from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
 from vqe_jax.losses import Loss
 from vqe_jax.losses import register as register_loss
@@ -140,7 +140,8 @@ def _run(name: str, args: Any) -> dict[str, Any]:
         seed=seed,
     )
     folder = Path(args.workdir) / name.replace(" ", "_").replace(",", "")
-    loop.run(config, folder, quiet=True)
+    if not loop.run(config, folder, quiet=True).finished:
+        raise UserError(f"{name}: stopped; the same command goes on from its last checkpoint")
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["kind"] == "validation"]
     return rows[-1]["by_clip"]
