@@ -51,7 +51,8 @@ def _held(output: str) -> dict[str, Any]:
 
 def _small() -> dict[str, Any]:
     """SMGF's models in one stage, then both generators in one, with the masks as they come."""
-    options = {"discriminator": {"features": 8}, "discriminator_learning_rate": 5e-4}
+    options: dict[str, Any] = {"discriminator": {"features": 8}}
+    options |= {"discriminator_learning_rate": 5e-4}
     terms = (("l1", 1.0), ("fft", 1.0, {"orthonormal": True}))
     first = common.fast_stage(
         "smgf",

@@ -37,10 +37,10 @@ INIT = (
 @variants
 def get_config(width: Literal["full", "small"] = "full") -> dict[str, Any]:
     """The recipe; variants as above."""
-    alone = {"rates": common.frozen("edvr"), "model_kwargs": _TEXTURE}
+    alone: dict[str, Any] = {"rates": common.frozen("edvr"), "model_kwargs": _TEXTURE}
     if width == "small":
         textures = _few("texture", init=INIT, **alone)
-        after = {"rates": common.frozen("texture"), "model_kwargs": _ALIGNED}
+        after: dict[str, Any] = {"rates": common.frozen("texture"), "model_kwargs": _ALIGNED}
         aligned = _few("aligned", start="previous", **after)
         data = common.demo(frames=3, crop=32, batch=4, color="rgb")
         return common.small("tim", {**SMALL, **_ALIGNED}, textures, aligned, data=data)
