@@ -15,6 +15,8 @@ from vqe_jax.training import memory
 SMALL = {
     "vig": {"width": 4, "down_widths": (8, 12, 12)},
     "stdf": {"features": 8, "fused_features": 8, "qe_features": 8, "qe_depth": 4, "depth": 2},
+    "rcvn": {"channels": 1, "features": 8, "groups": 1, "blocks": 1},
+    "cvqenet": {"channels": 1, "features": 8, "front_blocks": 1, "back_blocks": 2},
 }
 DATA = DataConfig(frames=7, crop=16, batch=4)
 

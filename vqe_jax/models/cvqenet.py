@@ -15,6 +15,7 @@ from vqe_jax.nn.edvr import Levels, PCDAlignment, TSAFusion
 from vqe_jax.nn.gates import EfficientChannelGate
 from vqe_jax.nn.layers import Conv
 from vqe_jax.nn.nested_unet import NestedUNet
+from vqe_jax.nn.remat import recomputed
 from vqe_jax.nn.residual import ResidualBlocks
 
 __all__ = ["CVQENet"]
@@ -33,6 +34,7 @@ class CVQENet(WindowNetwork):
     spatial_gate: bool = False  # the other class of the released code, see docs/networks.md
     deform_groups: int = 8  # features that share offsets
     radius: int = 2
+    remat: bool | None = None  # recompute each part in the backward pass; None: where memory asks
 
     def __post_init__(self) -> None:
         if self.back_blocks < 2:
@@ -52,18 +54,19 @@ class CVQENet(WindowNetwork):
         self, windows: Float[Array, "n k h w c"], side: Side = Side(), *, train: bool = False
     ) -> Outputs:
         """The modules of the report's Fig. 12-(a), from left to right."""
-        gated = self.spatial_gate
+        gated, wrap = self.spatial_gate, recomputed(self.remat)
+        blocks, unet = wrap(ResidualBlocks), wrap(NestedUNet)
         shallow = nn.relu(Conv(self.features, name="conv_first")(windows))
         flat = shallow.reshape(-1, *shallow.shape[2:])
-        x = ResidualBlocks(self.features, self.front_blocks, gated=gated, name="extraction")(flat)
+        x = blocks(self.features, self.front_blocks, gated=gated, name="extraction")(flat)
         pyramid = self._pyramid(x.reshape(shallow.shape))
         align = PCDAlignment(self.features, self.deform_groups, name="alignment")
         aligned, offsets = align(pyramid)
         x = TSAFusion(self.features, name="fusion")(aligned)
-        x = NestedUNet(self.features, self.back_blocks - 1, gated, name="unet")(x)
+        x = unet(self.features, self.back_blocks - 1, gated, name="unet")(x)
         if not gated:  # the class with spatial gates has no skip from the shallow features
             x = x + shallow[:, self.radius]
-        x = ResidualBlocks(self.features, self.back_blocks, gated=gated, name="reconstruction")(x)
+        x = blocks(self.features, self.back_blocks, gated=gated, name="reconstruction")(x)
         picture = windows[:, self.radius] + Conv(self.channels, name="conv_last")(x)
         return {"picture": picture, "offsets": offsets}
 

@@ -29,6 +29,7 @@ class RCANA(FrameNetwork):
     features: int = 64
     groups: int = 5
     blocks: int = 16  # in a group
+    remat: bool | None = None  # recompute each group in the backward pass; None: as memory asks
 
     @property
     def context(self) -> Context:
@@ -41,5 +42,5 @@ class RCANA(FrameNetwork):
     ) -> Float[Array, "n h w c"]:
         """The frames and their residuals."""
         x = Conv(self.features, name="conv_first")(frames * RANGE)
-        x = ResidualGroups(self.groups, self.blocks, _HIDDEN, name="trunk")(x)
+        x = ResidualGroups(self.groups, self.blocks, _HIDDEN, self.remat, name="trunk")(x)
         return frames + Conv(self.channels, name="conv_last")(x) / RANGE

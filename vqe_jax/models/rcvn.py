@@ -31,6 +31,7 @@ class RCVN(WindowNetwork):
     groups: int = 5  # of each of the two RCANs
     blocks: int = 16  # in a group
     radius: int = 2  # neighbors on each side
+    remat: bool | None = None  # recompute each group in the backward pass; None: as memory asks
 
     @property
     def context(self) -> Context:
@@ -39,12 +40,14 @@ class RCVN(WindowNetwork):
 
     def setup(self) -> None:
         """Both networks and what joins them."""
-        self.rcan_a = RCANA(self.channels, self.features, self.groups, self.blocks)
+        self.rcan_a = RCANA(
+            self.channels, self.features, self.groups, self.blocks, remat=self.remat
+        )
         self.pair = Conv(self.features)
         self.pair_blocks = ResidualBlocks(self.features, _PAIR_BLOCKS)
         self.fusion = TSAFusion(self.features)
         hidden = max(self.features // _REDUCTION, 1)
-        self.trunk = ResidualGroups(self.groups, self.blocks, hidden)
+        self.trunk = ResidualGroups(self.groups, self.blocks, hidden, self.remat)
         self.conv_last = Conv(self.channels)
 
     def each_frame(self, frames: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w c"]:

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.initializers import Init
 from vqe_jax.nn.layers import Conv
+from vqe_jax.nn.remat import recomputed
 
 __all__ = ["RCAB", "ChannelAttention", "ResidualGroup", "ResidualGroups"]
 
@@ -77,11 +78,12 @@ class ResidualGroups(nn.Module):
     groups: int  # how many
     blocks: int  # in a group
     hidden: int  # channels of the gates' bottlenecks
+    remat: bool | None = None  # recompute each group in the backward pass; None: as memory asks
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
         """Refines the features."""
-        y = x
+        y, group = x, recomputed(self.remat)(ResidualGroup)
         for k in range(self.groups):
-            y = ResidualGroup(self.blocks, self.hidden, name=f"group{k}")(y)
+            y = group(self.blocks, self.hidden, name=f"group{k}")(y)
         return x + Conv(x.shape[-1], name="conv")(y)
