@@ -9,8 +9,8 @@ from tests.faults.media import enhance, make
 from tests.faults.test_files_damage import outcome
 from vqe_jax.errors import UserError
 from vqe_jax.video import open_reader
-from vqe_jax.video.checksums import wrong_checksums
 from vqe_jax.video.log import captured, counting_errors
+from vqe_jax.video.matroska import matroska_faults
 from vqe_jax.video.walk import walk
 
 FFV1 = {"codec": "ffv1", "options": {"level": "3", "slicecrc": "1"}}
@@ -46,8 +46,8 @@ def test_one_bit_is_noticed_where_there_is_a_checksum(tmp_path, name, made, at):
 
 def test_checksums_of_matroska(tmp_path):
     source = make(tmp_path / "a.mkv")
-    assert wrong_checksums(source) == 0
-    assert wrong_checksums(flipped(source, 0.5)) == 1
+    assert not matroska_faults(source)
+    assert "1 of its parts do not match" in matroska_faults(flipped(source, 0.5))[0]
     assert any("do not match their checksums" in s for s in open_reader(source).concerns())
 
 

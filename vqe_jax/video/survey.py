@@ -12,7 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vqe_jax.video.checksums import ends_in_zeros, wrong_checksums
+from vqe_jax.video.asf import asf_faults
+from vqe_jax.video.checksums import ends_in_zeros
+from vqe_jax.video.matroska import matroska_faults
+from vqe_jax.video.nut import nut_faults
+from vqe_jax.video.ogg import ogg_faults
 from vqe_jax.video.tags import broken_tags
 from vqe_jax.video.tail import no_whole_picture_at_the_end
 from vqe_jax.video.transport import stream_faults
@@ -59,7 +63,8 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
     """Whether the end is where it should be, and what a walk to it tells of all the file."""
     if has_no_end(path):
         yield f"{path} has no proper end; is it cut short?"
-    yield from stream_faults(path)
+    for faults in (stream_faults, matroska_faults, nut_faults, ogg_faults, asf_faults):
+        yield from faults(path)
     if broken := broken_tags(path):
         yield f"{path} is damaged: its tags do not follow one another at {broken} places"
     if found.kind in ENDLESS and no_whole_picture_at_the_end(
@@ -75,8 +80,6 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
         )
     if found.kind in _NO_ZEROS and ends_in_zeros(path):
         yield f"{path} ends in zeros; is it a download that was not finished?"
-    if wrong := wrong_checksums(path):
-        yield f"{path} is damaged: {wrong} of its parts do not match their checksums"
     if 0 < found.present < found.promised:
         yield (
             f"{path} should have {found.promised} frames, as its header says, and has "

@@ -2,8 +2,9 @@
 
 FFmpeg plays what is there of a Matroska or MP4 file and ends without an error. Both formats say
 at the outermost level how long they are: the Matroska segment (RFC 9559, section 5.1), the
-boxes of ISO 14496-12 (section 4.2), the RIFF chunk of AVI. A transport stream consists of packets
-of one size (ISO 13818-1: 188 bytes, 192 with Blu-ray's time codes, 204 with error correction).
+boxes of ISO 14496-12 (section 4.2), the RIFF chunk of AVI, the header of ASF. A transport stream
+consists of packets of one size (ISO 13818-1: 188 bytes, 192 with Blu-ray's time codes, 204 with
+error correction).
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO
 
+from vqe_jax.video.asf import asf_end
+from vqe_jax.video.nut import is_nut
 from vqe_jax.video.transport import packet_size
 
-__all__ = ["bytes_missing", "has_no_end", "is_nut"]
+__all__ = ["bytes_missing", "has_no_end"]
 
-_NUT, _NUT_INDEX = b"nut/multimedia container\0", bytes.fromhex("4e58dd672f23e64e")
+_NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _FLV_TAGS = (b"\x08", b"\x09", b"\x12")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
@@ -23,7 +26,7 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 def bytes_missing(path: Path) -> int:
     """How many bytes a file is short of what it says; 0 where it says nothing.
 
-    Matroska, WebM, MP4, MOV, AVI, and the last packet of transport streams.
+    Matroska, WebM, MP4, MOV, AVI, ASF, and the last packet of transport streams.
 
     Args:
       path: the file; other formats, and files written as a live stream, count as whole.
@@ -41,14 +44,8 @@ def bytes_missing(path: Path) -> int:
         elif packet := packet_size(file)[0]:
             end = -(-size // packet) * packet
         else:
-            end = 0
+            end = asf_end(file)
     return max(0, end - size)
-
-
-def is_nut(path: Path) -> bool:
-    """Whether a file is NUT, whatever its name."""
-    with path.open("rb") as file:
-        return file.read(len(_NUT)) == _NUT
 
 
 def has_no_end(path: Path) -> bool:
@@ -59,13 +56,13 @@ def has_no_end(path: Path) -> bool:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        start = file.read(25)
-        if start == _NUT and size > 64:
+        start = file.read(3)
+        if is_nut(path) and size > 64:
             file.seek(size - 12)
             length = int.from_bytes(file.read(8), "big")
             file.seek(max(0, size - length))
             return length > size or file.read(8) != _NUT_INDEX
-        if start[:3] == b"FLV" and size > 64:
+        if start == b"FLV" and size > 64:
             file.seek(size - 4)
             length = int.from_bytes(file.read(4), "big")
             file.seek(max(0, size - 4 - length))

@@ -14,7 +14,7 @@ from vqe_jax.video.checksums import MpegPlaces
 from vqe_jax.video.clock import Clock
 from vqe_jax.video.libav import Packet, open_input, packets, video_stream
 from vqe_jax.video.log import captured
-from vqe_jax.video.truncation import is_nut
+from vqe_jax.video.nut import is_nut
 
 __all__ = ["Found", "walk"]
 
@@ -24,7 +24,6 @@ _COMPLAINTS = re.compile(
     r"exceeds|[Rr]ead error|EBML|[Ii]nvalid (data|chunk|packet)|[Uu]nexpected|"
     r"checksum|too large|CRC|Failed to"
 )
-_LOST = re.compile(r"syncing from|(sync|checksum) (error|mismatch)")  # NUT's, for developers
 # What NUT's demuxer says for developers alone: it looks for the next place it can read.
 _SKIPPED = re.compile(r"syncing from")
 # Containers whose header says how long all of it is.
