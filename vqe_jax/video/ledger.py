@@ -8,18 +8,21 @@ import av
 
 from vqe_jax.video.libav import Packet
 
-__all__ = ["Ledger", "Opening"]
+__all__ = ["Ledger", "Opening", "is_hidden"]
 
 # A picture of MPEG-4 that only says "as before" is a few bytes; its twin was in the packet before.
 _PLACEHOLDER = 8
 
 
+def is_hidden(codec: str, packet: Packet) -> bool:
+    """Whether a packet says that its picture is for others to refer to, and not to be shown."""
+    return codec == "vp8" and not bytes(packet)[0] >> 4 & 1  # show_frame (RFC 6386, 9.1)
+
+
 def _shows_nothing(codec: str, packet: Packet) -> bool:
     """Whether a whole packet brings no picture of its own."""
-    if packet.is_discard:
+    if packet.is_discard or is_hidden(codec, packet):
         return True
-    if codec == "vp8":
-        return not bytes(packet)[0] >> 4 & 1  # show_frame (RFC 6386, 9.1)
     return codec == "mpeg4" and packet.size <= _PLACEHOLDER
 
 

@@ -29,6 +29,7 @@ BREAKS_OFF = "does not end with a whole picture"
 
 _REGULAR = 0.8  # of the steps are alike in a video of one frame rate
 _FEW = 4  # steps that tell nothing
+_APART = 0.25  # of a step: what is not shown has no time to itself
 _FROM_ZERO = ("matroska,webm", "nut")  # as FFmpeg writes their length, whenever they begin
 _NO_ZEROS = ("hevc", "h264", "mpegvideo", "m4v", "obu", "mpegts", "mpeg", "ivf")
 
@@ -49,6 +50,16 @@ def _holes(times: list[int], unit: float) -> str:
     missing = int(sum(round(steps[i] / usual) - 1 for i in wide))
     first = _clock(float(np.sum(steps[: wide[0] + 1])) * unit)
     return f"{missing} frames seem to be missing at {len(wide)} places, the first at {first}"
+
+
+def _hidden(times: list[int], unseen: list[int]) -> int:
+    """How many pictures are not to be shown, though no other one has their time."""
+    shown = np.unique(np.asarray(times, np.int64)).astype(np.float64)
+    if len(shown) < 2:
+        return 0
+    far = _APART * float(np.median(np.diff(shown)))
+    apart = [float(np.min(np.abs(shown - stamp))) for stamp in unseen]
+    return sum(distance > far for distance in apart)
 
 
 def _clock(seconds: float) -> str:
@@ -73,11 +84,12 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
         yield f"{path} {BREAKS_OFF}; is it cut short?"
     if missing := found.places.missing():
         yield f"{path}: {missing} frames are missing, as the others are counted"
-    if found.silent:
-        yield (
-            f"{path}: {len(found.silent)} of its sounds hold nothing, though its header names "
-            "them; is it cut short?"
-        )
+    for kind, words in (("audio", "sounds"), ("video", "videos")):
+        if count := found.silent.count(kind):
+            yield (
+                f"{path}: {count} of its {words} hold nothing, though its header names them; "
+                "is it cut short or damaged?"
+            )
     if found.kind in _NO_ZEROS and ends_in_zeros(path):
         yield f"{path} ends in zeros; is it a download that was not finished?"
     if 0 < found.present < found.promised:
@@ -113,6 +125,13 @@ def survey(path: Path, found: Found, *, whole: bool) -> list[str]:
         said.append(f"{path}: {found.corrupt} packets of the picture are marked as damaged")
     if found.times and (holes := _holes(found.times, float(found.base))):
         said.append(f"{path}: {holes}; the file may be damaged or cut there")
+    if found.unseen and (count := _hidden(found.times, found.unseen)):
+        said.append(f"{path}: {count} frames say that they are not to be shown; is it damaged?")
+    if found.late:
+        said.append(
+            f"{path}: {len(found.late)} more streams ({', '.join(found.late)}) begin in its midst; "
+            "they are left out, or the file is damaged there"
+        )
     late = sum(stamp > max(found.times, default=0) for stamp in found.hidden)
     if late and late >= len(
         found.times

@@ -24,7 +24,8 @@ def broken_tags(path: Path) -> int:
             length = _HEAD + int.from_bytes(head[1:4], "big")
             file.seek(at + length)
             after = int.from_bytes(file.read(_AFTER), "big")
-            if head[0] & 0x1F not in _KINDS or after not in (length, length - _HEAD):
+            strange = head[0] & 0x1F not in _KINDS or any(head[8:])  # of streams there is one
+            if strange or after not in (length, length - _HEAD):
                 broken += 1  # some writers leave the head out of the count
             at += length + _AFTER
     return broken

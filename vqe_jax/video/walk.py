@@ -12,6 +12,7 @@ import av
 
 from vqe_jax.video.checksums import MpegPlaces
 from vqe_jax.video.clock import Clock
+from vqe_jax.video.ledger import is_hidden
 from vqe_jax.video.libav import Packet, open_input, packets, video_stream
 from vqe_jax.video.log import captured
 from vqe_jax.video.nut import is_nut
@@ -29,6 +30,7 @@ _SKIPPED = re.compile(r"syncing from")
 # Containers whose header says how long all of it is.
 _TIMED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "nut", "flv", "ivf", "avi", "asf")
 _KEPT = 300  # packets at the end, of streams that nothing tells the length of
+_STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 ENDLESS = ("hevc", "h264", "mpegvideo", "mpegts", "mpeg")
 
 
@@ -44,7 +46,9 @@ class Found:
       present: those of them that are there.
       length: seconds, as the header has it.
       keyless: pictures before the first key frame.
-      silent: sounds that hold nothing.
+      silent: kinds of the streams that hold nothing.
+      late: kinds of streams that nothing was known of before their first packet.
+      unseen: times of packets whose picture is not to be shown.
       tail: the last packets from a key frame on, of streams that nothing tells the length of.
       places: of the pictures of MPEG-1 and MPEG-2 in their groups.
       complaints: of FFmpeg.
@@ -67,6 +71,8 @@ class Found:
     length: float = 0.0
     keyless: int = 0
     silent: list[str] = dataclasses.field(default_factory=list)
+    late: list[str] = dataclasses.field(default_factory=list)
+    unseen: list[int] = dataclasses.field(default_factory=list)
     tail: collections.deque[bytes] = dataclasses.field(
         default_factory=lambda: collections.deque(maxlen=_KEPT)
     )
@@ -132,6 +138,9 @@ def walk(path: Path, seconds: float | None) -> Found:
             found.note_span(packet, stamp)
             if not shown:
                 continue
+            if is_hidden(found.codec, packet):
+                found.unseen.append(stamp)
+                continue
             found.note_picture(packet, stamp)
             decoding += [] if packet.dts is None else [packet.dts]
             timeless |= packet.pts is None
@@ -139,11 +148,18 @@ def walk(path: Path, seconds: float | None) -> Found:
                 break
         found.times = decoding if timeless else found.times
         found.jumps = clock.jumps
+        found.late = [s.type for s in container.streams][known:]
         _read_header(found, container, stream)
         if seconds is None:
-            found.silent = [s.type for s in container.streams.audio if s.index not in heard]
+            found.silent = [s.type for s in _timed(container) if s.index not in heard]
         found.complaints = [text.strip() for log in logs if (text := _complaint(log, kind))]
     return found
+
+
+def _timed(container: av.container.InputContainer) -> list[av.stream.Stream]:
+    """Sounds and videos; covers and previews are neither."""
+    videos = (s for s in container.streams.video if not s.disposition & _STILLS)
+    return [*container.streams.audio, *videos]
 
 
 def _read_header(
