@@ -148,7 +148,7 @@ def walk(path: Path, seconds: float | None) -> Found:
                 break
         found.times = decoding if timeless else found.times
         found.jumps = clock.jumps
-        found.late = [s.type for s in container.streams][known:]
+        found.late = [s.type for s in list(container.streams)[known:]]
         _read_header(found, container, stream)
         if seconds is None:
             found.silent = [s.type for s in _timed(container) if s.index not in heard]
