@@ -142,6 +142,13 @@ def _kernel_gradients() -> Iterator[tuple[str, Form, Form]]:
         y = y.reshape(-1, y.shape[-1])
         return jnp.stack([row.T @ y for row in rows]).reshape(size, size, c, -1)
 
+    def by_taps(x: jax.Array, y: jax.Array) -> jax.Array:
+        _, h, w, c = x.shape
+        x = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+        outward = lax.optimization_barrier(y.reshape(-1, y.shape[-1]).T)
+        taps = [x[:, i : i + h, j : j + w].reshape(-1, c) for i in range(3) for j in range(3)]
+        return jnp.stack([(outward @ tap).T for tap in taps]).reshape(3, 3, c, -1)
+
     for channels, size in ((128, 7), (64, 3)):
         maps = _random(2, 64, 64, channels), _random(2, 64, 64, channels)
         yield (
@@ -149,6 +156,12 @@ def _kernel_gradients() -> Iterator[tuple[str, Form, Form]]:
             ("convolution", functools.partial(ours, size=size), maps),
             ("a product a row of taps (not taken)", functools.partial(in_rows, size=size), maps),
         )
+    for batch, c, o in ((1, 64, 64), (4, 64, 64), (1, 64, 256), (1, 256, 64)):
+        maps = _random(batch, 64, 64, c), _random(batch, 64, 64, o)
+        title = f"3x3, {c} to {o}, {batch}x64x64"
+        gradient = ("its kernel's gradient", functools.partial(ours, size=3), maps)
+        yield (title, ("convolution", conv, (maps[0], _random(3, 3, c, o))), gradient)
+        yield (title, gradient, ("the same, a product a tap (not taken)", by_taps, maps))
 
 
 def race(forms: tuple[Form, Form], repeats: int) -> list[tuple[float, float]]:
