@@ -139,8 +139,8 @@ def _add_model(model: Group) -> None:
     names = ", ".join(packaged_models()) or "none"
     model.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
-        help=f"packaged ({names}), a model file, a run's folder",
+        help=f"packaged ({names}), a model file, a run's folder (default: {DEFAULT_MODEL}, or a "
+        "specialist where it is measured better for the codec and QP of IN)",
     )
     model.add_argument("--qp", type=_qp, help="QP of IN for networks that ask: 0 to 51, or auto")
     model.add_argument(
@@ -262,17 +262,19 @@ def _bar(console: Console, job: Job) -> Iterator[Callable[[int, int | None], Non
         yield show
 
 
-def _describe(job: Job, model: str) -> str:
+def _describe(job: Job, *, chosen: bool) -> str:
     source, target = job.reader.info, job.target
     rate = f", {float(source.frame_rate):.5g} fps" if source.frame_rate else ""
     count = f", {job.frames} frames" if job.frames else ""
     qp = "unknown" if job.source_qp is None else f"{job.source_qp:.1f} on average"
     network = type(job.ready.network).__name__
     told = f", told QP {job.qp}" if job.qp is not None else ""
+    if chosen and job.model != DEFAULT_MODEL:
+        told += f"; measured best for such a source, --model {DEFAULT_MODEL} is faster"
     lines = [
         f"in     {job.reader.path}: {source.width}x{source.height} {source.pixel_format.av_name}, "
         f"{source.codec}{rate}{count}, QP {qp}",
-        f"model  {model}: {network} on {job.color}{told}",
+        f"model  {job.model}: {network} on {job.color}{told}",
         f"out    {job.dst}: {target.width}x{target.height} {target.pixel_format.av_name}"
         + _encoder(job),
     ]
@@ -357,7 +359,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             force=args.force,
         )
         job = prepare(reader, Path(args.dst), request)
-        say(_describe(job, args.model))
+        say(_describe(job, chosen=args.model is None))
         if kept:
             say(kept)
         how = StreamOptions(

@@ -38,7 +38,7 @@ from vqe_jax.video import (
     open_writer,
 )
 from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
-from vqe_jax.weights import DEFAULT_MODEL, ModelFile, load_model
+from vqe_jax.weights import ModelFile, load_model, packaged_for
 
 __all__ = ["Enhanced", "Job", "Reading", "Request", "enhance_video", "prepare", "run", "trial"]
 
@@ -87,7 +87,8 @@ class Request:
     """What is asked for.
 
     Attributes:
-      model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
+      model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``;
+        None: the packaged one that is measured best for the source's codec and QP.
       qp: the source's nominal QP, for networks conditioned on it; ``"auto"`` or None to read it
         from the stream.
       peaks: how networks that look at peak-quality frames are told which they are: ``"qp"`` by
@@ -104,7 +105,7 @@ class Request:
         network does not see them. What it says of single frames counts without them.
     """
 
-    model: Model = DEFAULT_MODEL
+    model: Model | None = None
     qp: int | str | None = None
     peaks: Peaks = "qp"
     codec: str | None = None
@@ -123,19 +124,22 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
     Raises:
       UserError: whatever can be known to be wrong beforehand.
     """
-    src, info, model = reader.path, reader.info, request.model
+    src, info = reader.path, reader.info
     qp, preview, force = request.qp, request.preview, request.force
     _check_names(src, dst)
-    model = load_model(model) if isinstance(model, (str, os.PathLike)) else model
+    mean = measured_qp(src) if src.is_file() else None
+    model = packaged_for(info.codec, mean) if request.model is None else request.model
+    name = str(model) if isinstance(model, (str, os.PathLike)) else None
+    model = load_model(name) if name is not None else model
     ready = resolve(model)
     color = _color(model, ready)
     scale = ready.network.context.scale
     if scale != 1 and color == "luma":
         raise UserError(f"the model enlarges luma {scale} times, but chroma would stay small")
     codec = encoder_name(request.codec) if request.codec else default_encoder(dst, info)
-    mean = measured_qp(src) if src.is_file() else None
     job = Job(
         reader=reader,
+        model=name,
         dst=dst,
         target=target_info(dst, info, codec=codec, scale=scale),
         ready=ready,
@@ -185,7 +189,7 @@ def enhance_video(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
     *,
-    model: Model = DEFAULT_MODEL,
+    model: Model | None = None,
     progress: Callable[[int, int | None], None] | None = None,
     **options: Any,
 ) -> Enhanced:
@@ -195,7 +199,7 @@ def enhance_video(
       src: the video.
       dst: where to; the suffix says what: a container (``.mkv``, ``.mp4``, ...), ``.yuv``,
         ``.y4m``, or no suffix for a folder of PNG. It appears only when it is whole.
-      model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
+      model: see :class:`Request`.
       progress: called after each frame with (frames done, frames expected or None).
       **options: what else is asked for, by the names of :class:`Request` (``qp``, ``codec``,
         ``preview``, ...); how the source is read, by those of :class:`Reading` (``size``, ...); how

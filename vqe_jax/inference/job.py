@@ -37,6 +37,7 @@ class Job:
     """Everything that is decided before the first frame is computed.
 
     Attributes:
+      model: its name, where it has one.
       target: size, format and color of what is written.
       color: ``"luma"`` or ``"rgb"``: what the network works on.
       encoder_options: of the encoder, defaults included.
@@ -69,6 +70,7 @@ class Job:
     force: bool = False
     skip_duplicates: bool = False
     said: frozenset[str] = frozenset()
+    model: str | None = None
     stopped: list[PictureChanges] = dataclasses.field(default_factory=list)
 
 

@@ -9,6 +9,7 @@ from vqe_jax.weights.model_file import (
     save_model,
 )
 from vqe_jax.weights.perceptual import PerceptualWeights, load_perceptual
+from vqe_jax.weights.specialists import packaged_for
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -17,6 +18,7 @@ __all__ = [
     "from_torch",
     "load_model",
     "load_perceptual",
+    "packaged_for",
     "packaged_models",
     "save_model",
     "to_torch",
