@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import types
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,11 +22,21 @@ class Interrupts:
 
     The handler only sets a flag: saving inside a handler has torn checkpoints elsewhere. With
     several processes all of them learn of a SIGTERM to any one and stop at the same step.
+
+    Python calls handlers between two of its own instructions, and a program may compile for
+    minutes before the next: a thread that the signals wake answers them at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        """Listens from ``with`` on.
+
+        Args:
+          say: told, in a line, what the first signal leads to.
+        """
+        self._say = say
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
+        self._watch: _Watch | None = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -35,9 +46,12 @@ class Interrupts:
                 if number == _HANGUP and signal.getsignal(number) == signal.SIG_IGN:
                     continue  # nohup: the run shall outlive its terminal
                 self._before[number] = signal.signal(number, self._handle)
+            self._watch = _Watch(tuple(self._before), self._say)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._watch is not None:
+            self._watch.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -65,3 +79,33 @@ class Interrupts:
         self._signal = number
         if jax.process_count() > 1:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Watch(threading.Thread):
+    """Says what the first of some signals leads to, and ends the process at the second."""
+
+    def __init__(self, numbers: tuple[int, ...], say: Callable[[str], None] | None) -> None:
+        super().__init__(name="signals", daemon=True)
+        self._numbers, self._say = numbers, say
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self.start()
+
+    def run(self) -> None:
+        told = False
+        while data := os.read(self._read, 1):
+            if (number := data[0]) not in self._numbers:
+                continue
+            if told:
+                os._exit(128 + number)
+            told = True
+            if self._say is not None:
+                name = signal.Signals(number).name
+                self._say(f"{name}: the run saves and stops; a second signal ends it at once")
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(self._before)
+        os.close(self._write)
+        self.join()
+        os.close(self._read)

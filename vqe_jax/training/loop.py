@@ -84,7 +84,7 @@ def run(
             quiet=quiet,
             output=output,
         )
-        with _own(folder), writer, Interrupts() as interrupts, counted() as count:
+        with _own(folder), writer, Interrupts(writer.say) as interrupts, counted() as count:
             checkpoints = Checkpoints(
                 folder / "checkpoints", keep=plan.checkpoint.keep, say=writer.say
             )
