@@ -108,6 +108,8 @@ def _cells(race: Race | None, others: Iterable[str]) -> list[str]:
         clip = f"{clip}, {told} ({race.parameters:,} parameters)"
     sides = [getattr(race, name) for name in others]
     times = [_time(side) for side in (race.ours, *sides)]
+    if isinstance(race.ours, Times) and not any(sides):  # no ratio that says it
+        times[0] += f" ({race.ours.processor:.1f})"
     compiling = "-" if race.compile_s is None else f"{race.compile_s:.1f}"
     return [clip, compiling, *times, *(_ratio(race.ours, side) for side in sides)]
 

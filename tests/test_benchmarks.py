@@ -50,4 +50,4 @@ def test_columns_that_no_race_fills_are_left_out():
     alone = table({("a", "frame"): FRAME._replace(eager=None, compiled=None)})
     heads, rule, line = alone.splitlines()
     assert heads == "| network | parameters | clip | ms a frame: ours |"
-    assert (rule, line) == ("|---|---|---|---|", "| a | 1,234 | 2 x 8x8 | 3.0 |")
+    assert (rule, line) == ("|---|---|---|---|", "| a | 1,234 | 2 x 8x8 | 3.0 (4.0) |")
