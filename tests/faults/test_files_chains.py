@@ -32,6 +32,7 @@ KINDS = {
     "nut with another order": (".nut", {"codec": "libx264", "sound": "aac"}),
     "ogg": (".ogg", {"codec": "libvpx", "sound": "libopus", "sound_rate": 48000}),
     "asf": (".asf", {"codec": "wmv2", "sound": "mp2", "sound_rate": 48000}),
+    "uneven asf": (".asf", {"codec": "libx264", **UNEVEN}),
     "uneven wmv": (".wmv", {"codec": "msmpeg4", **UNEVEN}),
     "webm": (".webm", {"codec": "libvpx-vp9", "sound": "libopus", "sound_rate": 48000}),
     "uneven webm": (".webm", {"codec": "libvpx", **UNEVEN}),

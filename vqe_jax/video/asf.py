@@ -7,6 +7,7 @@ Systems Format Specification", sections 3.2 and 5.2). FFmpeg's demuxer asks for 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class _Seen:
     missing: int = 0
     torn: int = 0
     streams: dict[int, _Object] = dataclasses.field(default_factory=dict)
+    frames: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
 
 
 class _BrokenError(Exception):
@@ -65,8 +67,13 @@ def asf_end(file: IO[bytes]) -> int:
     return layout.end if layout else 0
 
 
-def asf_faults(path: Path) -> list[str]:
-    """What an ASF file tells of its own losses, one line a kind; empty for other files."""
+def asf_faults(path: Path, stream: int = 0, packets: int = 0) -> list[str]:
+    """What an ASF file tells of its own losses, one line a kind; empty for other files.
+
+    Args:
+      stream: number of the video.
+      packets: as FFmpeg found them, which looks for pictures anew in what the frames hold.
+    """
     with path.open("rb") as file:
         layout = _layout(file)
         if layout is None or not layout.packet:
@@ -80,10 +87,13 @@ def asf_faults(path: Path) -> list[str]:
             except (_BrokenError, IndexError):
                 seen.damaged += 1
     seen.torn += sum(part.have != part.size for part in seen.streams.values())
-    return [f"{path} is damaged: {text}" for text in _faults(seen)]
+    joined = seen.frames[stream] - packets
+    return [f"{path} is damaged: {text}" for text in _faults(seen, joined if stream else 0)]
 
 
-def _faults(seen: _Seen) -> Iterator[str]:
+def _faults(seen: _Seen, joined: int) -> Iterator[str]:
+    if joined > 0:
+        yield f"{joined} of its frames do not begin as frames do"
     if seen.damaged:
         yield f"{seen.damaged} of its packets are none"
     if seen.missing:
@@ -178,4 +188,5 @@ def _note(seen: _Seen, stream: int, piece: _Object, offset: int, numbers: int) -
         seen.torn += before.have != before.size
         seen.missing += (piece.number - before.number - 1) % numbers
     seen.torn += offset > 0
+    seen.frames[stream] += 1
     seen.streams[stream] = dataclasses.replace(piece, have=offset + piece.have)

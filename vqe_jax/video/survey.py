@@ -74,8 +74,9 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
     """Whether the end is where it should be, and what a walk to it tells of all the file."""
     if has_no_end(path):
         yield f"{path} has no proper end; is it cut short?"
-    for faults in (stream_faults, matroska_faults, nut_faults, ogg_faults, asf_faults):
+    for faults in (stream_faults, matroska_faults, nut_faults, ogg_faults):
         yield from faults(path)
+    yield from asf_faults(path, found.stream, found.packets)
     if broken := broken_tags(path):
         yield f"{path} is damaged: its tags do not follow one another at {broken} places"
     if found.kind in ENDLESS and no_whole_picture_at_the_end(

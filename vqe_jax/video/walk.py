@@ -28,7 +28,7 @@ _COMPLAINTS = re.compile(
 # What NUT's demuxer says for developers alone: it looks for the next place it can read.
 _SKIPPED = re.compile(r"syncing from")
 # Containers whose header says how long all of it is.
-_TIMED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "nut", "flv", "ivf", "avi", "asf")
+_TIMED = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "nut", "flv", "ivf", "avi")
 _KEPT = 300  # packets at the end, of streams that nothing tells the length of
 _STILLS = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 ENDLESS = ("hevc", "h264", "mpegvideo", "mpegts", "mpeg")
@@ -39,6 +39,7 @@ class Found:
     """What a walk saw of the video, in the units of its stream, and of all streams in seconds.
 
     Attributes:
+      stream: number that the container gives the video.
       base: unit of times, in seconds.
       hidden: times that an edit list hides.
       jumps: of the clock.
@@ -55,12 +56,14 @@ class Found:
     """
 
     kind: str
+    stream: int
     codec: str
     height: int
     base: Fraction
     times: list[int] = dataclasses.field(default_factory=list)
     hidden: list[int] = dataclasses.field(default_factory=list)
     corrupt: int = 0
+    packets: int = 0
     picture_end: float = 0.0
     sound_end: float = 0.0
     first: float = float("inf")
@@ -117,7 +120,9 @@ def walk(path: Path, seconds: float | None) -> Found:
         stream = video_stream(container, path)
         context = stream.codec_context
         kind = container.format.name
-        found = Found(kind, context.name, context.height, stream.time_base or Fraction(0))
+        found = Found(
+            kind, stream.id, context.name, context.height, stream.time_base or Fraction(0)
+        )
         clock = Clock(container, stream.index)
         decoding, timeless, heard = list[int](), False, set[int]()
         known = len(container.streams)
@@ -126,6 +131,7 @@ def walk(path: Path, seconds: float | None) -> Found:
                 continue
             heard.add(packet.stream.index)
             shown = packet.stream.index == stream.index
+            found.packets += shown
             if shown and kind in ENDLESS:
                 found.keep(packet)
             clock.correct(packet)
