@@ -13,6 +13,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.video import open_reader
 from vqe_jax.video.asf import asf_faults
 from vqe_jax.video.matroska import matroska_faults
+from vqe_jax.video.mp4 import mp4_faults
 from vqe_jax.video.nut import nut_faults
 from vqe_jax.video.ogg import ogg_faults
 from vqe_jax.video.survey import survey
@@ -36,13 +37,18 @@ KINDS = {
     "uneven wmv": (".wmv", {"codec": "msmpeg4", **UNEVEN}),
     "webm": (".webm", {"codec": "libvpx-vp9", "sound": "libopus", "sound_rate": 48000}),
     "uneven webm": (".webm", {"codec": "libvpx", **UNEVEN}),
+    "mp4": (".mp4", {"codec": "libx264", "sound": "aac"}),
+    "uneven mp4": (".mp4", {"codec": "mpeg4", **UNEVEN}),
+    "uneven mov": (".mov", {"codec": "libx264", **UNEVEN}),
     "uneven flash": (".flv", {"codec": "flv", **UNEVEN}),
 }
 
 
 def faults(path) -> list[str]:
     return [
-        text for of in (nut_faults, ogg_faults, asf_faults, matroska_faults) for text in of(path)
+        text
+        for of in (nut_faults, ogg_faults, asf_faults, matroska_faults, mp4_faults)
+        for text in of(path)
     ]
 
 
@@ -228,3 +234,65 @@ def test_streams_that_begin_in_the_midst_are_named(tmp_path):
     source = make(tmp_path / "a.flv", codec="flv")
     found = dataclasses.replace(walk(source, None), late=["audio", "video"])
     assert any("2 more streams (audio, video)" in s for s in survey(source, found, whole=True))
+
+
+def test_tables_of_mp4_that_contradict_each_other(tmp_path):
+    """Each says something else than the others; FFmpeg takes the least."""
+    made = {"codec": "libx264", **UNEVEN, "options": {"bf": "2"}}
+    source = make(tmp_path / "a.mp4", frames=12, **made)
+    whole = source.read_bytes()
+    assert not mp4_faults(source) and silent(source) == 12
+    for name, place, value, words in (
+        ("mvhd", 12, (0, 9, 0, 0), "of a track"),
+        ("stsz", 8, (0, 0, 0, 9), "counts the frames of a track as 9 and 12"),
+        ("stts", 8, (0, 0, 0, 9), "counts the frames of a track as"),
+        ("ctts", 12, (9, 0, 0, 0), "at times that the track does not have"),
+        ("stsc", 12, (0, 0, 0, 3), "counts the frames of a track as"),
+        ("stsc", 16, (0, 0, 0, 2), "of a kind that it does not describe"),
+        ("stco", 8, (9, 0, 0, 0), "behind the end of the file"),
+        ("mdhd", -4, b"free", "lacks tables"),
+        ("mdhd", 0, (1,), "of another length than it says"),
+        ("mdhd", 16, (9, 0, 0, 0), "two lengths"),
+    ):
+        data, at = bytearray(whole), whole.rindex(name.encode()) + 4 + place
+        data[at : at + len(value)] = bytes(value)
+        source.write_bytes(data)
+        assert any(words in text for text in mp4_faults(source)), (name, mp4_faults(source))
+
+
+@pytest.mark.parametrize("fragments", ["frag_keyframe+empty_moov", "faststart", "rtphint"])
+def test_other_ways_to_write_mp4(tmp_path, fragments):
+    made = {"codec": "libx264", "sound": "aac", "container": {"movflags": fragments}}
+    source = make(tmp_path / "a.mp4", frames=12, **made)
+    assert not mp4_faults(source)
+
+
+def test_the_first_key_frame_that_does_not_come_out(tmp_path):
+    """The decoder is silent, and there is nothing before it that it could belong to."""
+    source = make(tmp_path / "a.nut", codec="mpeg2video", sound="flac", frames=9)
+    whole = source.read_bytes()
+    begin = ends(source)[0] - 250
+    for seed in range(6):
+        data = bytearray(whole)
+        data[begin : begin + 150] = random.Random(seed).randbytes(150)
+        source.write_bytes(data)
+        assert silent(source) in (None, 9), seed
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
+def test_zeros_in_an_asf_file(tmp_path, part):
+    source = make(tmp_path / "a.wmv", codec="wmv2", frames=9, sound="pcm_s16le", rate=12)
+    data = bytearray(source.read_bytes())
+    at = int(part * len(data))
+    data[at : at + 850] = bytes(len(data[at : at + 850]))
+    source.write_bytes(data)
+    assert silent(source) in (None, 9)
+
+
+@pytest.mark.parametrize("place", [92, 96])
+def test_packets_of_two_sizes_in_an_asf_file(tmp_path, place):
+    source = make(tmp_path / "a.wmv", codec="wmv2", frames=9)
+    data = bytearray(source.read_bytes())
+    data[30 + place] ^= 0x40
+    source.write_bytes(data)
+    assert any("two sizes" in text for text in asf_faults(source))

@@ -78,6 +78,8 @@ def asf_faults(path: Path, stream: int = 0, packets: int = 0) -> list[str]:
         layout = _layout(file)
         if layout is None or not layout.packet:
             return []
+        if layout.packet < 0:
+            return [f"{path} is damaged: its header gives its packets two sizes"]
         seen = _Seen()
         count = min(layout.count, max(0, path.stat().st_size - layout.begin) // layout.packet)
         file.seek(layout.begin if count else 0)
@@ -117,8 +119,9 @@ def _layout(file: IO[bytes]) -> _Layout | None:
             flags, smallest, largest = (
                 int.from_bytes(fields[n : n + 4], "little") for n in (64, 68, 72)
             )
-            if not flags & _LIVE and smallest == largest:
+            if not flags & _LIVE:
                 end, packet = int.from_bytes(fields[16:24], "little"), smallest
+                packet = packet if smallest == largest else -1
         if size < _OBJECT:
             break
         at += size
@@ -163,6 +166,8 @@ def _read_piece(
 ) -> None:
     """One piece of a frame; without a length it fills the packet."""
     stream = _number(data, 1) & 0x7F
+    if not stream:
+        raise _BrokenError
     number = _number(data, kinds >> 4)
     offset = _number(data, kinds >> 2)
     more = _number(data, kinds)

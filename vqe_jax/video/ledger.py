@@ -62,6 +62,7 @@ class Ledger:
         self._opening = opening
         self._waiting: set[int] = set()
         self._first: int | None = None
+        self._key: int | None = None  # of the first key frame
         self._timed = True
         self._fields = 0
         self._strays = 0
@@ -100,6 +101,8 @@ class Ledger:
         if not packet.size or _shows_nothing(self._codec, packet):
             return
         self.sent += 1
+        if self._key is None and packet.is_keyframe:
+            self._key = packet.pts
         if packet.pts is None:
             self._timed = False
         elif self._timed:
@@ -121,6 +124,8 @@ class Ledger:
     def lost(self) -> int:
         """How many pictures never came; those that belong before the first one do not count.
 
+        But the first key frame does, which needs no other.
+
         Of interlaced streams two packets may be one picture.
         """
         if 2 * self._fields > self.shown:  # damage may make a picture look so
@@ -128,5 +133,5 @@ class Ledger:
         if not self._timed:
             return max(0, self.sent - self.leading - self.shown)
         first = self._first or 0
-        left = sum(pts > first for pts in self._waiting)
-        return max(0, left - self._strays)
+        left = sum(pts > first or pts == self._key for pts in self._waiting)
+        return max(0, left - self._strays - self.leading * (self._key in self._waiting))

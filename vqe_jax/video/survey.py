@@ -15,6 +15,7 @@ import numpy as np
 from vqe_jax.video.asf import asf_faults
 from vqe_jax.video.checksums import ends_in_zeros
 from vqe_jax.video.matroska import matroska_faults
+from vqe_jax.video.mp4 import mp4_faults
 from vqe_jax.video.nut import nut_faults
 from vqe_jax.video.ogg import ogg_faults
 from vqe_jax.video.tags import broken_tags
@@ -74,7 +75,7 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
     """Whether the end is where it should be, and what a walk to it tells of all the file."""
     if has_no_end(path):
         yield f"{path} has no proper end; is it cut short?"
-    for faults in (stream_faults, matroska_faults, nut_faults, ogg_faults):
+    for faults in (stream_faults, matroska_faults, mp4_faults, nut_faults, ogg_faults):
         yield from faults(path)
     yield from asf_faults(path, found.stream, found.packets)
     if broken := broken_tags(path):
