@@ -14,10 +14,11 @@ from tests.inference.networks import StateNet, variables_of
 from vqe_jax.inference.file import enhance_video
 
 WIDTH, HEIGHT = 64, 48
-# What x264 and x265 write depends on the number of threads, which is that of the machine's cores.
+# What encoders write depends on the number of threads, which is that of the machine's cores.
 _ALIKE = {
     "libx264": {"threads": "1"},
     "libx265": {"x265-params": "log-level=none", "threads": "1"},
+    **dict.fromkeys(("mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "ffv1"), {"threads": "3"}),
 }
 _MODEL = []
 
