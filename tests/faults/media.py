@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 64, 48
 _ALIKE = {
     "libx264": {"threads": "1"},
     "libx265": {"x265-params": "log-level=none", "threads": "1"},
-    **dict.fromkeys(("mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "ffv1"), {"threads": "3"}),
+    **{name: {"threads": "3"} for name in ("mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "ffv1")},
 }
 _MODEL = []
 
