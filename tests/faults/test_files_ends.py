@@ -70,6 +70,18 @@ def test_what_is_no_picture_at_the_end_of_a_stream(tmp_path, kind):
     assert told(source)
 
 
+@pytest.mark.parametrize("kind", ["cabac", "cavlc", "hevc"])
+@pytest.mark.parametrize("bit", [2, 4, 7])
+def test_a_start_code_that_is_damaged_at_the_end(tmp_path, kind, bit):
+    """The last picture is taken for the end of the one before, which needs none of it."""
+    suffix, made = BARE[kind]
+    source = make(tmp_path / f"a{suffix}", frames=9, **made)
+    data = bytearray(source.read_bytes())
+    data[data.rindex(b"\0\0\1") + 2] ^= 1 << bit
+    source.write_bytes(data)
+    assert any("does not end with a whole picture" in s for s in open_reader(source).concerns())
+
+
 @pytest.mark.parametrize("suffix", [".264", ".hevc"])
 @pytest.mark.parametrize("pictures", [2, 3, 4])
 def test_pictures_that_others_were_coded_before_are_missed(tmp_path, suffix, pictures):

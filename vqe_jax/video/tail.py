@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import av
+import numpy as np
 
 from vqe_jax.video.log import captured
 from vqe_jax.video.planes import from_av_frame
@@ -34,6 +35,7 @@ _APPENDED = (
     bytes(range(249, 6, -5)) * 5,
 )
 _MUCH = 40  # bytes at the end of a slice that cannot all be without effect
+_NEAR = 4096  # bytes before the end in which a start code that is damaged is looked for
 _PADDING = re.compile(rb"(\x00\x00\x03)+$")
 _SOME = 3  # pictures before the last tell how many slices each has
 _UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
@@ -69,6 +71,8 @@ def _slice_is_broken(codec: str, stream: Sequence[bytes]) -> bool:
     layer = (last[begin] & 1) << 5 | last[begin + 1] >> 3 if codec == "hevc" else 0
     if not _SLICES[codec](last[begin]) or layer:
         return False  # something else comes after the picture, or a layer that is not decoded
+    if _has_damaged_start(codec, last[begin:], stream):
+        return True
     slices = [_slices(codec, packet) for packet in stream]
     if len(slices) > _SOME and slices[-1] < min(slices[:-1]):
         return True
@@ -81,6 +85,26 @@ def _slice_is_broken(codec: str, stream: Sequence[bytes]) -> bool:
     if len(padded) - begin < 2 * _MUCH:
         return False
     return _decoded(codec, [*stream[:-1], padded[:-_MUCH] + _APPENDED[1][:_MUCH]]) == before
+
+
+def _has_damaged_start(codec: str, unit: bytes, stream: Sequence[bytes]) -> bool:
+    """Whether a slice holds what but for one bit begins another, as those of the stream begin."""
+    size = 2 if codec == "hevc" else 1
+    heads = {
+        packet[match.end() - 1 : match.end() - 1 + size]
+        for packet in stream
+        for match in _UNIT.finditer(packet)
+        if _SLICES[codec](match[1][0])
+    }
+    data = np.frombuffer(unit[size:][-_NEAR:], np.uint8)
+    for head in heads:
+        start = np.frombuffer(b"\0\0\1" + head, np.uint8)
+        if len(data) >= len(start):
+            places = np.lib.stride_tricks.sliding_window_view(data, len(start))
+            wrong = np.unpackbits(places ^ start, axis=1).sum(axis=1)
+            if np.any((wrong <= 1) & (places[:, 2] != 3)):  # 3 keeps start codes out of slices
+                return True
+    return False
 
 
 def _slices(codec: str, packet: bytes) -> int:
