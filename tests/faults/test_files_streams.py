@@ -346,3 +346,21 @@ def test_sound_at_rates_and_channels_that_the_other_coding_has_not(
     assert any("with some loss" in s for s in said)
     heard = samples(tmp_path / f"b{suffix}")
     assert len(heard) == kept and np.abs(heard).max() > 0.05
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi", ".ts"])
+@pytest.mark.parametrize("sound", ["pcm_alaw", "pcm_mulaw", "pcm_s16le", "adpcm_ima_wav"])
+def test_sound_whose_header_is_damaged_is_carried_or_refused_in_a_line(tmp_path, sound, suffix):
+    source = make(tmp_path / "a.avi", sound=sound, codec="mpeg4")
+    data = bytearray(source.read_bytes())
+    begin = data.index(b"strf", data.index(b"auds")) + 8  # format tag, then the number of channels
+    data[begin + 3] ^= 0x80
+    source.write_bytes(data)
+    target = tmp_path / f"out{suffix}"
+    try:
+        enhance(source, target, codec="mpeg4")
+    except UserError as err:
+        assert "sound" in str(err) and "\n" not in str(err)
+        assert not target.exists()
+    else:
+        assert opened(target)

@@ -290,9 +290,10 @@ def _cover(kind: str, stream: Any, samples: list[Packet]) -> Route:
 def _other_coding(kind: str, stream: Any, samples: list[Packet]) -> Route:
     index, name = stream.index, codec_name(stream)
     here = (index, stream.type, name)
-    if stream.type == "audio" and stream.codec_context and samples:
+    # A damaged header may leave a decoder without a sample format; nothing can be made of it.
+    if stream.type == "audio" and samples and getattr(stream.codec_context, "format", None):
+        sampled = stream.codec_context.format.name
         for codec in _SOUND.get(kind, ()):
-            sampled = stream.codec_context.format.name
             if codec == "pcm_s16le" and sampled.startswith("s32"):
                 continue
             if _converts(kind, stream, samples, codec):
