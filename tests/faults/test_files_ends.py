@@ -186,3 +186,17 @@ def test_a_sound_that_is_named_and_not_there(tmp_path):
     packets = [whole[n : n + 188] for n in range(0, len(whole), 188)]
     source.write_bytes(b"".join(p for p in packets if (p[1] & 31) << 8 | p[2] != 0x101))
     assert any("its sounds hold nothing" in s for s in open_reader(source).concerns())
+
+
+@pytest.mark.parametrize("codec", ["flv", "libx264"])
+@pytest.mark.parametrize("kept", [1, 2, 3, 6])
+def test_flv_that_was_cut_between_its_tags(tmp_path, codec, kept):
+    source = make(tmp_path / "a.flv", codec=codec, sound="aac", frames=16)
+    whole = source.read_bytes()
+    assert not told(source)
+    place, pictures = 13, 0
+    while pictures <= kept:  # tags of 9 are pictures, the first of H.264 its parameters
+        pictures += whole[place] == 9
+        place += 15 + int.from_bytes(whole[place + 1 : place + 4], "big")
+    source.write_bytes(whole[:place])
+    assert told(source)

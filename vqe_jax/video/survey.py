@@ -103,7 +103,10 @@ def _ends(path: Path, found: Found) -> Iterator[str]:
         late = found.kind in _FROM_ZERO and found.first > 0
         lasts = found.end - (0.0 if late else max(0.0, found.first))
         one = lasts / max(1, len(found.times))
-        few = 0.6 * one if found.kind == "ivf" else max(3 * one, 0.01 * found.length)
+        some = 3 * one
+        if found.longest:  # where few frames are left, their places say little of how long one is
+            some = min(some, 6 * found.longest)
+        few = 0.6 * one if found.kind == "ivf" else max(some, 0.01 * found.length)
         if found.length - lasts > few:
             yield (
                 f"{path} should last {_clock(found.length)}, as its header says, and lasts "

@@ -46,6 +46,7 @@ class Found:
       promised: frames of AVI, where a time is a place in the row of frames.
       present: those of them that are there.
       length: seconds, as the header has it.
+      longest: seconds that a packet of the video says it lasts; 0 where none says so.
       keyless: pictures before the first key frame.
       silent: kinds of the streams that hold nothing.
       late: kinds of streams that nothing was known of before their first packet.
@@ -72,6 +73,7 @@ class Found:
     promised: int = 0
     present: int = 0
     length: float = 0.0
+    longest: float = 0.0
     keyless: int = 0
     silent: list[str] = dataclasses.field(default_factory=list)
     late: list[str] = dataclasses.field(default_factory=list)
@@ -96,6 +98,7 @@ class Found:
         self.corrupt += packet.is_corrupt
         end = float((stamp + (packet.duration or 0)) * packet.time_base)
         self.picture_end = max(self.picture_end, end)
+        self.longest = max(self.longest, float((packet.duration or 0) * packet.time_base))
         if self.keyless == len(self.times) - 1:
             self.keyless += not packet.is_keyframe
 
