@@ -30,9 +30,8 @@ _MAIN, _STREAM, _SYNC, _INDEX, _INFO = (
 _PACKETS = (_MAIN, _STREAM, _SYNC, _INDEX, _INFO)
 _CODED_PTS, _STREAM_ID, _SIZE_MSB, _CHECKSUM, _RESERVED = 8, 16, 32, 64, 128
 _HEADER, _MATCH, _CODED, _INVALID = 1024, 2048, 4096, 8192
-_LONG_PACKET = (
-    4096  # beyond it a packet's head has a checksum of its own, and a frame no shared one
-)
+# Beyond it a packet's head has a checksum of its own, and a frame no beginning that it shares.
+_LONG_PACKET = 4096
 _LONGEST_HEAD = 256
 _UNIT = 16  # bytes, of places in the index
 _WIDEST_TIME = 62  # bits
