@@ -260,6 +260,21 @@ def test_tables_of_mp4_that_contradict_each_other(tmp_path):
         assert any(words in text for text in mp4_faults(source)), (name, mp4_faults(source))
 
 
+@pytest.mark.parametrize("kind", [".mp4", ".mov"])
+@pytest.mark.parametrize("name", ["trak", "mdia", "minf", "stbl", "stsd", "stts", "hdlr", "edts"])
+def test_boxes_of_mp4_that_do_not_fit_into_each_other(tmp_path, kind, name):
+    """A parent that is too short hides the track behind it, and FFmpeg its frames."""
+    source = make(tmp_path / f"a{kind}", codec="libx264", sound="aac", frames=12)
+    whole = source.read_bytes()
+    assert not mp4_faults(source)
+    at = whole.index(name.encode(), whole.rindex(b"moov")) - 4
+    length = int.from_bytes(whole[at : at + 4], "big")
+    for wrong in (length - 4, length + 4, length - 1, length + 2, length | 1 << 24, 3):
+        data = whole[:at] + wrong.to_bytes(4, "big") + whole[at + 4 :]
+        source.write_bytes(data)
+        assert mp4_faults(source), (name, length, wrong)
+
+
 @pytest.mark.parametrize("fragments", ["frag_keyframe+empty_moov", "faststart", "rtphint"])
 def test_other_ways_to_write_mp4(tmp_path, fragments):
     made = {"codec": "libx264", "sound": "aac", "container": {"movflags": fragments}}

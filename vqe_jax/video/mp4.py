@@ -52,7 +52,7 @@ def mp4_faults(path: Path) -> list[str]:
         return []  # what is in the fragments is not in these tables
     found = [text for track in movie.inside if track.name == "trak"
              for text in _track_faults(track, movie, path.stat().st_size)]  # fmt: skip
-    found += _versions(movie)
+    found += [*_versions(movie), *_misfits(header)]
     return [f"{path} is damaged: its header {text}" for text in dict.fromkeys(found)]
 
 
@@ -83,6 +83,26 @@ def _boxes(data: bytes) -> Iterator[_Box]:
         content = data[at + 8 : at + length]
         yield _Box(name, content, tuple(_boxes(content)) if name in _PARENTS else ())
         at += length
+
+
+def _misfits(data: bytes) -> Iterator[str]:
+    """Boxes that do not fill the one they are in, or are of no name."""
+    at = 0
+    while at + 8 <= len(data):
+        length, name = _number(data, at), data[at + 4 : at + 8]
+        if length == 0 and not any(data[at:]):
+            return  # QuickTime's end of a list, and what is filled up with zeros
+        if length < 8 or at + length > len(data) or not _is_name(name):
+            yield "has boxes that do not fit into one another"
+            return
+        if name.decode("latin-1") in _PARENTS:
+            yield from _misfits(data[at + 8 : at + length])
+        at += length
+
+
+def _is_name(name: bytes) -> bool:
+    """Four letters, digits and signs; Apple's begin with a copyright sign."""
+    return all(32 <= letter < 127 or letter == 0xA9 for letter in name)
 
 
 def _versions(parent: _Box) -> Iterator[str]:
