@@ -17,6 +17,7 @@ from vqe_jax.video.mp4 import mp4_faults
 from vqe_jax.video.nut import nut_faults
 from vqe_jax.video.ogg import ogg_faults
 from vqe_jax.video.survey import survey
+from vqe_jax.video.tags import broken_tags
 from vqe_jax.video.truncation import bytes_missing
 from vqe_jax.video.walk import walk
 
@@ -227,6 +228,18 @@ def test_a_picture_that_became_the_header_of_another_video(tmp_path, step):
     data[last : last + 5] = bytes((0x17, 0, 0, 0, 0))  # H.264, and its header
     source.write_bytes(data)
     assert any("1 of its videos hold nothing" in s for s in open_reader(source).concerns())
+
+
+@pytest.mark.parametrize("version", [0, 2, 129])
+def test_header_of_h264_in_flv_of_another_version(tmp_path, version):
+    """FFmpeg takes what such a header says of the stream, and says nothing."""
+    source = make(tmp_path / "a.flv", codec="libx264", frames=6)
+    data = bytearray(source.read_bytes())
+    at = data.index(bytes((0x17, 0, 0, 0, 0, 1)))
+    assert not broken_tags(source)
+    data[at + 5] = version
+    source.write_bytes(data)
+    assert broken_tags(source) == 1
 
 
 def test_streams_that_begin_in_the_midst_are_named(tmp_path):
