@@ -8,9 +8,9 @@ import pytest
 from vqe_jax import models
 from vqe_jax.errors import EnvironmentFailure
 from vqe_jax.models.shapes import initial_variables
-from vqe_jax.training import adversarial, objective, starts, step
+from vqe_jax.training import adversarial, starts, step
 from vqe_jax.training.stages import Stage, Term
-from vqe_jax.weights import PerceptualWeights
+from vqe_jax.weights.perceptual import WEIGHTS
 
 TINY = {"divisor": 32, "head_features": 4}
 
@@ -27,31 +27,43 @@ def _shapes(network):
     return jax.eval_shape(lambda key: initial_variables(network, key), jax.random.key(0))
 
 
-def test_a_start_from_scratch_takes_the_published_vgg(monkeypatch):
+class Published(models.model_class("pequenet")):
+    """One whose frozen part has weights at any width."""
+
+    @property
+    def frozen_sources(self):
+        return {"vgg": "sevens"}
+
+
+@pytest.fixture
+def sevens():
+    """Weights that are all 7, as those of a network of the reader's own."""
     asked = []
 
-    def load(name):
-        asked.append(name)
-        return PerceptualWeights(name, {"params": _like(shapes["frozen"]["vgg"], 7)}, "test")
+    def load():
+        asked.append("sevens")
+        return {"params": _like(_shapes(_network())["frozen"]["vgg"], 7)}
 
-    monkeypatch.setattr(starts, "load_perceptual", load)
-    shapes = _shapes(_network())
-    fresh = _like(shapes, 0)
+    WEIGHTS.register("sevens", load)
+    yield asked
+    WEIGHTS.unregister("sevens")
+
+
+def test_a_start_from_scratch_takes_the_published_vgg(sevens):
+    fresh = _like(_shapes(_network()), 0)
     # The narrow network has no published counterpart; one that says so gets it.
-    assert starts.with_frozen(fresh, _network()) == fresh
+    assert starts.with_frozen(fresh, _network()) == fresh and not sevens
     assert models.build("pequenet", backbone="vgg16").frozen_sources == {"vgg": "vgg16"}
-    monkeypatch.setattr(models.model_class("pequenet"), "frozen_sources", {"vgg": "vgg19"})
-    filled = starts.with_frozen(fresh, _network())
-    assert asked == ["vgg19"]
+    filled = starts.with_frozen(fresh, Published(**TINY))
+    assert sevens == ["sevens"]
     assert all((leaf == 7).all() for leaf in jax.tree.leaves(filled["frozen"]))
     assert filled["params"] is fresh["params"]
 
 
-def test_missing_weights_are_said_before_the_first_step(monkeypatch):
-    def load(name):
-        raise EnvironmentFailure(f"weights of {name!r} are missing")
-
-    monkeypatch.setattr(objective, "load_perceptual", load)
+def test_missing_weights_are_said_before_the_first_step(monkeypatch, tmp_path):
+    monkeypatch.delenv("VQE_VGG16", raising=False)
+    monkeypatch.setenv("VQE_CACHE", str(tmp_path))
+    monkeypatch.setenv("VQE_OFFLINE", "1")
     stage = Stage("gan", 1, "adversarial", losses=(Term("vgg_pyramid", 1.0, {"depth": 16}),))
     with pytest.raises(EnvironmentFailure, match="'vgg16' are missing"):
         adversarial.make_step(stage, _network(), step.make_place(1))

@@ -9,11 +9,12 @@ from vqe_jax import losses
 from vqe_jax.errors import UserError
 from vqe_jax.models import Context, Network, Side, WindowNetwork
 from vqe_jax.nn.recurrence import scan_time
-from vqe_jax.training import forward, kinds, objective, plain
+from vqe_jax.training import forward, kinds, plain
 from vqe_jax.training import step as steps
 from vqe_jax.training.feed import data_config
 from vqe_jax.training.stages import parse
 from vqe_jax.training.state import exported_variables
+from vqe_jax.weights.perceptual import WEIGHTS
 
 
 class Decay(Network):
@@ -82,23 +83,22 @@ def test_a_step_says_what_it_did():
 
 
 @pytest.fixture
-def scaled(monkeypatch):
+def scaled():
     """A distance that only multiplies by what it is given, in place of a network."""
 
     def distance(pred, target, *, variables, net="two"):
-        return variables * jnp.mean(jnp.abs(pred - target))
+        return variables["scale"] * jnp.mean(jnp.abs(pred - target))
 
-    class Found:
-        def __init__(self, name):
-            self.variables = np.float32({"of_two": 2.0, "of_three": 3.0}[name])
-
-    monkeypatch.setattr(objective, "load_perceptual", Found)
+    WEIGHTS.register("of_two", lambda: {"scale": np.float32(2)})
+    WEIGHTS.register("of_three", lambda: {"scale": np.float32(3)})
     entry = losses.Loss(
         distance, takes=("variables",), weights=lambda o: f"of_{o.get('net', 'two')}"
     )
     losses.register("scaled", entry)
     yield
     losses.LOSSES.unregister("scaled")
+    for name in ("of_two", "of_three"):
+        WEIGHTS.unregister(name)
 
 
 def test_a_loss_may_be_taken_twice_each_with_its_own_weights(scaled):

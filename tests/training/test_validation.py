@@ -7,6 +7,8 @@ from vqe_jax.metrics import Protocol, protocol
 from vqe_jax.training import validation
 from vqe_jax.training.stages import Evaluation
 from vqe_jax.training.validation import Gains, find_metric, validate
+from vqe_jax.weights.perceptual import PERCEPTUAL
+from vqe_jax.weights.perceptual_parts import PARTS
 
 DATA = {"dataset": "waves", "data_dir": "/nowhere", "config_name": "qp37"}
 
@@ -109,16 +111,18 @@ def test_what_a_run_is_chosen_by_has_a_default_for_each_color():
 
 
 def test_learned_distances_take_published_weights(monkeypatch, tmp_path):
-    asked = []
-
-    class Found:
-        variables: dict = {}  # noqa: RUF012
-
-    monkeypatch.setattr(validation, "load_perceptual", lambda name: asked.append(name) or Found)
-    metric = find_metric("lpips_alex_y", Tiny())
-    assert (metric.name, metric.color, metric.higher_is_better) == ("lpips_alex_y", "luma", False)
-    assert find_metric("dists", Tiny(channels=3)).quantity == "dists"
-    assert asked == ["lpips_alex", "dists"]
+    rng = np.random.default_rng(0)
+    parts = [PARTS[name] for name in PERCEPTUAL["lpips_squeeze"]]
+    named = [tensor for part in parts for tensor in part.tables()[1].values()]
+    np.savez(tmp_path / "a.npz", **{t.names[0]: rng.random(t.shape, np.float32) for t in named})
+    for variable in (variable for part in parts for variable in part.variables):
+        monkeypatch.setenv(variable, str(tmp_path / "a.npz"))
+    metric = find_metric("lpips_squeeze_y", Tiny())
+    assert (metric.name, metric.color) == ("lpips_squeeze_y", "luma")
+    assert not metric.higher_is_better
+    clip = rng.random((1, 64, 64, 1), np.float32)
+    same, other = (metric(clip, x).item() for x in (clip, 1 - clip))
+    assert same == pytest.approx(0, abs=1e-6) and other > 1e-3
 
 
 @pytest.mark.parametrize(

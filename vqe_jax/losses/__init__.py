@@ -37,7 +37,8 @@ class Loss:
         "side" (a :class:`vqe_jax.models.Side` of the compared frames), "variables" (of a frozen
         network, see ``weights``), "compressed" (the frames that came in). "weight" and "qp" are
         given where the batch has them.
-      weights: of a loss that takes "variables": the name of the perceptual weights by its options.
+      weights: of a loss that takes "variables": the name of the perceptual weights by its options,
+        published ones or the reader's own (``vqe_jax.weights.perceptual.WEIGHTS``).
     """
 
     function: Callable[..., Any]

