@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.faults.test_runs_signals import COMMAND
 from tests.training.test_loop import ENVIRONMENT, ROOT, WORKER, tensors, train
+from vqe_jax.training.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.slow
 
@@ -78,11 +80,49 @@ def get_config():
 @pytest.mark.parametrize("killed", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_one_that_is_killed_or_hangs_is_named_by_the_other(tmp_path, killed, number):
-    (tmp_path / "run.py").write_text(CONFIG)
+    running = started(tmp_path, ["train.py"])
+    try:
+        await_save(tmp_path, running)
+        running[killed].send_signal(number)
+        said = running[1 - killed].communicate(timeout=60)[1]
+    finally:
+        end(running)
+    assert running[1 - killed].returncode == 1
+    named = rf"error: process {killed} of 2 on \S+ (is gone|has given no sign)"
+    assert re.search(named, said), said
+
+
+@pytest.mark.parametrize("signaled", [0, 1])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_to_one_ends_it_at_once_and_the_other_names_it(tmp_path, signaled, second):
+    """Both stop at the first one, and their save never ends; what was saved before is whole."""
+    running = started(tmp_path, ["-c", COMMAND, "slow"])
+    try:
+        await_save(tmp_path, running)
+        running[signaled].send_signal(signal.SIGTERM)
+        while not any(path.is_file() for path in tmp_path.glob("run/checkpoints/*/default")):
+            assert [p.poll() for p in running] == [None, None]
+            time.sleep(0.2)
+        running[signaled].send_signal(second)
+        begin = time.monotonic()
+        assert running[signaled].wait(timeout=60) == 128 + second
+        assert time.monotonic() - begin < 5
+        said = running[1 - signaled].communicate(timeout=60)[1]
+    finally:
+        end(running)
+    assert running[1 - signaled].returncode == 1
+    assert re.search(rf"error: process {signaled} of 2 on \S+ is gone", said), said
+    found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
+    assert found is not None and found[0].step % 20 == 0
+
+
+def started(folder: Path, program: list[str]) -> list[subprocess.Popen[str]]:
+    """Both processes of a run that takes long."""
+    (folder / "run.py").write_text(CONFIG)
     flags = f"--distributed --coordinator localhost:{free_port()} --processes 2 --peer-timeout 10"
-    command = [sys.executable, "train.py", "--config", tmp_path / "run.py", "--quiet"]
-    command += ["--workdir", tmp_path / "run", "--start-timeout", "120", *flags.split()]
-    running = [
+    command = [sys.executable, *program, "--config", folder / "run.py", "--quiet"]
+    command += ["--workdir", folder / "run", "--start-timeout", "120", *flags.split()]
+    return [
         subprocess.Popen(
             [*command, "--process", str(process)],
             cwd=ROOT,
@@ -92,18 +132,18 @@ def test_one_that_is_killed_or_hangs_is_named_by_the_other(tmp_path, killed, num
         )
         for process in range(2)
     ]
-    try:
-        end = time.monotonic() + 240
-        while not list(tmp_path.glob("run/checkpoints/*.manifest.json")):
-            assert time.monotonic() < end and [p.poll() for p in running] == [None, None]
-            time.sleep(0.2)
-        running[killed].send_signal(number)
-        said = running[1 - killed].communicate(timeout=60)[1]
-    finally:
-        for process in running:
-            process.kill()
-            process.communicate()
-    assert running[1 - killed].returncode == 1
-    assert re.search(rf"error: process {killed} of 2 on \S+ (is gone|has given no sign)", said), (
-        said
-    )
+
+
+def await_save(folder: Path, running: list[subprocess.Popen[str]]) -> None:
+    """Until the first checkpoint is whole."""
+    late = time.monotonic() + 240
+    while not list(folder.glob("run/checkpoints/*.manifest.json")):
+        assert time.monotonic() < late and [p.poll() for p in running] == [None, None]
+        time.sleep(0.2)
+
+
+def end(running: list[subprocess.Popen[str]]) -> None:
+    """Whatever happened."""
+    for process in running:
+        process.kill()
+        process.communicate()

@@ -70,8 +70,18 @@ class Interrupts:
         if jax.process_count() > 1:
             from jax.experimental import multihost_utils
 
-            return multihost_utils.reached_preemption_sync_point(step)
+            agreed = multihost_utils.reached_preemption_sync_point(step)
+            if agreed and self._watch is not None:
+                self._listen_for_the_second(self._watch)
+            return agreed
         return self._signal is not None
+
+    def _listen_for_the_second(self, watch: _Watch) -> None:
+        """All know of the first signal; the runtime's handler has done its work."""
+        self._signal = self._signal or signal.SIGTERM
+        self._before.setdefault(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, self._handle)
+        watch.tell(signal.SIGTERM)
 
     def _handle(self, number: int, _: types.FrameType | None) -> None:
         if self._signal is not None:
@@ -86,23 +96,30 @@ class _Watch(threading.Thread):
 
     def __init__(self, numbers: tuple[int, ...], say: Callable[[str], None] | None) -> None:
         super().__init__(name="signals", daemon=True)
-        self._numbers, self._say = numbers, say
+        self._numbers, self._say = set(numbers), say
+        self._told = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self.start()
 
     def run(self) -> None:
-        told = False
         while data := os.read(self._read, 1):
             if (number := data[0]) not in self._numbers:
                 continue
-            if told:
+            if self._told:
                 os._exit(128 + number)
-            told = True
-            if self._say is not None:
-                name = signal.Signals(number).name
-                self._say(f"{name}: the run saves and stops; a second signal ends it at once")
+            self.tell(number)
+
+    def tell(self, number: int) -> None:
+        """The first signal was this one; whoever sent it may have done so elsewhere."""
+        self._numbers.add(number)
+        if self._told:
+            return
+        self._told = True
+        if self._say is not None:
+            name = signal.Signals(number).name
+            self._say(f"{name}: the run saves and stops; a second signal ends it at once")
 
     def close(self) -> None:
         signal.set_wakeup_fd(self._before)
