@@ -1,8 +1,10 @@
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from vqe_jax.losses.frequency import fft, low_pass
-from vqe_jax.losses.gradient import gradient, sobel
+from vqe_jax.errors import UserError
+from vqe_jax.losses.gradient import gradient, sobel, temporal_gradient
 
 RNG = np.random.default_rng(0)
 A, B = (jnp.asarray(RNG.random((2, 2, 6, 8, 1), np.float32)) for _ in range(2))
@@ -27,6 +29,15 @@ def test_gradient_ignores_a_constant_and_measures_a_ramp():
     np.testing.assert_allclose(gradient(A + 0.25, A), 0, atol=1e-6)
     ramp = jnp.broadcast_to(jnp.arange(8.0)[None, None, None, :, None], A.shape)
     np.testing.assert_allclose(gradient(ramp, jnp.zeros_like(A)), 1.0, rtol=1e-6)
+
+
+def test_temporal_gradient_ignores_what_stays_and_measures_what_comes_and_goes():
+    stays = jnp.asarray(RNG.random((2, 1, 6, 8, 1), np.float32))
+    np.testing.assert_allclose(temporal_gradient(A + stays, A), 0, atol=1e-6)
+    blinking = jnp.array([0.0, 0.3])[None, :, None, None, None]
+    np.testing.assert_allclose(temporal_gradient(A + blinking, A), 0.3, rtol=1e-5)
+    with pytest.raises(UserError, match="clips of 1 frame"):
+        temporal_gradient(A[:, :1], B[:, :1])
 
 
 def test_low_pass_sees_slow_changes_and_no_checkerboard():

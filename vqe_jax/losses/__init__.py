@@ -77,6 +77,7 @@ LOSSES: Registry[Any] = Registry(
         "motion_compensation": Loss(pixel.motion_compensation),
         "low_pass": Loss(frequency.low_pass),
         "sobel": Loss(gradient.sobel),
+        "temporal_gradient": Loss(gradient.temporal_gradient),
         "offset_tv": Loss(offsets.offset_tv, target=None),
         "offset_deviation": Loss(offsets.offset_deviation, target=None),
         "lpips": Loss(

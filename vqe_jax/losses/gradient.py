@@ -1,11 +1,13 @@
-"""Losses on edges: differences between neighbouring pixels, and Sobel's."""
+"""Losses on differences between neighbors: pixels, frames, and Sobel's."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["gradient", "sobel"]
+from vqe_jax.errors import UserError
+
+__all__ = ["gradient", "sobel", "temporal_gradient"]
 
 _GREEN = 1
 
@@ -18,6 +20,23 @@ def gradient(
     horizontal = jnp.mean(jnp.abs(jnp.diff(error, axis=3)))
     vertical = jnp.mean(jnp.abs(jnp.diff(error, axis=2)))
     return horizontal + vertical
+
+
+def temporal_gradient(
+    prediction: Float[Array, "b t h w c"], target: Float[Array, "b t h w c"]
+) -> Float[Array, ""]:
+    """Mean absolute difference of what changes from a frame to the next: against flicker.
+
+    An error that stays where it is costs nothing.
+
+    Raises:
+      UserError: clips of one frame.
+    """
+    if prediction.shape[1] < 2:
+        raise UserError(
+            "loss 'temporal_gradient' was given clips of 1 frame; it needs 2 or more (data.frames)"
+        )
+    return jnp.mean(jnp.abs(jnp.diff(prediction - target, axis=1)))
 
 
 def sobel(
