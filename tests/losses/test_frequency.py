@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vqe_jax.losses.frequency import fft, low_pass
 from vqe_jax.errors import UserError
+from vqe_jax.losses.frequency import fft, low_pass
 from vqe_jax.losses.gradient import gradient, sobel, temporal_gradient
 
 RNG = np.random.default_rng(0)
