@@ -205,11 +205,12 @@ def test_fresh_attention_and_recursion_hardly_change_what_stdf_gives():
     clip = jax.random.uniform(jax.random.key(2), (1, 3, 32, 32, 1))
     before = jax.jit(network.apply)({"params": trained}, clip) - clip
     changes = []
+    apply = jax.jit(models.build("rfda", **SMALL).apply)
     for begin in (rfda._INIT, ()):
-        network, params = _started("rfda", SMALL, begin, 1)
+        _, params = _started("rfda", SMALL, begin, 1)
         both = params["enhancement"] | trained["enhancement"]
         params = {**params, "fusion": trained["fusion"], "enhancement": both}
-        after = jax.jit(network.apply)({"params": params}, clip) - clip
+        after = apply({"params": params}, clip) - clip
         changes.append(float(jnp.sqrt(jnp.mean((after - before) ** 2) / jnp.mean(before**2))))
     assert 0 < changes[0] < 0.6 < 0.9 < changes[1]
 
