@@ -109,7 +109,7 @@ def _against_flicker(last: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """EnhanceNet2 goes on: less of fidelity, and what changes from frame to frame counts."""
     stages, start = [], last["name"]
     for name, fidelity, steadiness in (("steady", 30.0, 30.0), ("steadier", 22.0, 60.0)):
-        losses = (
+        losses: tuple[Any, ...] = (
             (*common.charbonnier(1e-12, fidelity), "enhance2"),
             ("lpips", 1.0, {"net": "alex"}, "enhance2"),
             ("temporal_gradient", steadiness, {}, "enhance2"),

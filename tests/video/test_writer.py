@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 
 from tests.video.clips import drifting, info_of, noise, write
@@ -69,6 +71,19 @@ def test_what_cannot_be_written(tmp_path, name, options, message):
     with pytest.raises(UserError, match=message):
         write(tmp_path / name, info_of(), drifting(info_of(), 2), **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("codec", ["libvpx-vp9", "libvpx", "libx264", "libx265", "mpeg4"])
+@pytest.mark.parametrize("rate", [Fraction(24, 1476395009), Fraction(2**31 - 1, 3)])
+def test_a_frame_rate_that_an_encoder_refuses_in_many_lines(tmp_path, codec, rate):
+    """libvpx says all of its settings; what is passed on is one line that can be read."""
+    info = info_of(frame_rate=rate, time_base=1 / rate)
+    try:
+        write(tmp_path / "a.mkv", info, drifting(info, 2), codec=codec)
+    except UserError as err:
+        assert "\n" not in str(err) and len(str(err)) < 500
+    else:
+        assert codec not in ("libvpx-vp9", "libvpx") or rate > 1
 
 
 def test_frames_that_do_not_fit(tmp_path):

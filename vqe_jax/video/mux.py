@@ -353,9 +353,10 @@ def _open_encoder(context: av.VideoCodecContext, options: Mapping[str, str]) -> 
             context.open(strict=False)
         except (av.FFmpegError, ValueError) as err:
             failure = err
-    said = [text.strip() for _, _, text in logs]
+    said = [line for _, _, text in logs if (line := " ".join(text.split()))]
     refused = [text for text in said if "Unknown option" in text or "Invalid value" in text]
     if failure or refused:
         given = " ".join(f"{key}={value}" for key, value in options.items())
-        reason = "; ".join(refused or said) or str(failure)
+        # libvpx says all of its settings before it says which it does not take.
+        reason = "; ".join(refused or said[-2:])[-300:] or str(failure)
         raise UserError(f"{context.name} refuses its options ({given[:200]}): {reason}")
