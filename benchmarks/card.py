@@ -56,6 +56,7 @@ def parser() -> Parser:
     made.add_argument("--frames", type=int, help="at most so many of each stream")
     made.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     made.add_argument("--long-clips", type=int, default=2, help="the smallest so many, for 'long'")
+    made.add_argument("--sizes", nargs="+", default=SIZES, metavar="WxH", help="for 'speed'")
     made.add_argument("--out", type=Path, help="folder of the rows (default: reports/card_MODEL)")
     made.add_argument("--write", action="store_true", help="into the packaged model's card")
     return made
@@ -287,7 +288,7 @@ def measure_long(pairs: Sequence[Pair], given: argparse.Namespace, rows: Rows) -
 
 def measure_speed(pairs: Sequence[Pair], given: argparse.Namespace, rows: Rows) -> None:
     del pairs
-    for size in SIZES:
+    for size in given.sizes:
         key = f"speed {size}"
         row = rows.get(key) or rows.add(
             key, "speed", {**speed_row(given.model, size), "machine": machine()}
