@@ -19,6 +19,7 @@ from vqe_jax.training.checkpoints import Checkpoints
 pytestmark = pytest.mark.slow
 
 STAGES = ({"name": "main", "steps": 12, "learning_rate": 1e-2, "ema": 0.9},)
+LONG = ({**STAGES[0], "steps": 600},)  # time to agree on a step
 
 
 def free_port() -> int:
@@ -27,9 +28,10 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def two_processes(workdir: Path, fatal: int = -1, number: int = signal.SIGTERM):
-    command = [*WORKER, str(workdir), "--stages", f"{__name__}:STAGES", "--port", str(free_port())]
-    command += ["--fatal", str(fatal), "--signal", str(int(number))]
+def two_processes(workdir: Path, stages: str = "STAGES", fatal: int = -1):
+    command = [*WORKER, str(workdir), "--stages", f"{__name__}:{stages}"]
+    command += ["--port", str(free_port())]
+    command += ["--fatal", str(fatal), "--signal", str(int(signal.SIGTERM))]
     running = [
         subprocess.Popen(
             [*command, "--process", str(process)],
@@ -56,14 +58,14 @@ def test_two_processes_do_what_one_does(tiny, tmp_path):
 
 
 def test_a_signal_to_one_stops_both_at_one_step(tmp_path):
-    codes, texts = two_processes(tmp_path, fatal=5)
+    codes, texts = two_processes(tmp_path, "LONG", fatal=5)
     assert codes == [128 + signal.SIGTERM] * 2, texts
     (manifest,) = sorted(
         (tmp_path / "checkpoints").glob("*.manifest.json"), key=lambda p: int(p.name.split(".")[0])
     )[-1:]
     step = json.loads(manifest.read_text())["progress"]["step"]
-    assert 5 <= step < 12 and f"stopped at step {step}" in texts[0][0]
-    codes, texts = two_processes(tmp_path)
+    assert 5 <= step < 600 and f"stopped at step {step}" in texts[0][0]
+    codes, texts = two_processes(tmp_path, "LONG")
     assert codes == [0, 0] and f"at step {step}" in texts[0][0], texts
 
 
@@ -87,7 +89,7 @@ def test_one_that_is_killed_or_hangs_is_named_by_the_other(tmp_path, killed, num
         said = running[1 - killed].communicate(timeout=60)[1]
     finally:
         end(running)
-    assert running[1 - killed].returncode == 1
+    assert running[1 - killed].returncode == 1, said
     named = rf"error: process {killed} of 2 on \S+ (is gone|has given no sign)"
     assert re.search(named, said), said
 
@@ -110,7 +112,7 @@ def test_a_second_signal_to_one_ends_it_at_once_and_the_other_names_it(tmp_path,
         said = running[1 - signaled].communicate(timeout=60)[1]
     finally:
         end(running)
-    assert running[1 - signaled].returncode == 1
+    assert running[1 - signaled].returncode == 1, said
     assert re.search(rf"error: process {signaled} of 2 on \S+ is gone", said), said
     found = Checkpoints(tmp_path / "run" / "checkpoints").newest()
     assert found is not None and found[0].step % 20 == 0

@@ -64,13 +64,15 @@ def joined(
         links = meet(address, processes, process, float(start_timeout))
     elif (coordinator, processes, process) != (None, None, None):
         raise UserError("--coordinator, --processes and --process belong together; give all three")
+    # Who watches first names who is gone; JAX ends with a stack of C++.
+    heartbeat = 2 * peer_timeout + 20 if links else peer_timeout
     try:
         jax.distributed.initialize(
             coordinator,
             processes,
             process,
             initialization_timeout=start_timeout,
-            heartbeat_timeout_seconds=peer_timeout,
+            heartbeat_timeout_seconds=heartbeat,
             shutdown_timeout_seconds=peer_timeout,
         )
     except ValueError:
