@@ -19,8 +19,7 @@ Variants:
   first       stage 1 alone.
   narrow      16 channels, 3 blocks, narrow flow networks, AlexNet for VGG, 5 frames of 64x64, batch
               2, 1,500 + 600 + 700 steps on your own clips and photographs in motion (data sets
-              `clips` and `scenes`, QP 37), then 900 + 2,400 of EnhanceNet2 against flicker: two
-              hours on one core; docs/results.md.
+              `clips` and `scenes`, QP 37): most of an hour on one core; docs/results.md.
   small, demo 8 channels, 2 blocks, narrow flow networks, AlexNet for VGG, the demo data.
   spynet=PATH official SPyNet weights to start from; see
               configs/basicvsr.py.
@@ -41,10 +40,9 @@ _CHARBONNIER, _CHARBONNIER_IN_WORDS = 47.0, 3.0
 _CACHE, _FIRST = "data/astf_stage1", "runs/first/last.safetensors"
 # What leads to the residual hands its input on at first.
 _NARROW_INIT = (*basicvsr.INIT, ("/(fusion|conv_hr)/kernel$", "pass_on"))
-_PARTS = ("stage1", "enhance1", "enhance2")
 _STEPS = {
     "full": {"stage1": 300_000, "enhance1": 300_000, "enhance2": 300_000},
-    "narrow": {"stage1": 1_500, "enhance1": 600, "enhance2": 700, "steady": 900, "steadier": 2_400},
+    "narrow": {"stage1": 1_500, "enhance1": 600, "enhance2": 700},
     "small": {"stage1": 400, "enhance1": 400, "enhance2": 400},
 }
 
@@ -102,26 +100,12 @@ def _stages(width: str, spynet: str, charbonnier: float) -> tuple[dict[str, Any]
         model_kwargs={"output": "fuse"},
         **slow,
     )
-    return (one, two, three, *_against_flicker(three)) if width == "narrow" else (one, two, three)
-
-
-def _against_flicker(last: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """EnhanceNet2 goes on: less of fidelity, and what changes from frame to frame counts."""
-    stages, start = [], last["name"]
-    for name, fidelity, steadiness in (("steady", 30.0, 30.0), ("steadier", 22.0, 60.0)):
-        losses: tuple[Any, ...] = (
-            (*common.charbonnier(1e-12, fidelity), "enhance2"),
-            ("lpips", 1.0, {"net": "alex"}, "enhance2"),
-            ("temporal_gradient", steadiness, {}, "enhance2"),
-        )
-        own = {"name": name, "steps": _STEPS["narrow"][name], "losses": losses, "start": start}
-        stages.append({**last, **own, "init": (), "learning_rate": 5e-4})
-        start = name
-    return tuple(stages)
+    return one, two, three
 
 
 def _stage(width: str, trained: str, **changes: Any) -> dict[str, Any]:
-    changes["rates"] += common.frozen(*(part for part in _PARTS if part != trained))
+    others = (part for part in _STEPS[width] if part != trained)
+    changes["rates"] += common.frozen(*others)
     own = {"model_kwargs": {"output": trained}}
     return basicvsr.stage(trained, _STEPS[width][trained], width, **{**own, **changes})
 
