@@ -288,6 +288,18 @@ def test_boxes_of_mp4_that_do_not_fit_into_each_other(tmp_path, kind, name):
         assert mp4_faults(source), (name, length, wrong)
 
 
+@pytest.mark.parametrize("depth", [20, 3000])
+def test_boxes_within_boxes_without_end(tmp_path, depth):
+    boxes = b""
+    for name in (*[b"trak"] * depth, b"moov"):
+        boxes = (8 + len(boxes)).to_bytes(4, "big") + name + boxes
+    source = tmp_path / "a.mp4"
+    source.write_bytes((16).to_bytes(4, "big") + b"ftypisom" + bytes(4) + boxes)
+    assert any("do not fit" in text for text in mp4_faults(source))
+    with pytest.raises(UserError):
+        open_reader(source)
+
+
 @pytest.mark.parametrize("fragments", ["frag_keyframe+empty_moov", "faststart", "rtphint"])
 def test_other_ways_to_write_mp4(tmp_path, fragments):
     made = {"codec": "libx264", "sound": "aac", "container": {"movflags": fragments}}

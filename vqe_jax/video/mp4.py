@@ -19,6 +19,7 @@ _PARENTS = ("moov", "trak", "mdia", "minf", "stbl", "edts")
 _NEEDED = ("tkhd", "mdhd", "hdlr", "stsd", "stts", "stsc")
 _SIZES = {"mvhd": (108, 120), "tkhd": (92, 104), "mdhd": (32, 44)}  # by version
 _LARGEST = 1 << 28  # bytes of a header
+_DEEPEST = 16  # boxes within boxes; of those that are looked into there are six kinds
 _ALIKE, _SHOWN = 0.05, 0.5  # of a length
 _TIMED = (b"vide", b"soun")
 
@@ -73,7 +74,7 @@ def _header(file: IO[bytes], size: int) -> bytes | None:
     return None
 
 
-def _boxes(data: bytes) -> Iterator[_Box]:
+def _boxes(data: bytes, depth: int = _DEEPEST) -> Iterator[_Box]:
     at = 0
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -81,22 +82,23 @@ def _boxes(data: bytes) -> Iterator[_Box]:
         if length < 8:
             return
         content = data[at + 8 : at + length]
-        yield _Box(name, content, tuple(_boxes(content)) if name in _PARENTS else ())
+        is_parent = depth > 0 and name in _PARENTS
+        yield _Box(name, content, tuple(_boxes(content, depth - 1)) if is_parent else ())
         at += length
 
 
-def _misfits(data: bytes) -> Iterator[str]:
+def _misfits(data: bytes, depth: int = _DEEPEST) -> Iterator[str]:
     """Boxes that do not fill the one they are in, or are of no name."""
     at = 0
     while at + 8 <= len(data):
         length, name = _number(data, at), data[at + 4 : at + 8]
         if length == 0 and not any(data[at:]):
             return  # QuickTime's end of a list, and what is filled up with zeros
-        if length < 8 or at + length > len(data) or not _is_name(name):
+        if length < 8 or at + length > len(data) or not _is_name(name) or not depth:
             yield "has boxes that do not fit into one another"
             return
         if name.decode("latin-1") in _PARENTS:
-            yield from _misfits(data[at + 8 : at + length])
+            yield from _misfits(data[at + 8 : at + length], depth - 1)
         at += length
 
 
