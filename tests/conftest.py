@@ -2,25 +2,15 @@
 
 import os
 import signal
-from importlib.metadata import version
 from pathlib import Path
 
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "vqe_jax" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Small programs that run once: compiling is most of their time, and halves without LLVM's passes.
-# Convolutions and products are library calls either way. The last flag comes and goes with the
-# versions, and a flag that is unknown ends the process.
-os.environ["XLA_FLAGS"] = " ".join(
-    (
-        "--xla_backend_optimization_level=0",
-        "--xla_llvm_disable_expensive_passes=true",
-        *(
-            ("--xla_cpu_use_fusion_emitters=false",)
-            if version("jaxlib").startswith("0.10.")
-            else ()
-        ),
-        os.environ.get("XLA_FLAGS", ""),
-    )
+# Convolutions and products are library calls either way.
+os.environ["XLA_FLAGS"] = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    + os.environ.get("XLA_FLAGS", "")
 ).rstrip()
 
 import hypothesis
