@@ -193,7 +193,9 @@ def long_row(pair: Pair, model: str) -> Row:
     from vqe_jax.metrics import protocol
 
     clip = clips_from_pairs([pair])[0]
-    run = long_run(clip, open_models([model])[0], protocol("psnr_y"), length=LONG)
+    opened = open_models([model])[0]
+    metric = protocol("psnr_y" if opened.color == "luma" else "psnr_rgb_uint8")
+    run = long_run(clip, opened, metric, length=LONG)
     return {
         "clip": pair.name,
         "frames": LONG,
