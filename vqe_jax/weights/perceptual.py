@@ -39,6 +39,7 @@ PERCEPTUAL = {
 }
 
 Variables = dict[str, Any]
+# Those of the reader's own.
 WEIGHTS: Registry[Callable[[], Variables]] = Registry(
     "perceptual network", {}, check=callable, expected="a function () -> variables"
 )
@@ -49,7 +50,7 @@ class PerceptualWeights:
     """The variables of a perceptual network.
 
     Attributes:
-      name: a key of :data:`PERCEPTUAL`.
+      name: a key of :data:`PERCEPTUAL` or :data:`WEIGHTS`.
       variables: ``{"params": ...}`` for the module's ``apply``.
     """
 
@@ -166,7 +167,7 @@ def load_perceptual(
       UserError: an unknown name, or a file that does not hold the network.
       EnvironmentFailure: nothing at hand and no connection; says all the ways out.
     """
-    if name in WEIGHTS:
+    if name not in PERCEPTUAL and name in WEIGHTS:  # nobody's takes the place of a published one
         return PerceptualWeights(name, WEIGHTS.get(name)(), f"registered as {name!r}")
     check_known("perceptual network ", name, [*PERCEPTUAL, *WEIGHTS])
     files = [path] if isinstance(path, str | Path) else list(path or ())
