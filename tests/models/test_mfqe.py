@@ -24,7 +24,8 @@ def _aligned(peaks, clip, **fields):
     network = models.build("mfqe", **NARROW, channels=1, **fields)
     variables = initial_variables(network, jax.random.key(1))
     told = Side(peak=jnp.asarray([peaks]))
-    return network.apply(variables, clip, side=told, outputs=True)["aligned"]
+    run = jax.jit(lambda v: network.apply(v, clip, side=told, outputs=True)["aligned"])
+    return run(variables)
 
 
 @pytest.mark.parametrize("fields", [{}, BASELINE], ids=["powerqe", "baseline"])

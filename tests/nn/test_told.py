@@ -60,7 +60,7 @@ def test_what_is_told_to_be_clean_comes_out_as_it_went_in():
     network, variables = _network()
     clip = jax.random.uniform(jax.random.key(3), (1, 2, 12, 16, 1))
     codec = jnp.array([[CODECS["none"], CODECS["vp9"]]])
-    result = network.apply(variables, clip, side=Side(codec=codec))
+    result = jax.jit(network.apply)(variables, clip, side=Side(codec=codec))
     np.testing.assert_array_equal(result[:, 0], clip[:, 0])
     assert np.abs(result[:, 1] - clip[:, 1]).max() > 1e-3
     assert CODECS["none"] == max(CODECS.values()) == 6  # as nn/told.py counts
@@ -69,10 +69,8 @@ def test_what_is_told_to_be_clean_comes_out_as_it_went_in():
 def test_beyond_what_was_learned_the_nearest_is_told():
     network, variables = _network()
     clip = jax.random.uniform(jax.random.key(3), (1, 2, 12, 16, 1))
-    results = {
-        qp: network.apply(variables, clip, side=Side(frame_qp=jnp.full((1, 2), qp)))
-        for qp in (9.0, 14.0, 15.0)
-    }
+    run = jax.jit(lambda qp: network.apply(variables, clip, side=Side(frame_qp=qp)))
+    results = {qp: run(jnp.full((1, 2), qp)) for qp in (9.0, 14.0, 15.0)}
     np.testing.assert_array_equal(results[9.0], results[14.0])
     assert np.abs(results[14.0] - results[15.0]).max() > 1e-4
 
@@ -94,5 +92,5 @@ def test_a_gradient_reaches_what_is_told():
     def loss(params):
         return jnp.mean(jnp.square(network.apply({"params": params}, clip, side=side) - 0.5))
 
-    gradient = jax.grad(loss)(variables["params"])["modulation"]
+    gradient = jax.jit(jax.grad(loss))(variables["params"])["modulation"]
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
