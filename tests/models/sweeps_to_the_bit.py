@@ -13,7 +13,6 @@ from vqe_jax.inference.bidirectional import exact
 
 FLOW = {"features": 4, "blocks": 1, "flow_levels": 2, "flow_widths": (4,)}
 NETWORKS = {
-    "basicvsr": FLOW,
     "basicvsrpp": FLOW | {"reconstruction_blocks": 1, "deform_groups": 4},
     "astf": FLOW | {"unroll": 1},
 }

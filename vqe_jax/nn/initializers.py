@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ def uniform_fan_in() -> Init:
     return initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
+@functools.cache  # one function for all layers of a size, which checks of types wrap once
 def uniform_bias(fan_in: int) -> Init:
     """The bias that goes with :func:`uniform_fan_in`; ``fan_in`` is that of the layer's kernel."""
     limit = 1 / math.sqrt(fan_in)
