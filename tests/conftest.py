@@ -4,13 +4,18 @@ import os
 import signal
 from pathlib import Path
 
+from jaxlib.version import __version_info__ as jaxlib_version
+
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "vqe_jax" / "jit"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Small programs that run once: compiling is most of their time, and takes a third of it without
 # LLVM's passes and XLA's way of fusing. Convolutions and products are library calls either way.
-os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false " + os.environ.get("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        "--xla_cpu_use_fusion_emitters=false" if jaxlib_version < (0, 12) else "",  # the only way
+        os.environ.get("XLA_FLAGS", ""),
+    )
 ).rstrip()
 
 import hypothesis
