@@ -129,13 +129,20 @@ def _some_picture(values: Sequence[Any]) -> bool:
     return any(isinstance(v, np.ndarray) for v in values)
 
 
+def _as_long(outside: Any, inside: Any) -> bool:
+    """Whether a loop hands it on as it is; of what it takes turns at, inside is one axis less."""
+    return outside.aval.ndim == inside.aval.ndim
+
+
 def _scan(equation: Any, values: list[Any], found: Found) -> list[Any]:
     """One turn of a loop; what is carried is taken for features."""
-    params = equation.params
-    first, carried = params["num_consts"], params["num_carry"]
-    turns = [v[0] if isinstance(v, np.ndarray) else v for v in values[first + carried :]]
-    inputs = [*values[:first], *[_OTHER] * carried, *turns]
-    results = _walk(params["jaxpr"].jaxpr, inputs, found)
+    program = equation.params["jaxpr"].jaxpr
+    carried = sum(map(_as_long, equation.outvars, program.outvars))
+    turning = len(values) - sum(map(_as_long, equation.invars, program.invars))
+    constant = len(values) - carried - turning
+    turns = [v[0] if isinstance(v, np.ndarray) else v for v in values[constant + carried :]]
+    inputs = [*values[:constant], *[_OTHER] * carried, *turns]
+    results = _walk(program, inputs, found)
     stacked = [
         np.broadcast_to(r, v.aval.shape) if isinstance(r, np.ndarray) else r
         for r, v in zip(results[carried:], equation.outvars[carried:], strict=True)
