@@ -11,14 +11,13 @@ many the pipeline delivers a second is what benchmarks/pipeline.py prints.
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import optax
 
+from benchmarks.races import needed_bytes, race
 from vqe_jax import losses, models
 from vqe_jax.models.shapes import initial_variables
 
@@ -62,9 +61,7 @@ def _program(args: argparse.Namespace, trains_on: str) -> tuple[Callable[[], Any
     compressed, raw = jax.random.uniform(jax.random.key(1), (2, *shape))
     arrays = (trained, params, optimizer.init(trained), compressed, raw)
     program = jax.jit(_step(network, optimizer)).lower(*arrays).compile()
-    found: Any = program.memory_analysis()
-    needed = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes
-    return lambda: jax.block_until_ready(program(*arrays)), needed / _MIB
+    return lambda: jax.block_until_ready(program(*arrays)), needed_bytes(program) / _MIB
 
 
 def main() -> None:
@@ -75,19 +72,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     programs = {way: _program(args, trains_on) for way, trains_on in _WAYS.items()}
-    taken: dict[str, list[float]] = {way: [] for way in programs}
-    for repeat in range(args.repeats + 1):
-        for way, (run, _) in programs.items():
-            start = time.perf_counter()
-            run()
-            if repeat:  # the first warms up
-                taken[way].append(1e3 * (time.perf_counter() - start))
-    medians = {way: statistics.median(values) for way, values in taken.items()}
+    found = race({way: run for way, (run, _) in programs.items()}, args.repeats)
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}\n")
     print("| first stage | ms a step | ratio | MiB |\n|---|---|---|---|")
     for way, (_, needed) in programs.items():
-        ratio = medians[way] / medians["in the step"]
-        print(f"| {way} | {medians[way]:.0f} | {ratio:.2f} | {needed:.0f} |")
+        ratio = found[way].wall / found["in the step"].wall
+        print(f"| {way} | {found[way].wall:.0f} | {ratio:.2f} | {needed:.0f} |")
 
 
 if __name__ == "__main__":

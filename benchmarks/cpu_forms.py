@@ -10,8 +10,6 @@ which other work on the machine touches less. Widths are those of the packaged V
 from __future__ import annotations
 
 import functools
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from benchmarks.races import race
 from vqe_jax.flags import Parser
 from vqe_jax.ops.conv2d import conv2d
 from vqe_jax.ops.conv_transpose import conv_transpose
@@ -164,21 +163,10 @@ def _kernel_gradients() -> Iterator[tuple[str, Form, Form]]:
         yield (title, gradient, ("the same, a product a tap (not taken)", by_taps, maps))
 
 
-def race(forms: tuple[Form, Form], repeats: int) -> list[tuple[float, float]]:
-    """Wall and processor milliseconds of each."""
-    runs = [(jax.jit(function), inputs) for _, function, inputs in forms]
-    taken: list[list[tuple[float, float]]] = [[] for _ in runs]
-    for run, inputs in runs:
-        jax.block_until_ready(run(*inputs))
-    for _ in range(repeats):
-        for (run, inputs), mine in zip(runs, taken, strict=True):
-            wall, processor = time.perf_counter(), time.process_time()
-            jax.block_until_ready(run(*inputs))
-            mine.append((time.perf_counter() - wall, time.process_time() - processor))
-    return [
-        (1e3 * statistics.median(w for w, _ in mine), 1e3 * statistics.median(p for _, p in mine))
-        for mine in taken
-    ]
+def _runner(form: Form) -> Callable[[], Any]:
+    _, function, inputs = form
+    compiled = jax.jit(function)
+    return lambda: jax.block_until_ready(compiled(*inputs))
 
 
 def main() -> None:
@@ -194,9 +182,10 @@ def main() -> None:
     for title, *forms in pairs(height, width):
         if args.what not in title:
             continue
-        before, now = race((forms[0], forms[1]), args.repeats)
-        texts = [f"{wall:.1f} ({processor:.1f})" for wall, processor in (before, now)]
-        cells = (title, forms[0][0], texts[0], forms[1][0], texts[1], f"{now[1] / before[1]:.2f}")
+        found = race({form[0]: _runner(form) for form in forms}, args.repeats)
+        told = [(name, f"{t.wall:.1f} ({t.processor:.1f})") for name, t in found.items()]
+        before, now = found.values()
+        cells = (title, *told[0], *told[1], f"{now.processor / before.processor:.2f}")
         print("| " + " | ".join(cells) + " |", flush=True)
 
 

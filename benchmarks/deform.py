@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.deform_formulations import FORMULATIONS
+from benchmarks.races import needed_bytes, race
 from vqe_jax.ops.deform import deform_conv2d
 
 _MIB = 2**20
@@ -112,19 +111,6 @@ def _torch(arrays: list[np.ndarray], case: Case, *, gradient: bool) -> Callable[
     return run
 
 
-def interleaved(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each."""
-    for run in runs.values():
-        run()
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            taken[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in taken.items()}
-
-
 def times(scale: int, repeats: int, names: tuple[str, ...]) -> None:
     with_torch = jax.default_backend() == "gpu" and importlib.util.find_spec("torchvision")
     functions = {"ours": ours, **{name: FORMULATIONS[name] for name in names}}
@@ -141,18 +127,16 @@ def times(scale: int, repeats: int, names: tuple[str, ...]) -> None:
             }
             if with_torch:
                 runs["torchvision"] = _torch(arrays, case, gradient=gradient)
-            found = interleaved(runs, repeats)
+            found = race(runs, repeats)
             label = "forward and backward" if gradient else "forward"
-            figures = " | ".join(f"{found[c]:.2f}" for c in columns)
+            figures = " | ".join(f"{found[c].wall:.2f}" for c in columns)
             print(f"| {case.name} | {label} | {figures} |", flush=True)
 
 
 def _memory(function: Callable[..., Any], shapes: tuple[Any, ...]) -> tuple[float, float]:
     """MiB of temporary buffers, and of everything."""
-    found = jax.jit(function).lower(*shapes).compile().memory_analysis()
-    temporary = found.temp_size_in_bytes / _MIB
-    kept = found.argument_size_in_bytes + found.output_size_in_bytes
-    return temporary, temporary + kept / _MIB
+    program = jax.jit(function).lower(*shapes).compile()
+    return program.memory_analysis().temp_size_in_bytes / _MIB, needed_bytes(program) / _MIB
 
 
 def memory() -> None:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["HEADER", "Race", "Times", "append", "read", "rewrite", "row", "table"]
+from benchmarks.races import Times
+
+__all__ = ["HEADER", "Race", "append", "read", "rewrite", "row", "table"]
 
 _HEADS = (
     "| network | parameters | clip | ours to compile, s | ms a frame: ours | PyTorch eager"
@@ -17,13 +19,6 @@ _HEADS = (
 HEADER = f"{_HEADS}\n{'|---' * 14}|"
 _BEGIN = "<!-- of {name}, made by `python -m benchmarks.models --table` -->"
 _END = "<!-- end -->"
-
-
-class Times(NamedTuple):
-    """Medians of one side, milliseconds."""
-
-    wall: float
-    processor: float
 
 
 class Race(NamedTuple):

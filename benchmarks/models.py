@@ -31,7 +31,6 @@ import json
 import math
 import os
 import signal
-import statistics
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +49,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.model_records import HEADER, Race, Times, append, read, rewrite, row
+from benchmarks.model_records import HEADER, Race, append, read, rewrite, row
+from benchmarks.races import Times, needed_bytes, race
 from vqe_jax import models
 from vqe_jax.models import Side
 from vqe_jax.models.shapes import initial_variables
@@ -84,25 +84,7 @@ def _compiled(function: Callable[..., Any], *inputs: Any) -> _Program:
     begun = time.monotonic()
     run = jax.jit(function).lower(*inputs).compile()
     seconds = time.monotonic() - begun
-    need = run.memory_analysis()
-    taken = need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
-    return _Program(run, inputs, seconds, taken / 2**30)
-
-
-def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Times]:
-    """They take turns."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for run in contenders.values() if repeats else ():
-        run()
-    for _ in range(max(repeats, 1)):
-        for name, run in contenders.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            run()
-            taken[name].append((time.perf_counter() - wall, time.process_time() - processor))
-    return {
-        name: Times(*(1e3 * statistics.median(axis) for axis in zip(*pairs, strict=True)))
-        for name, pairs in taken.items()
-    }
+    return _Program(run, inputs, seconds, needed_bytes(run) / 2**30)
 
 
 def _enhance(network: models.Network, side: Side) -> Callable[..., Any]:
@@ -293,7 +275,7 @@ class _Sides:
         note = self._add_compiled(sides) if part == "frame" else None
         concurrent.futures.wait(self._programs.values())  # nothing compiles beside the race
         share = self.options.frames if part == "frame" else 1
-        found = _race(sides, self.options.repeats)
+        found = race(sides, self.options.repeats)
         times = {n: Times(*(round(x / share, 3) for x in t)) for n, t in found.items()}
         return {"compiled": note, **times}
 

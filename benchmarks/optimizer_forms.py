@@ -13,7 +13,6 @@ what calling costs. Contenders take turns; figures are medians of processor time
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
+from benchmarks.races import race
 from vqe_jax import models
 from vqe_jax.models.shapes import initial_variables
 
@@ -60,16 +60,6 @@ def _program(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[[], A
     return run, seconds
 
 
-def _race(contenders: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(repeats + 1):
-        for name, run in contenders.items():
-            start = time.process_time()
-            run()
-            taken[name].append(1e3 * (time.process_time() - start))
-    return {name: statistics.median(times[1:]) for name, times in taken.items()}
-
-
 def _nothing(params: Any, state: Any) -> Any:
     """A step that touches one number of each."""
     return jax.tree.map(lambda x: x.at[(0,) * x.ndim].add(1), (params, state))
@@ -99,7 +89,7 @@ def row(name: str, repeats: int) -> str:
     state = adam.init(params)
     runs["one call"], _ = _program(_nothing, params, state)
     runs["group"], _ = _program(_nothings, params, state)
-    found = _race(runs, repeats)
+    found = {name: times.processor for name, times in race(runs, repeats).items()}
     cells = [f"{found[form]:.2f} ({seconds[form]:.2f} s)" for form in seconds]
     calls = [f"{found['one call']:.2f}", f"{found['group'] / _GROUP:.2f}"]
     return " | ".join((name, f"{len(jax.tree.leaves(params))}", f"{vector.size:,}", *cells, *calls))

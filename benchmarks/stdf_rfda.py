@@ -21,8 +21,6 @@ import argparse
 import functools
 import importlib.util
 import os
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -35,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from benchmarks.races import needed_bytes, race
 from vqe_jax import models, weights
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.nn import recurrence
@@ -86,12 +85,6 @@ def _frame(network: models.Network) -> Callable[..., Any]:
     return lambda v, state, w: network.apply(v, state, w, method="step")
 
 
-def _gib(program: Any) -> float:
-    found = program.memory_analysis()
-    total = found.temp_size_in_bytes + found.argument_size_in_bytes + found.output_size_in_bytes
-    return (total - found.alias_size_in_bytes) / _GIB
-
-
 def _zeros(shapes: Any) -> Any:
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
@@ -115,7 +108,7 @@ def _our_frame(name: str, size: tuple[int, int], dtype: str) -> Contender:
         held[0], frame = program(_variables(name), held[0], window)
         return jax.block_until_ready(frame)
 
-    return Contender(f"ours, {dtype}", run, lambda: _gib(program))
+    return Contender(f"ours, {dtype}", run, lambda: needed_bytes(program) / _GIB)
 
 
 def _torch_network(name: str, variables: Any) -> Any:
@@ -205,19 +198,6 @@ def _compare(names: list[str]) -> bool:
     return True
 
 
-def _medians(contenders: list[Contender], repeats: int) -> list[float]:
-    """Milliseconds of each; they take turns."""
-    taken: list[list[float]] = [[] for _ in contenders]
-    for contender in contenders:
-        contender.run()
-    for _ in range(repeats):
-        for contender, mine in zip(contenders, taken, strict=True):
-            start = time.perf_counter()
-            contender.run()
-            mine.append(1e3 * (time.perf_counter() - start))
-    return [statistics.median(mine) for mine in taken]
-
-
 def _row(*cells: Any) -> None:
     texts = ("-" if c is None else f"{c:.2f}" if isinstance(c, float) else str(c) for c in cells)
     print("| " + " | ".join(texts) + " |", flush=True)
@@ -225,10 +205,9 @@ def _row(*cells: Any) -> None:
 
 def _rows(lead: tuple[str, ...], contenders: list[Contender], repeats: int | None) -> None:
     """One row a contender; without ``repeats`` nothing runs."""
-    times: list[Any] = [None] * len(contenders)
-    if repeats:
-        times = _medians(contenders, repeats)
-    for contender, ms in zip(contenders, times, strict=True):
+    times = race({c.name: c.run for c in contenders}, repeats) if repeats else {}
+    for contender in contenders:
+        ms = times[contender.name].wall if times else None
         _row(*lead, contender.name, ms, contender.gib())
 
 
@@ -279,7 +258,7 @@ def _our_training(name: str, shape: tuple[int, int, int], dtype: str) -> Contend
         held[0], held[1], value = program(*held)
         return jax.block_until_ready(value)
 
-    return Contender(f"ours, {dtype}", run, lambda: _gib(program))
+    return Contender(f"ours, {dtype}", run, lambda: needed_bytes(program) / _GIB)
 
 
 def _torch_training(name: str, shape: tuple[int, int, int]) -> Contender:
@@ -336,9 +315,9 @@ def windows(repeats: int, count: int = 8, size: tuple[int, int] = (64, 96)) -> N
     def together() -> Any:
         return jax.block_until_ready(whole(variables, clip))
 
-    both = [Contender(run.__name__, run, lambda: None) for run in (together, one_by_one)]
-    joint, apart = _medians(both, repeats)
-    print(f"{count} windows of {size[0]}x{size[1]}: {joint:.1f} ms together, {apart:.1f} apart")
+    found = race({"together": together, "apart": one_by_one}, repeats)
+    told = f"{found['together'].wall:.1f} ms together, {found['apart'].wall:.1f} apart"
+    print(f"{count} windows of {size[0]}x{size[1]}: {told}")
 
 
 def main() -> None:

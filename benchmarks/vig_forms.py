@@ -9,9 +9,8 @@ interleaved runs of the forward pass, as ratios to the direct form.
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -19,11 +18,18 @@ import jax.numpy as jnp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the figure's form lives with the tests
 
+from benchmarks.races import race
 from vqe_jax import models
 from vqe_jax.models.cost import multiply_adds
 from vqe_jax.models.shapes import initial_variables
 
 FORMS = {"direct": "tests.models.vig_direct:DirectVIG", "factored": "vig"}
+
+
+def enhancing(network, variables, clip) -> Callable[[], jax.Array]:
+    """Enhances the clip."""
+    apply = jax.jit(network.apply)
+    return lambda: jax.block_until_ready(apply(variables, clip))
 
 
 def stream_operations(network, variables, window) -> float:
@@ -47,16 +53,9 @@ def main() -> None:
     clip = jax.random.uniform(jax.random.key(0), (1, given.frames, height, width, 1))
     forms = {form: models.build(name) for form, name in FORMS.items()}
     variables = initial_variables(forms["direct"], jax.random.key(1))
-    run = {form: jax.jit(network.apply) for form, network in forms.items()}
-    results = {form: run[form](variables, clip) for form in forms}
-    difference = float(jnp.abs(results["direct"] - results["factored"]).max())
-    seconds: dict[str, list[float]] = {form: [] for form in forms}
-    for _ in range(given.runs):
-        for form in forms:
-            start = time.perf_counter()
-            jax.block_until_ready(run[form](variables, clip))
-            seconds[form].append(time.perf_counter() - start)
-    base = statistics.median(seconds["direct"])
+    run = {form: enhancing(network, variables, clip) for form, network in forms.items()}
+    difference = float(jnp.abs(run["direct"]() - run["factored"]()).max())
+    found = race(run, given.runs)
     print(f"VIG, {given.frames} frames of {width}x{height}; largest difference {difference:.1e}\n")
     print("| form | multiply-adds a pixel, clip | stream | ms a frame, clip | ratio |")
     print("|---|---|---|---|---|")
@@ -64,10 +63,10 @@ def main() -> None:
     for form, network in forms.items():
         in_clip = multiply_adds(network.apply, variables, clip) / (pixels * given.frames)
         in_stream = stream_operations(network, variables, window) / pixels
-        median = statistics.median(seconds[form])
+        ms = found[form].wall
         print(
             f"| {form} | {in_clip:,.0f} | {in_stream:,.0f} | "
-            f"{1000 * median / given.frames:.1f} | {median / base:.2f} |"
+            f"{ms / given.frames:.1f} | {ms / found['direct'].wall:.2f} |"
         )
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.model_records import Race, Times, append, read, rewrite, row, table
+from benchmarks.model_records import Race, append, read, rewrite, row, table
+from benchmarks.races import Times, race
 from vqe_jax import models
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -40,8 +41,8 @@ def test_the_last_race_counts(tmp_path):
     path = tmp_path / "races.jsonl"
     assert read(path) == {}
     again = FRAME._replace(compiled=Times(1.5, 8.0))
-    for race in (FRAME, STEP, again):
-        append(path, race)
+    for one in (FRAME, STEP, again):
+        append(path, one)
     assert read(path) == {("a", "frame"): again, ("a", "step"): STEP}
     assert table(read(path)).splitlines()[2].count("1.5 | 0.50 (0.80) | 2.00 (0.50)") == 1
 
@@ -51,3 +52,12 @@ def test_columns_that_no_race_fills_are_left_out():
     heads, rule, line = alone.splitlines()
     assert heads == "| network | parameters | clip | ms a frame: ours |"
     assert (rule, line) == ("|---|---|---|---|", "| a | 1,234 | 2 x 8x8 | 3.0 (4.0) |")
+
+
+def test_contenders_of_a_race_take_turns():
+    order: list[str] = []
+    found = race({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert "".join(order) == "ab" + 2 * "ab"  # the first calls are not counted
+    assert found.keys() == {"a", "b"} and all(t.wall >= 0 for t in found.values())
+    race({"c": lambda: order.append("c")}, 0)
+    assert order.count("c") == 1
