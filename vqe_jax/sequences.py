@@ -15,12 +15,7 @@ __all__ = ["SEQUENCES", "Sequence", "class_of", "find_sequence", "plain_name", "
 
 @dataclasses.dataclass(frozen=True)
 class Sequence:
-    """A test sequence.
-
-    Attributes:
-      width: in pixels.
-      height: in pixels.
-    """
+    """A test sequence."""
 
     name: str
     group: str

@@ -17,13 +17,7 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.vgg import VGG
 from vqe_jax.perceptual import DISTS, LPIPS, gaussian_downscale
-from vqe_jax.perceptual.images import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Images,
-    check_pair,
-    three_channels,
-)
+from vqe_jax.perceptual.images import Images, check_pair, standardized, three_channels
 
 __all__ = ["dists", "lpips", "vgg_pyramid"]
 
@@ -75,11 +69,6 @@ def dists(
     return jnp.mean(values)
 
 
-def _normalized(x: Float[Array, "n h w c"]) -> Float[Array, "n h w 3"]:
-    mean, std = (jnp.asarray(v)[None, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (three_channels(x) - mean) / std
-
-
 def vgg_pyramid(
     pred: Images,
     target: Images,
@@ -117,10 +106,8 @@ def vgg_pyramid(
     flat = [jnp.asarray(x, jnp.float32).reshape(-1, *x.shape[-3:]) for x in (pred, target)]
     flat[1] = jax.lax.stop_gradient(flat[1])
     for factor in factors:
-        features = [
-            vgg.apply(variables, _normalized(gaussian_downscale(x, factor=factor)).astype(dtype))
-            for x in flat
-        ]
+        scaled = [three_channels(gaussian_downscale(x, factor=factor)) for x in flat]
+        features = [vgg.apply(variables, standardized(x).astype(dtype)) for x in scaled]
         for weight, p, t in zip(layer_weights, *features, strict=True):
             total = total + np.float32(weight) * jnp.abs(p - t).mean(dtype=jnp.float32)
     return total

@@ -12,13 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.vgg import VGG, tap_channels
-from vqe_jax.perceptual.images import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Images,
-    check_pair,
-    three_channels,
-)
+from vqe_jax.perceptual.images import Images, check_pair, standardized, three_channels
 
 __all__ = ["DISTS", "DISTS_MIN_SIDE", "l2_pool"]
 
@@ -97,7 +91,5 @@ class DISTS(nn.Module):
 
     def _with_picture(self, vgg: VGG, x: jax.Array) -> list[jax.Array]:
         x = three_channels(x.astype(jnp.float32))
-        lead = (1,) * (x.ndim - 1)
-        mean, std = (jnp.asarray(v).reshape(*lead, 3) for v in (IMAGENET_MEAN, IMAGENET_STD))
-        features = vgg(((x - mean) / std).astype(self.dtype))
+        features = vgg(standardized(x).astype(self.dtype))
         return [x, *(f.astype(jnp.float32) for f in features)]

@@ -18,6 +18,7 @@ __all__ = [
     "Images",
     "check_images",
     "check_pair",
+    "standardized",
     "three_channels",
 ]
 
@@ -112,6 +113,16 @@ def check_pair(
         )
     for name, x in zip(names, (pred, target), strict=True):
         check_images(x, name, min_side=min_side, reader=reader)
+
+
+def standardized(
+    x: Float[Array, "*lead 3"],
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> Float[Array, "*lead 3"]:
+    """Minus the mean and by the standard deviation of each color."""
+    shape = (1,) * (x.ndim - 1) + (3,)
+    return (x - jnp.reshape(jnp.asarray(mean), shape)) / jnp.reshape(jnp.asarray(std), shape)
 
 
 def three_channels(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h w 3"]:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from vqe_jax.errors import UserError, near_misses
 from vqe_jax.nn.vgg import VGG
 from vqe_jax.perceptual.alexnet import AlexNet
-from vqe_jax.perceptual.images import Images, check_pair, three_channels
+from vqe_jax.perceptual.images import Images, check_pair, standardized, three_channels
 from vqe_jax.perceptual.squeezenet import SqueezeNet
 
 __all__ = ["LPIPS", "LPIPS_NETS", "LpipsNet", "unit_length"]
@@ -95,9 +95,7 @@ class LPIPS(nn.Module):
 
     def _features(self, x: jax.Array) -> list[jax.Array]:
         x = three_channels(x.astype(jnp.float32))
-        lead = (1,) * (x.ndim - 1)
-        shift, scale = (jnp.asarray(v).reshape(*lead, 3) for v in (_SHIFT, _SCALE))
-        x = ((2 * x - 1 - shift) / scale).astype(self.dtype)
+        x = standardized(2 * x - 1, _SHIFT, _SCALE).astype(self.dtype)
         return [unit_length(f.astype(jnp.float32)) for f in self.backbone(x)]
 
     def layers(self, pred: Images, target: Images) -> tuple[Float[Array, "*lead _ _"], ...]:

