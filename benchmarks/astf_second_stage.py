@@ -32,7 +32,7 @@ def _network(args: argparse.Namespace, trains_on: str) -> models.Network:
         blocks=args.blocks,
         flow_levels=4,
         flow_widths=(8, 16, 8),
-        trains="enhance2",
+        output="enhance2",
         trains_on=trains_on,
         remat=False,
     )

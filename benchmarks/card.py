@@ -32,7 +32,7 @@ from vqe_jax.errors import UserError, run_cli
 from vqe_jax.files import replacing
 from vqe_jax.flags import Parser
 from vqe_jax.weights import packaged_models
-from vqe_jax.weights.cards import Card, card_path
+from vqe_jax.weights.cards import ABOUT, Card, card_path
 from vqe_jax.weights.model_file import load_model
 
 PARTS = ("streams", "clean", "eyes", "long", "speed")
@@ -328,9 +328,7 @@ def command_of(given: argparse.Namespace) -> str:
 def write_card(path: Path, result: Row) -> None:
     """Puts what was measured beside what is written by hand."""
     kept = json.loads(path.read_text()) if path.is_file() else {}
-    about = kept.get("about") or dict.fromkeys(
-        ("purpose", "command", "data", "steps", "hardware", "date"), ""
-    )
+    about = kept.get("about") or dict.fromkeys(ABOUT, "")
     old = kept.get("measured", {})
     fresh = old if old.get("weights") == result["weights"] else {}
     with replacing(path) as part:

@@ -1,9 +1,11 @@
 """The table of benchmarks/README.md is made of the records beside it."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
+from benchmarks import astf_second_stage
 from benchmarks.model_records import Race, append, read, rewrite, row, table
 from benchmarks.races import Times, race
 from vqe_jax import models
@@ -61,3 +63,10 @@ def test_contenders_of_a_race_take_turns():
     assert found.keys() == {"a", "b"} and all(t.wall >= 0 for t in found.values())
     race({"c": lambda: order.append("c")}, 0)
     assert order.count("c") == 1
+
+
+@pytest.mark.parametrize("trains_on", ["compressed", "stage1"])
+def test_both_second_stages_of_astf_train_the_network_that_is_timed(trains_on):
+    given = argparse.Namespace(features=4, blocks=1)
+    network = astf_second_stage._network(given, trains_on)
+    assert (network.output, network.trains_on) == ("enhance2", trains_on)
