@@ -8,10 +8,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 from vqe_jax.nn.vgg import VGG, tap_channels
+from vqe_jax.ops.conv2d import conv2d
 from vqe_jax.perceptual.images import Images, check_pair, standardized, three_channels
 
 __all__ = ["DISTS", "DISTS_MIN_SIDE", "l2_pool"]
@@ -31,14 +31,7 @@ def l2_pool(x: Float[Array, "*lead h w c"]) -> Float[Array, "*lead h2 w2 c"]:
     channels = x.shape[-1]
     kernel = jnp.asarray(np.tile(taps[:, :, None, None], (1, 1, 1, channels)), x.dtype)
     flat = x.reshape(-1, *x.shape[-3:])
-    power = lax.conv_general_dilated(
-        flat * flat,
-        kernel,
-        (2, 2),
-        [(1, 1), (1, 1)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=channels,
-    )
+    power = conv2d(flat * flat, kernel, 2, (1, 1), groups=channels)
     return jnp.sqrt(power + jnp.asarray(1e-12, x.dtype)).reshape(*x.shape[:-3], *power.shape[1:])
 
 

@@ -74,10 +74,6 @@ def export_model(file: ModelFile, *, platforms: tuple[str, ...] = _PLATFORMS) ->
 def save_exported(path: str | os.PathLike[str], file: ModelFile) -> None:
     """Writes the program; the suffix ``.mlir`` asks for StableHLO's text, for the CPU.
 
-    Args:
-      path: where to.
-      file: as of :func:`export_model`.
-
     Raises:
       UserError: as of :func:`export_model`; flatbuffers is not installed.
     """
