@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.metrics import vmaf
+from vqe_jax.metrics.vmaf import _run
 
 RNG = np.random.default_rng(0)
 
@@ -83,3 +85,20 @@ def test_without_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(UserError, match=r"pip install 'vqe-jax\[vmaf\]'"):
         vmaf(clip(1), clip(1))
+
+
+def test_small_frames_that_ffmpeg_does_not_read_are_its_failure(tmp_path):
+    command = [sys.executable, "-c", "raise SystemExit('no such model')"]
+    small = itertools.repeat(np.zeros(100, np.uint8), 2_000)  # more than a pipe holds
+    with pytest.raises(EnvironmentFailure, match=r"ffmpeg failed \(no such model\)"):
+        _run(command, small, str(tmp_path))
+
+
+def test_bad_frames_midway_are_named_and_end_ffmpeg(tmp_path):
+    def broken():
+        yield np.zeros(100, np.uint8)
+        raise UserError("another size")
+
+    command = [sys.executable, "-c", "import sys; sys.stdin.buffer.read()"]
+    with pytest.raises(UserError, match="another size"):
+        _run(command, broken(), str(tmp_path))

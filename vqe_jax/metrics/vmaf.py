@@ -7,6 +7,7 @@ come, result above reference in one picture, so nothing but ffmpeg's report touc
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -140,25 +141,28 @@ def vmaf(
 
 
 def _run(command: list[str], pictures: Iterable[np.ndarray], folder: str) -> None:
-    with (
-        tempfile.TemporaryFile() as said,
-        subprocess.Popen(
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
-        ) as process,
-    ):
-        assert process.stdin is not None
-        try:
-            for picture in pictures:
-                process.stdin.write(picture.tobytes())
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # ffmpeg has stopped reading; its exit code and message are looked at below
-        except BaseException:
-            process.kill()
-            raise
-        failed = process.wait() != 0
+        )
+        # Where ffmpeg has stopped reading, its exit code and message are looked at below.
+        with contextlib.suppress(BrokenPipeError), process:
+            _feed(process, pictures)
         said.seek(0)
         lines = said.read().decode(errors="replace").strip().splitlines()
-    if failed or not Path(folder, _REPORT).is_file():
+    if process.returncode or not Path(folder, _REPORT).is_file():
         reason = lines[0] if lines else f"exit code {process.returncode}"
         raise EnvironmentFailure(f"VMAF: ffmpeg failed ({reason})")
+
+
+def _feed(process: subprocess.Popen[bytes], pictures: Iterable[np.ndarray]) -> None:
+    assert process.stdin is not None
+    try:
+        for picture in pictures:
+            process.stdin.write(picture.tobytes())
+            process.stdin.flush()  # what is left would break the pipe again when it is closed
+    except BrokenPipeError:
+        raise
+    except BaseException:
+        process.kill()
+        raise
