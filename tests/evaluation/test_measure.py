@@ -83,9 +83,9 @@ def test_a_clip_that_ends_early_is_named():
 def test_colors_are_converted_there_and_back(tmp_path):
     rng = np.random.default_rng(0)
     codes = rng.integers(80, 160, (3, 16 * 32 * 3 // 2), np.uint8)
-    for name, frames in (("raw", codes), ("coded", codes + 3)):
-        (tmp_path / f"{name}_32x16_3.yuv").write_bytes(frames.tobytes())
-    pair = clip_from_files(tmp_path / "raw_32x16_3.yuv", tmp_path / "coded_32x16_3.yuv")
+    for name, frames in (("raw_32x16_3.yuv", codes), ("coded.YUV", codes + 3)):
+        (tmp_path / name).write_bytes(frames.tobytes())
+    pair = clip_from_files(tmp_path / "raw_32x16_3.yuv", tmp_path / "coded.YUV", size=(32, 16))
     luma, rgb = (list(pair.frames("compressed", color)) for color in ("luma", "rgb"))
     np.testing.assert_array_equal(list(pair.converted(luma, "rgb")), rgb)
     assert not np.array_equal(list(pair.converted(luma, "rgb", chroma="raw")), rgb)

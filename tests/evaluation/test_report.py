@@ -15,9 +15,10 @@ from tests.evaluation.tiny import clip, model, model_file
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.evaluation import cli, plots
 from vqe_jax.evaluation.clips import clip_from_files
+from vqe_jax.evaluation.long_run import LongRun
 from vqe_jax.evaluation.metrics import DEFAULTS, ClipMetric, Metrics, find_metrics
 from vqe_jax.evaluation.models import open_models
-from vqe_jax.evaluation.report import write_report
+from vqe_jax.evaluation.report import write_long_run, write_report
 from vqe_jax.evaluation.run import evaluate
 from vqe_jax.evaluation.tables import model_table
 from vqe_jax.metrics import protocol, quantize
@@ -139,6 +140,13 @@ def test_a_long_run_in_one_command(files, capsys):
     assert rows[0] == "model,clip,frame,gain" and len(rows) == 1 + 200
 
 
+def test_a_label_with_a_comma_is_one_cell(tmp_path):
+    run = LongRun("cat", np.array([0.5]), 1)
+    write_long_run({"mean:a,b": [run]}, [], tmp_path, command="")
+    with open(tmp_path / "long_run.csv", newline="") as file:
+        assert list(csv.reader(file))[1:] == [["mean:a,b", "cat", "0", "0.5"]]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -202,7 +210,9 @@ def test_a_run_is_evaluated_on_what_it_was_validated_on(tmp_path, monkeypatch, s
     (tmp_path / "config.json").write_text(json.dumps({"eval": section, "data": data}))
     save_model(tmp_path / "best.safetensors", model_file())
     seen = []
-    monkeypatch.setattr("vqe_jax.data.open_pairs", lambda *found: seen.append(found) or ())
+    monkeypatch.setattr(
+        "vqe_jax.evaluation.target.open_pairs", lambda *found: seen.append(found) or ()
+    )
     with pytest.raises(UserError, match="the split holds no clips"):
         cli.main([str(tmp_path), "--out", str(tmp_path / "out")])
     assert seen == [("here", "demo", asked[0], name) for name in asked[1]]

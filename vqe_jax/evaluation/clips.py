@@ -38,8 +38,6 @@ class ClipFacts:
 
     Attributes:
       qp: that it was coded at; None where unknown.
-      width: in pixels.
-      height: in pixels.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       origin: ``DATASET/CONFIG/SPLIT``; empty for files.
     """
@@ -74,8 +72,6 @@ class EvalClip:
 
     Attributes:
       qp: that it was coded at; None where unknown.
-      width: in pixels.
-      height: in pixels.
       fps: frames per second; 0 where unknown.
       kbps: bit rate of the compressed clip in kbit/s; 0 where unknown.
       frame_types: a letter a frame, ``"?"`` where unknown.
@@ -221,10 +217,8 @@ def clip_from_files(
     Raises:
       UserError: a file that cannot be read, or two that differ in size or length.
     """
-    readers = {
-        side: open_reader(path, **(options if Path(path).suffix == ".yuv" else {}))
-        for side, path in (("raw", raw), ("compressed", compressed))
-    }
+    paths = {"raw": raw, "compressed": compressed}
+    readers = {side: open_reader(path, **options) for side, path in paths.items()}
     total = _common_length(readers["raw"], readers["compressed"])
 
     def read(side: str, color: str) -> Iterator[np.ndarray]:
@@ -274,7 +268,9 @@ def _common_length(raw: Reader, compressed: Reader) -> int:
 
 def _qps(path: Path) -> list[FrameQP]:
     """QP and type of each frame, or nothing: most containers and codecs do not tell."""
+    if not path.is_file() or path.suffix.lower() in (".yuv", ".y4m"):
+        return []
     try:
-        return frame_qps(path) if path.is_file() and path.suffix not in (".yuv", ".y4m") else []
+        return frame_qps(path)
     except UserError:
         return []

@@ -162,11 +162,11 @@ def write_long_run(
       Path of each file by its name.
     """
     save = _Saver(Path(folder))
-    rows = ["model,clip,frame,gain"]
+    rows: list[Sequence[Any]] = [("model", "clip", "frame", "gain")]
     for label, found in runs.items():
         for run in found:
-            rows += [f"{label},{run.clip},{i},{g:.6g}" for i, g in enumerate(run.gains)]
-    save("long_run.csv", lambda part: _write(part, "\n".join(rows) + "\n"))
+            rows += [(label, run.clip, i, f"{gain:.6g}") for i, gain in enumerate(run.gains)]
+    save("long_run.csv", lambda part: _write_csv(rows, part))
     lines = ["# Long run", "", f"`{command}`", "", _about() + ".", ""]
     text = "\n".join([*lines, *(table.markdown() for table in tables)])
     save("long_run.md", lambda part: _write(part, text))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vqe_jax.data import open_pairs
 from vqe_jax.errors import UserError, check_names
 from vqe_jax.evaluation.clips import EvalClip, clips_from_pairs
 
@@ -65,8 +66,6 @@ class EvalTarget:
         Raises:
           UserError: no data set or configuration is named, or there is no such one, split or clip.
         """
-        from vqe_jax.data import open_pairs
-
         if not self.dataset:
             raise UserError(
                 "what to evaluate on? give --dataset NAME (and --data-dir), or --raw and "
