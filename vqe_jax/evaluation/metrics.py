@@ -10,14 +10,26 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError, check_known
-from vqe_jax.metrics import PERCEPTUAL_PROTOCOLS, PROTOCOLS, Protocol, perceptual_protocol
+from vqe_jax.metrics import (
+    PERCEPTUAL_PROTOCOLS,
+    PROTOCOLS,
+    Protocol,
+    fid,
+    kid,
+    perceptual_protocol,
+    vmaf,
+)
+from vqe_jax.metrics.perceptual import weights_of
+from vqe_jax.metrics.temporal import flicker
+from vqe_jax.metrics.vmaf import ffmpeg_with_vmaf
+from vqe_jax.weights import load_perceptual
 
 __all__ = ["DEFAULTS", "SHORT", "ClipMetric", "Metrics", "find_metrics", "known_metrics"]
 
@@ -74,56 +86,44 @@ class Metrics:
         return (*self.frames, *self.clips)
 
 
-def _perceptual(name: str, sources: dict[str, str]) -> Protocol:
-    from vqe_jax.metrics.perceptual import weights_of
-    from vqe_jax.weights import load_perceptual
-
-    weights = load_perceptual(weights_of(name))
+def _variables(name: str, network: str, sources: dict[str, str]) -> Mapping[str, Any]:
+    """The weights that a metric measures with; where they come from is noted."""
+    weights = load_perceptual(network)
     sources[name] = weights.source
-    return perceptual_protocol(name, weights.variables)
+    return weights.variables
+
+
+def _perceptual(name: str, sources: dict[str, str]) -> Protocol:
+    return perceptual_protocol(name, _variables(name, weights_of(name), sources))
 
 
 def _fid(sources: dict[str, str]) -> ClipMetric:
-    from vqe_jax.metrics.fid import fid
-    from vqe_jax.weights import load_perceptual
-
-    weights = load_perceptual("inception")
-    sources["fid"] = weights.source
+    variables = _variables("fid", "inception", sources)
     text = (
         "FID (Inception 2015-12-05) of a clip's frames, RGB; smaller is better; it depends on the "
         "number of frames"
     )
-    return ClipMetric(
-        "fid", "rgb", text, functools.partial(fid, variables=weights.variables), min_frames=2
-    )
+    return ClipMetric("fid", "rgb", text, functools.partial(fid, variables=variables), min_frames=2)
 
 
 def _kid(sources: dict[str, str]) -> ClipMetric:
-    from vqe_jax.metrics.kid import kid
-    from vqe_jax.weights import load_perceptual
-
-    weights = load_perceptual("inception")
-    sources["kid"] = weights.source
+    variables = _variables("kid", "inception", sources)
     text = (
         "KID of a clip's frames, RGB (VID in the NTIRE 2021 report), unbiased, 100 subsets of 1000 "
         "or, of shorter clips, all frames once; smaller is better"
     )
     return ClipMetric(
-        "kid", "rgb", text, lambda x, y: kid(x, y, variables=weights.variables).mean, min_frames=2
+        "kid", "rgb", text, lambda x, y: kid(x, y, variables=variables).mean, min_frames=2
     )
 
 
 def _vmaf(sources: dict[str, str]) -> ClipMetric:
-    from vqe_jax.metrics.vmaf import ffmpeg_with_vmaf, vmaf
-
     sources["vmaf"] = ffmpeg_with_vmaf()  # missing: better said now than after the first clip
     text = "VMAF v0.6.1 of Y, mean over frames, 0 to 100; larger is better"
     return ClipMetric("vmaf", "luma", text, lambda x, y: vmaf(x, y).mean, higher_is_better=True)
 
 
 def _flicker(smooth: bool, _: dict[str, str]) -> ClipMetric:
-    from vqe_jax.metrics.temporal import flicker
-
     def measure(result: Iterable[np.ndarray], truth: Iterable[np.ndarray]) -> float:
         # Two frames at a time: the metric looks no further, and clips may be long.
         pairs = itertools.pairwise(zip(result, truth, strict=True))

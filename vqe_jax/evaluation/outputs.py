@@ -110,17 +110,8 @@ def draw_steps(file: ModelFile, clip: EvalClip, path: str | os.PathLike[str]) ->
     """
     if not plots.available():
         return False
-    from matplotlib.figure import Figure
-
-    pictures = steps_of(file, clip)
-    figure = Figure(figsize=(2.4 * len(pictures), 2.8), layout="constrained")
-    for axes, (name, picture) in zip(
-        figure.subplots(1, len(pictures)), pictures.items(), strict=True
-    ):
-        axes.imshow(np.clip(picture, 0, 1).squeeze(), cmap="gray", vmin=0, vmax=1)
-        axes.set_title(name, fontsize="small")
-        axes.axis("off")
-    figure.suptitle(f"{clip.title}, frame {clip.count // 2}", fontsize="small")
+    title = f"{clip.title}, frame {clip.count // 2}"
+    figure = plots.strip(steps_of(file, clip), title, (2.4, 2.8))
     with replacing(path) as part:
         figure.savefig(part, format="png", dpi=110)
     return True

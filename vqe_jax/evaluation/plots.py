@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from vqe_jax.evaluation.measure import COMPRESSED, ClipResult
 from vqe_jax.evaluation.models import EvalModel
 from vqe_jax.metrics import Protocol
 
-__all__ = ["available", "draw"]
+__all__ = ["available", "draw", "strip"]
 
 Save = Callable[[str, Callable[[Path], None]], None]
 
@@ -109,15 +109,31 @@ def _rate_distortion(
 
 
 def _crops(result: ClipResult, labels: Sequence[str]) -> Any:
-    columns = [COMPRESSED, *labels, "raw"]
-    figure = _figure(2.6 * len(columns), 3.0)
-    for axes, column in zip(np.ravel(figure.subplots(1, len(columns))), columns, strict=True):
-        crop = np.clip(result.crops[column], 0, 1)
-        axes.imshow(crop.squeeze(-1) if crop.shape[-1] == 1 else crop, cmap="gray", vmin=0, vmax=1)
-        axes.set_title(column, fontsize="small")
+    shown = {column: result.crops[column] for column in (COMPRESSED, *labels, "raw")}
+    return strip(shown, f"{_title(result)}, frame {result.clip.count // 2}", (2.6, 3.0))
+
+
+def strip(pictures: Mapping[str, np.ndarray], title: str, size: tuple[float, float]) -> Any:
+    """A figure of pictures side by side.
+
+    Args:
+      pictures: name -> ``[h, w, 1]`` or ``[h, w, 3]`` in [0, 1].
+      size: width and height for each of them, in inches.
+    """
+    width, height = size
+    figure = _figure(width * len(pictures), height)
+    row = figure.subplots(1, len(pictures), squeeze=False)[0]
+    for axes, (name, picture) in zip(row, pictures.items(), strict=True):
+        axes.imshow(_shown(picture), cmap="gray", vmin=0, vmax=1)
+        axes.set_title(name, fontsize="small")
         axes.axis("off")
-    figure.suptitle(f"{_title(result)}, frame {result.clip.count // 2}", fontsize="small")
+    figure.suptitle(title, fontsize="small")
     return figure
+
+
+def _shown(picture: np.ndarray) -> np.ndarray:
+    clipped = np.clip(picture, 0, 1)
+    return clipped.squeeze(-1) if clipped.shape[-1] == 1 else clipped
 
 
 def _by_name(results: Sequence[ClipResult]) -> dict[str, list[ClipResult]]:
@@ -129,9 +145,8 @@ def _by_name(results: Sequence[ClipResult]) -> dict[str, list[ClipResult]]:
 
 
 def _title(result: ClipResult) -> str:
-    return (
-        result.clip.name if result.clip.qp is None else f"{result.clip.name}, QP {result.clip.qp}"
-    )
+    clip = result.clip
+    return clip.name if clip.qp is None else f"{clip.name}, QP {clip.qp}"
 
 
 def _axis(protocol: Protocol) -> str:

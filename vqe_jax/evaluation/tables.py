@@ -109,12 +109,7 @@ def at_qp(clips: Sequence[ClipFacts]) -> str:
 
 
 def all_tables(values: Values, models: Sequence[EvalModel], metrics: Metrics) -> list[Table]:
-    """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates.
-
-    Args:
-      models: in the order to print.
-      metrics: in the order to print.
-    """
+    """The tables of gains: gains and fluctuation for each QP, whole clips, models, rates."""
     labels = [m.label for m in models]
     psnrs = [p for p in metrics.frames if p.quantity == "psnr"][:1]
     tables = []
@@ -171,7 +166,6 @@ def gain_table(
 
     Args:
       clips: of one QP, in the order to print.
-      protocols: in the order to print.
     """
     levels = tuple(
         Entry(COMPRESSED, p.name, "{:.2f}" if p.quantity == "psnr" else "{:.4f}") for p in protocols
