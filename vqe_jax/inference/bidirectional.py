@@ -21,7 +21,7 @@ import numpy as np
 
 from vqe_jax.errors import EnvironmentFailure, UserError
 from vqe_jax.inference.ahead import program
-from vqe_jax.inference.devices import Devices
+from vqe_jax.inference.devices import Devices, Part
 from vqe_jax.inference.resolve import Frame, Ready
 from vqe_jax.inference.side_info import SideStream
 from vqe_jax.inference.windows import overlapping
@@ -125,9 +125,8 @@ def exact(
       EnvironmentFailure: the disk of the spill file is full.
     """
     side = side or SideStream(network)
-    spills = [
-        Spill(", or use long_range='fast'") for _ in network.sweeps
-    ]  # the frames, then one a pass but the last
+    # The frames, then one a pass but the last.
+    spills = [Spill(", or use long_range='fast'") for _ in network.sweeps]
     clip = spills[0]
     try:
         infos: list[FrameInfo] = []
@@ -140,10 +139,11 @@ def exact(
             state = None
             order = range(count) if direction == "forward" else range(count - 1, -1, -1)
             for i in order:
-                window = _window(clip, i, count, network)
+                around = _around(i, count, network)
+                window = tuple(clip.get(j) for j in around)
                 kept = tuple(spill.get(i) for spill in spills[1 : index + 1])
                 sweep = functools.partial(_sweep, network, index, variables)
-                told = side.arrays([infos[j] for j in _around(i, count, network)])
+                told = side.arrays([infos[j] for j in around])
                 found = sweep(state, window, kept, told)
                 if passed and not _is_finite(found):
                     found = sweep(None, window, kept, told)  # without what it was handed
@@ -172,10 +172,6 @@ def enlarged(frame: Any, network: Network) -> Any:
     """
     scale = network.context.scale
     return frame if scale == 1 else frame.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def _window(clip: Spill, i: int, count: int, network: Network) -> tuple[np.ndarray, ...]:
-    return tuple(clip.get(j) for j in _around(i, count, network))
 
 
 def _around(i: int, count: int, network: Network) -> list[int]:
@@ -231,9 +227,9 @@ def _clips(
     ready: Ready, side: SideStream, pieces: Sequence[Piece], devices: Devices
 ) -> Iterator[Any]:
     """The pieces enhanced, each as a clip of its own."""
-    parts = (
-        (np.stack([np.asarray(frame, np.float32) for frame, _ in piece]),
-         side.arrays([info for _, info in piece]))
-        for piece in pieces
-    )  # fmt: skip
-    return devices.each(_clip, ready.network, ready.variables, parts)
+
+    def part(piece: Piece) -> Part:
+        frames, infos = zip(*piece, strict=True)
+        return np.stack([np.asarray(frame, np.float32) for frame in frames]), side.arrays(infos)
+
+    return devices.each(_clip, ready.network, ready.variables, map(part, pieces))

@@ -82,8 +82,6 @@ class Devices:
 
         Args:
           call: ``(network, variables, *part)``, jitted, its first argument static.
-          network: the module.
-          variables: its own.
           parts: tuples of trees of arrays; those of the same shapes run at a time.
 
         Yields:

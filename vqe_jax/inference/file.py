@@ -29,14 +29,7 @@ from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.source_frames import Peaks, source_frames
 from vqe_jax.inference.source_qp import choose_qp, doubt, measured_qp
 from vqe_jax.inference.target import target_info
-from vqe_jax.video import (
-    PixelFormat,
-    Reader,
-    VideoInfo,
-    Writer,
-    open_reader,
-    open_writer,
-)
+from vqe_jax.video import PixelFormat, Reader, VideoInfo, Writer, open_reader, open_writer
 from vqe_jax.video.encoders import default_encoder, encoder_name, with_defaults
 from vqe_jax.weights import ModelFile, load_model, packaged_for
 

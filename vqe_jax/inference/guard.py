@@ -122,12 +122,7 @@ class Watch:
         return self._guard.growth * max(self._ordinary, 1.0)
 
     def look(self, frame: int, size: float, change: float) -> str | None:
-        """Tells the observer of a step; then as :meth:`complaint`, unless the guard is passive.
-
-        Args:
-          size: root mean square of the state.
-          change: root mean square difference between the frame and its input.
-        """
+        """Tells the observer of a step; then as :meth:`complaint`, unless the guard is passive."""
         if self._guard.observe:
             self._guard.observe(frame, size, change)
         return None if self._guard.passive else self.complaint(size, change)

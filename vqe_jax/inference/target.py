@@ -91,7 +91,7 @@ def converter(source: VideoInfo, target: VideoInfo) -> Callable[[Frame], Frame]:
     """
     if source.pixel_format == target.pixel_format:
         return lambda frame: frame
-    if not {source.pixel_format.subsampling, target.pixel_format.subsampling} & {"rgb"}:
+    if "rgb" not in (source.pixel_format.subsampling, target.pixel_format.subsampling):
         return functools.partial(_resampled, source, target)
 
     def convert(frame: Frame) -> Frame:

@@ -145,8 +145,8 @@ def _shares(axis: list[Span], margin: int, blend: bool) -> list[np.ndarray]:
 
 def _layout(
     height: int, width: int, context: Context, tiling: Tiling, *, blend: bool
-) -> tuple[list[_Tile], int]:
-    """The tiles of a frame and their margin.
+) -> list[_Tile]:
+    """The tiles of a frame.
 
     Raises:
       UserError: tiles with no core between their margins.
@@ -160,7 +160,7 @@ def _layout(
             f"use a size above {2 * margin}, better {6 * margin}"
         )
     if tiling.mode == "centers":
-        return _centered(height, width, size, margin), margin
+        return _centered(height, width, size, margin)
     rows, cols = (spans(n, size, margin, context.multiple) for n in (height, width))
     down, across = (_shares(axis, margin, blend) for axis in (rows, cols))
     return [
@@ -168,7 +168,7 @@ def _layout(
         for (y, wy), (x, wx) in itertools.product(
             zip(rows, down, strict=True), zip(cols, across, strict=True)
         )
-    ], margin
+    ]
 
 
 def _centered(height: int, width: int, size: int, margin: int) -> list[_Tile]:
@@ -208,8 +208,6 @@ def tiled_pieces(network: Network, tiling: Tiling, each: Each) -> Each:
     """A window network's calls over tiles; drop-in for those over whole frames.
 
     Args:
-      network: whose context says how far a pixel looks.
-      tiling: how frames are cut.
       each: enhances parts, whose first entries are frames.
     """
     context = network.context
@@ -218,7 +216,7 @@ def tiled_pieces(network: Network, tiling: Tiling, each: Each) -> Each:
     def run(parts: Iterable[Part]) -> list[np.ndarray]:
         wholes = list(parts)
         height, width, _ = wholes[0][0][0].shape
-        tiles, _ = layout(height, width, blend=context.receptive_field is None)
+        tiles = layout(height, width, blend=context.receptive_field is None)
         work = list(itertools.product(tiles, range(len(wholes))))
         cut = ((_cut(tile, wholes[i][0]), *wholes[i][1:]) for tile, i in work)
         canvases: dict[int, np.ndarray] = {}
@@ -253,7 +251,7 @@ def tiled_steps(
 
     def run(state: Any, window: tuple[Any, ...], side: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         height, width, _ = window[0].shape
-        tiles, _ = layout(height, width)
+        tiles = layout(height, width)
 
         def part(i: int, tile: _Tile) -> Part:
             before = state if state is None or shared else state[i]
