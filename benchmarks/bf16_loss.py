@@ -16,12 +16,11 @@ import numpy as np
 
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
+from vqe_jax.metrics import psnr
 
 
-def psnr(frames: np.ndarray, truth: np.ndarray) -> float:
-    """The mean of the frames', in dB."""
-    errors = np.mean(np.square(frames - truth, dtype=np.float64), axis=(1, 2, 3))
-    return float(np.mean(-10 * np.log10(errors)))
+def mean_psnr(frames: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.mean(psnr(frames, truth)))
 
 
 def luma(codes: np.ndarray) -> np.ndarray:
@@ -57,8 +56,8 @@ def main() -> None:
     for pair in open_pairs(args.data_dir, args.dataset, args.split, args.config_name):
         count = min(args.frames, len(pair))
         clip, truth = (luma(pair.read(s, "luma", 0, count)) for s in ("compressed", "raw"))
-        full, half = (psnr(enhance(clip, model=p, qp=pair.qp), truth) for p in programs)
-        rows.append((psnr(clip, truth), full, half, full - half))
+        full, half = (mean_psnr(enhance(clip, model=p, qp=pair.qp), truth) for p in programs)
+        rows.append((mean_psnr(clip, truth), full, half, full - half))
         cells = " | ".join(f"{x:.4f}" for x in rows[-1])
         print(f"| {pair.name} | {count} | {cells} |", flush=True)
     cells = " | ".join(f"{x:.4f}" for x in np.mean(rows, axis=0))

@@ -22,6 +22,7 @@ import numpy as np
 
 from vqe_jax.inference import enhance_frames
 from vqe_jax.inference.resolve import resolve
+from vqe_jax.metrics import psnr, quantize
 from vqe_jax.video import open_reader, to_rgb
 
 
@@ -35,12 +36,6 @@ def frames_of(path: str, count: int) -> Iterator[np.ndarray]:
 def rms(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Root mean square difference of each frame, in code values of 8 bits."""
     return 255 * np.sqrt(np.mean(np.square(a - b, dtype=np.float64), axis=(1, 2, 3)))
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over frames, of pictures rounded to 8 bits."""
-    error = rms(np.round(np.clip(a, 0, 1) * 255) / 255, b)
-    return float(np.mean(20 * np.log10(255 / np.maximum(error, 1e-9))))
 
 
 def plot(path: Path, curves: dict[str, np.ndarray], chunk: int) -> None:
@@ -90,7 +85,7 @@ def main() -> None:
     print(f"{Path(args.video).name}, {len(source)} frames, pieces of {args.chunk}")
     print("| | RMS difference, mean | worst frame | PSNR | s a frame |\n|---|---|---|---|---|")
     for label, result, error, seconds in rows:
-        level = "" if raw is None else f"{psnr(result, raw):.3f}"
+        level = "" if raw is None else f"{np.mean(psnr(quantize(result), raw)):.3f}"
         print(f"| {label} | {error.mean():.4f} | {error.max():.4f} | {level} | {seconds:.2f} |")
     if args.plot:
         plot(args.plot, {label: error for label, _, error, _ in rows[1:]}, args.chunk)

@@ -19,16 +19,14 @@ def change(path: Path, model: str, limit: int | None) -> tuple[int, float, float
     """Frames, mean and lowest PSNR-Y of a model's result against its input."""
     from vqe_jax.inference import enhance_frames
     from vqe_jax.inference.resolve import resolve
+    from vqe_jax.metrics import psnr
     from vqe_jax.video import luma, open_reader
 
     with open_reader(path) as reader:
         frames = [luma(frame, reader.info)[..., None] for frame in reader][:limit]
-    errors = [
-        float(np.square(np.asarray(out) - frame).mean())
-        for out, frame in zip(enhance_frames(resolve(model), frames), frames, strict=True)
-    ]
-    levels = -10 * np.log10(errors)
-    return len(frames), float(levels.mean()), float(levels.min())
+    results = enhance_frames(resolve(model), frames)
+    levels = [float(psnr(out, frame)) for out, frame in zip(results, frames, strict=True)]
+    return len(frames), float(np.mean(levels)), min(levels)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import itertools
 
 import numpy as np
 
+from vqe_jax.metrics import psnr, quantize
 from vqe_jax.ops.filters import unsharp
 from vqe_jax.video import open_reader, to_rgb
 
@@ -24,12 +25,6 @@ def some_frames(path: str, count: int) -> np.ndarray:
     with open_reader(path) as reader:
         chosen = itertools.islice(reader, 0, 10 * count, 10)
         return np.stack([to_rgb(frame, reader.info) for frame in chosen])
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    codes = np.round(np.clip(a, 0, 1) * 255) / 255
-    errors = np.mean(np.square(codes - b, dtype=np.float64), axis=(1, 2, 3))
-    return float(np.mean(-10 * np.log10(errors)))
 
 
 def main() -> None:
@@ -44,7 +39,7 @@ def main() -> None:
     print("| amount | PSNR | lost |\n|---|---|---|")
     before = None
     for amount in AMOUNTS:
-        level = float(np.mean([psnr(np.asarray(unsharp(c, amount)), raw) for raw, c in pairs]))
+        level = float(np.mean([psnr(quantize(unsharp(c, amount)), raw) for raw, c in pairs]))
         before = level if before is None else before
         print(f"| {amount:g} | {level:.2f} | {before - level:.2f} |", flush=True)
 

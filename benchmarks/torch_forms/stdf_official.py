@@ -14,8 +14,7 @@ try:
     from torchvision.ops import deform_conv2d
 except (ImportError, RuntimeError):  # not there, or made for another torch
     deform_conv2d = None
-HAVE_TORCHVISION = deform_conv2d is not None
-DEFORMABLE = "torchvision" if HAVE_TORCHVISION else "grid_sample"
+DEFORMABLE = "grid_sample" if deform_conv2d is None else "torchvision"
 
 RADIUS = 3
 
@@ -59,7 +58,7 @@ class DeformConv(nn.Conv2d):
 
     def forward(self, x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Convolves what lies at the offsets, times the mask."""
-        if not HAVE_TORCHVISION:
+        if deform_conv2d is None:
             return sampled_conv(x, offset, mask, self.weight, self.bias)
         pad = self.kernel_size[0] // 2
         return deform_conv2d(x, offset, self.weight, self.bias, padding=pad, mask=mask)

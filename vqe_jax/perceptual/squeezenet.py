@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from vqe_jax.nn.layers import Conv
 
-__all__ = ["FIRES", "SqueezeNet"]
+__all__ = ["SqueezeNet"]
 
 # Place in torchvision's `features`, and the squeezed width; both expansions are four times as wide.
-FIRES = {3: 16, 4: 16, 6: 32, 7: 32, 9: 48, 10: 48, 11: 64, 12: 64}
+_FIRES = {3: 16, 4: 16, 6: 32, 7: 32, 9: 48, 10: 48, 11: 64, 12: 64}
 _POOL_BEFORE = (3, 6, 9)
 # LPIPS reads the activation behind the first convolution and behind these.
 _TAPS = (4, 7, 9, 10, 11, 12)
@@ -49,7 +49,7 @@ class SqueezeNet(nn.Module):
         """Returns 64, 128, 256, 384, 384, 512 and 512 channels; 17 pixels a side are the least."""
         x = nn.relu(Conv(64 // self.divisor, 3, stride=2, padding=0, name="conv1")(x))
         taps = [x]
-        for place, squeezed in FIRES.items():
+        for place, squeezed in _FIRES.items():
             if place in _POOL_BEFORE:
                 x = _pool(x)
             x = Fire(squeezed // self.divisor, name=f"fire{place}")(x)
