@@ -14,9 +14,12 @@ import dataclasses
 
 import numpy as np
 
+from vqe_jax import enhance, models
+from vqe_jax.data import Pair, open_pairs
 from vqe_jax.errors import UserError, run_cli
 from vqe_jax.flags import Parser
 from vqe_jax.metrics import psnr
+from vqe_jax.weights import ModelFile, load_model
 
 
 def mean_psnr(frames: np.ndarray, truth: np.ndarray) -> float:
@@ -27,11 +30,15 @@ def luma(codes: np.ndarray) -> np.ndarray:
     return codes[..., None].astype(np.float32) / 255
 
 
-def main() -> None:
-    from vqe_jax import enhance, models
-    from vqe_jax.data import open_pairs
-    from vqe_jax.weights import load_model
+def levels(pair: Pair, programs: list[ModelFile], count: int) -> tuple[float, ...]:
+    """PSNR of the compressed frames and of either program's, and what the second loses, in dB."""
+    clip, truth = (luma(pair.read(side, "luma", 0, count)) for side in ("compressed", "raw"))
+    qp = pair.qp if pair.qp >= 0 else None
+    full, half = (mean_psnr(enhance(clip, model=p, qp=qp), truth) for p in programs)
+    return mean_psnr(clip, truth), full, half, full - half
 
+
+def main() -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--data-dir", default="data")
@@ -55,9 +62,7 @@ def main() -> None:
     rows = []
     for pair in open_pairs(args.data_dir, args.dataset, args.split, args.config_name):
         count = min(args.frames, len(pair))
-        clip, truth = (luma(pair.read(s, "luma", 0, count)) for s in ("compressed", "raw"))
-        full, half = (mean_psnr(enhance(clip, model=p, qp=pair.qp), truth) for p in programs)
-        rows.append((mean_psnr(clip, truth), full, half, full - half))
+        rows.append(levels(pair, programs, count))
         cells = " | ".join(f"{x:.4f}" for x in rows[-1])
         print(f"| {pair.name} | {count} | {cells} |", flush=True)
     cells = " | ".join(f"{x:.4f}" for x in np.mean(rows, axis=0))

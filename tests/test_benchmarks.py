@@ -1,11 +1,13 @@
 """The table of benchmarks/README.md is made of the records beside it."""
 
 import argparse
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks import astf_second_stage
+from benchmarks import astf_second_stage, bf16_loss
 from benchmarks.model_records import Race, append, read, rewrite, row, table
 from benchmarks.races import Times, race
 from vqe_jax import models
@@ -70,3 +72,18 @@ def test_both_second_stages_of_astf_train_the_network_that_is_timed(trains_on):
     given = argparse.Namespace(features=4, blocks=1)
     network = astf_second_stage._network(given, trains_on)
     assert (network.output, network.trains_on) == ("enhance2", trains_on)
+
+
+@pytest.mark.parametrize(("known", "told"), [(37, 37), (-1, None)])
+def test_loss_in_bfloat16_is_measured_of_streams_without_a_qp_too(monkeypatch, known, told):
+    codes = {"raw": np.full((2, 4, 4), 100, np.uint8), "compressed": np.full((2, 4, 4), 110)}
+    pair = types.SimpleNamespace(qp=known, read=lambda side, *_: codes[side])
+
+    def enhance(clip, *, model, qp):
+        assert qp == told
+        return clip + np.float32(model)
+
+    monkeypatch.setattr(bf16_loss, "enhance", enhance)
+    before, full, half, lost = bf16_loss.levels(pair, [-9 / 255, -8 / 255], 2)
+    assert full - before == pytest.approx(20, abs=0.01)  # a tenth of the error
+    assert lost == full - half == pytest.approx(6.02, abs=0.01)
