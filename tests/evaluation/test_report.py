@@ -22,6 +22,7 @@ from vqe_jax.evaluation.report import write_long_run, write_report
 from vqe_jax.evaluation.run import evaluate
 from vqe_jax.evaluation.tables import model_table
 from vqe_jax.metrics import protocol, quantize
+from vqe_jax.video import FrameQP
 from vqe_jax.weights import save_model
 
 
@@ -364,6 +365,15 @@ def test_a_bitstream_tells_its_qp(shared):
     assert pair.frame_qps[:5] == (36, 45, 44, 45, 38)
     assert pair.kbps == pytest.approx(24.5 * 1024 * 8 / 1000 * pair.fps / 70, rel=0.01)
     assert len(list(pair.frames("compressed", "rgb"))) == 3
+
+
+def test_frames_that_are_not_told_of_count_as_unknown(tmp_path, monkeypatch):
+    for side in ("raw", "coded"):
+        (tmp_path / f"{side}_32x16.yuv").write_bytes(bytes(32 * 16 * 3 // 2 * 3))
+    told = [FrameQP(0, -3, "I"), FrameQP(1, 12, "P")]  # of 10 bits, and one frame less
+    monkeypatch.setattr("vqe_jax.evaluation.clips.told_qps", lambda path: list(told))
+    pair = clip_from_files(tmp_path / "raw_32x16.yuv", tmp_path / "coded_32x16.yuv")
+    assert (pair.frame_qps, pair.frame_types) == ((0, 12, -1), "IP?")
 
 
 def test_models_are_averaged_as_the_command_line_says(tmp_path):

@@ -13,13 +13,13 @@ import numpy as np
 
 from vqe_jax.data import Pair
 from vqe_jax.errors import UserError
+from vqe_jax.inference.source_qp import told_qps
 from vqe_jax.sequences import class_of, plain_name, table_order
 from vqe_jax.video import (
     Frame,
     FrameQP,
     Reader,
     VideoInfo,
-    frame_qps,
     from_rgb,
     luma,
     mean_p_qp,
@@ -231,8 +231,9 @@ def clip_from_files(
 
     info = readers["compressed"].info
     fps = float(info.frame_rate or readers["raw"].info.frame_rate or 0)
-    qps = _qps(Path(compressed))
+    qps = told_qps(Path(compressed))
     mean = mean_p_qp(qps)
+    qps += [FrameQP(0, None, None)] * (total - len(qps))  # concealed frames, or nothing is told
     is_file = Path(compressed).is_file()
     return EvalClip(
         name=Path(raw).stem,
@@ -242,8 +243,9 @@ def clip_from_files(
         count=min(total, limit or total),
         fps=fps,
         kbps=Path(compressed).stat().st_size * 8 / 1000 * fps / total if is_file else 0.0,
-        frame_types="".join(q.frame_type or "?" for q in qps) or "?" * total,
-        frame_qps=tuple(-1 if q.qp is None else q.qp for q in qps) or (-1,) * total,
+        frame_types="".join(q.frame_type or "?" for q in qps),
+        # High bit depths count from below zero, which stands for unknown here.
+        frame_qps=tuple(-1 if q.qp is None else max(q.qp, 0) for q in qps),
         reader=read,
         originals=lambda side: ((frame, readers[side].info) for frame in readers[side]),
         codec=info.codec,
@@ -264,13 +266,3 @@ def _common_length(raw: Reader, compressed: Reader) -> int:
             "of one length"
         )
     return found
-
-
-def _qps(path: Path) -> list[FrameQP]:
-    """QP and type of each frame, or nothing: most containers and codecs do not tell."""
-    if not path.is_file() or path.suffix.lower() in (".yuv", ".y4m"):
-        return []
-    try:
-        return frame_qps(path)
-    except UserError:
-        return []

@@ -120,7 +120,7 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
     src, info = reader.path, reader.info
     qp, preview, force = request.qp, request.preview, request.force
     _check_names(src, dst)
-    mean = measured_qp(src) if src.is_file() else None
+    mean = measured_qp(src)
     model = packaged_for(info.codec, mean) if request.model is None else request.model
     name = str(model) if isinstance(model, (str, os.PathLike)) else None
     model = load_model(name) if name is not None else model

@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from vqe_jax.errors import UserError
 from vqe_jax.inference.side_info import known_frames
+from vqe_jax.inference.source_qp import told_qps
 from vqe_jax.models import Network
 from vqe_jax.models.side import FrameInfo
 from vqe_jax.video import (
     CODECS,
     FrameQP,
     codec_family,
-    frame_qps,
     luma,
     open_reader,
     peaks_every,
@@ -49,7 +48,7 @@ def source_frames(
     with open_reader(path) as reader:
         codec = reader.info.codec
         if peaks == "qp" or "peak" not in context.needs:
-            coded = _coded(path)
+            coded = told_qps(path)
             if not coded and not context.needs:
                 coded = [FrameQP(0, None, None)]  # one stands for all
             # High bit depths count from below zero, which stands for unknown everywhere else.
@@ -64,7 +63,7 @@ def source_frames(
             found = peaks_of_pictures(pictures)
         else:
             found = peaks_every(peaks, sum(1 for _ in pictures))
-    coded = _coded(path)
+    coded = told_qps(path)
     if len(coded) != len(found):  # another codec, or frames that are not shown
         coded = [FrameQP(i, None, None) for i in range(len(found))]
     qps, types = [f.qp for f in coded], [f.frame_type for f in coded]
@@ -77,11 +76,3 @@ def unending(infos: list[FrameInfo] | None) -> Iterator[FrameInfo] | None:
         return None
     last = infos[-1] if infos else FrameInfo(peak=True)
     return itertools.chain(infos, itertools.repeat(last))
-
-
-def _coded(path: Path) -> list[FrameQP]:
-    """Of HEVC and H.264; nothing of other codecs."""
-    try:
-        return frame_qps(path)
-    except UserError:
-        return []

@@ -14,6 +14,7 @@ from typing import Any
 from vqe_jax.errors import UserError
 from vqe_jax.models import Network
 from vqe_jax.video import (
+    FrameQP,
     codec_family,
     codec_name,
     frame_qps,
@@ -24,7 +25,7 @@ from vqe_jax.video import (
 )
 from vqe_jax.weights import ModelFile
 
-__all__ = ["choose_qp", "doubt", "measured_qp", "mismatch"]
+__all__ = ["choose_qp", "doubt", "measured_qp", "mismatch", "told_qps"]
 
 # A quarter of a minute is enough to know an encoder's habits.
 _FRAMES = 300
@@ -60,16 +61,17 @@ _CLEAN = (
 _COMPARE = "compare with --preview 5s --split, or go on without this warning with --force"
 
 
-def measured_qp(path: Path) -> float | None:
-    """The mean QP of the P frames at the beginning of a video; None where it cannot be read.
-
-    Args:
-      path: a video; only HEVC and H.264 tell.
-    """
+def told_qps(path: Path, *, limit: int | None = None) -> list[FrameQP]:
+    """QP and type of each frame, or nothing: only HEVC and H.264 tell."""
     try:
-        return mean_p_qp(frame_qps(path, limit=_FRAMES))
+        return frame_qps(path, limit=limit)
     except UserError:
-        return None
+        return []
+
+
+def measured_qp(path: Path) -> float | None:
+    """The mean QP of the P frames at the beginning of a video; None where it cannot be read."""
+    return mean_p_qp(told_qps(path, limit=_FRAMES))
 
 
 def choose_qp(asked: int | str | None, mean: float | None, network: Network) -> int | None:
