@@ -61,7 +61,7 @@ def _named(table: Table, note: str) -> Table:
 
 
 def _number(clip: ClipFacts) -> int:
-    """Of a test video, 1 to 10, as its file is named."""
+    """The number of a test video, 1 to 10, as in the name of its file; 0 where there is none."""
     found = re.search(r"(\d+)$", clip.name)
     return int(found[1]) if found else 0
 

@@ -104,7 +104,7 @@ def by_qp(values: Values) -> list[list[ClipFacts]]:
 
 
 def at_qp(clips: Sequence[ClipFacts]) -> str:
-    """How a title ends of a table of clips of one QP."""
+    """The end of the title of a table of clips of one QP."""
     return "" if clips[0].qp is None else f", QP {clips[0].qp}"
 
 

@@ -33,7 +33,7 @@ def enhance(
       clip: compressed frames ``[t, h, w, c]`` or ``[b, t, h, w, c]``, float in [0, 1]; as many
         channels as the model takes (1 for luma).
       model: a packaged name, a path to a model file, a loaded one, or ``(module, variables)``.
-      qp: quantisation parameter, for networks conditioned on it.
+      qp: quantization parameter, for networks conditioned on it.
       side: what is known of the clip's frames, arrays with a batch axis, for networks that need it.
       **options: those of :func:`vqe_jax.inference.stream.enhance_frames`.
 

@@ -27,7 +27,7 @@ class Copies:
     """What has been counted so far.
 
     Attributes:
-      copies: of them, that equal the frame before to the bit and were not enhanced themselves.
+      copies: how many equal the frame before to the bit and were not enhanced themselves.
     """
 
     frames: int = 0

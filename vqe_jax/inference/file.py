@@ -24,7 +24,7 @@ from vqe_jax.inference.concerns import concerns
 from vqe_jax.inference.duplicates import Copies
 from vqe_jax.inference.job import Job, enhanced
 from vqe_jax.inference.options import StreamOptions, sorted_out
-from vqe_jax.inference.resolve import Model, Ready, resolve
+from vqe_jax.inference.resolve import Model, resolve
 from vqe_jax.inference.scenes import SceneCut
 from vqe_jax.inference.source_frames import Peaks, source_frames
 from vqe_jax.inference.source_qp import choose_qp, doubt, measured_qp
@@ -125,7 +125,7 @@ def prepare(reader: Reader, dst: Path, request: Request) -> Job:
     name = str(model) if isinstance(model, (str, os.PathLike)) else None
     model = load_model(name) if name is not None else model
     ready = resolve(model)
-    color = _color(model, ready)
+    color = model.color if isinstance(model, ModelFile) else ready.network.color
     scale = ready.network.context.scale
     if scale != 1 and color == "luma":
         raise UserError(f"the model enlarges luma {scale} times, but chroma would stay small")
@@ -290,12 +290,6 @@ def _open_again(job: Job) -> Writer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _open(job)
-
-
-def _color(model: Model, ready: Ready) -> str:
-    if isinstance(model, ModelFile):
-        return model.color
-    return ready.network.color
 
 
 def _expected_frames(info: VideoInfo, preview: float | None) -> int | None:

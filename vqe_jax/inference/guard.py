@@ -63,7 +63,7 @@ class Guard:
         frame's units; 0.25 is 12 dB, which no enhancement is. None: not looked at.
       report: called with every :class:`GuardEvent`; by default a :class:`GuardWarning`.
       observe: called after every step with the frame's index, the state's size and the frame's
-        distance from its input; None: nobody is.
+        distance from its input, if given.
       passive: only observe, whatever is seen: for logs and for tests of the network itself.
     """
 

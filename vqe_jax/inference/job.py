@@ -49,7 +49,7 @@ class Job:
       split: whether the left half stays as it was, with a line between.
       skip_duplicates: whether exact copies of the frame before get its result.
       limit: frames to enhance at most; None for all.
-      said: in warnings, when it was prepared.
+      said: the warnings that were given when it was prepared.
       stopped: why the frames end before the file does, once they have.
     """
 

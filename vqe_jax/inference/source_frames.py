@@ -36,8 +36,8 @@ def source_frames(
 
     Args:
       peaks: how to find the frames of peak quality.
-      qp: that somebody says the frames were coded at, for those that do not tell; decoded frames in
-        a lossless file then count as coded.
+      qp: what the frames are said to be coded at, where the stream does not tell; decoded frames
+        in a lossless file then count as coded.
 
     Raises:
       UserError: the network needs what the source does not tell; says how to give it.

@@ -106,9 +106,7 @@ def _checked(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 def _in_buckets(run: _Run, network: Network) -> _Run:
     """Pads frames as the network would: sizes that it pads to the same one share its programs."""
-    multiple, least, scale = (
-        getattr(network.context, name) for name in ("multiple", "min_side", "scale")
-    )
+    context = network.context
 
     def run_padded(frames: Iterable[Frame], first: int) -> Frames:
         source = iter(frames)
@@ -116,7 +114,9 @@ def _in_buckets(run: _Run, network: Network) -> _Run:
         if head is None:
             return
         height, width = head.shape[:2]
-        more = [padded_size(side, multiple, least) - side for side in (height, width)]
+        more = [
+            padded_size(side, context.multiple, context.min_side) - side for side in (height, width)
+        ]
         source = itertools.chain([head], source)
         if not any(more):
             yield from run(source, first)
@@ -124,7 +124,7 @@ def _in_buckets(run: _Run, network: Network) -> _Run:
         ends = [*((0, count) for count in more), (0, 0)]
         padded = (np.pad(np.asarray(frame), ends, mode="edge") for frame in source)
         for frame in run(padded, first):
-            yield frame[: height * scale, : width * scale]
+            yield frame[: height * context.scale, : width * context.scale]
 
     return run_padded
 

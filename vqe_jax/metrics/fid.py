@@ -78,7 +78,7 @@ class Moments:
     """Mean and scatter of features, added to bit by bit; memory does not grow with the frames.
 
     Attributes:
-      scatter: the sum of the outer products of their deviations from it.
+      scatter: the sum of the outer products of the features' deviations from the mean.
 
     Example:
       >>> moments = Moments.empty(2).add(np.eye(2)).add(np.zeros((1, 2)))

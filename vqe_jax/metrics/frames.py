@@ -59,7 +59,7 @@ def applied_in_chunks(
     *clips: Shaped[jax.Array | np.ndarray, "*b h w c"],
     chunk: int | None = None,
 ) -> np.ndarray:
-    """The same of a module's results; it is compiled once for all."""
+    """Applies a module to some frames at a time; it is compiled once for all of them."""
     return in_chunks(functools.partial(_applied, module, variables), *clips, chunk=chunk)
 
 

@@ -45,7 +45,7 @@ class MOS:
       scores: of each method, the mean over videos.
       intervals: half of the 95 % confidence interval of each score, over subjects.
       dropped: subjects left out, least consistent first.
-      inconsistency: mean difference of a subject's two ratings of the same, normalised.
+      inconsistency: mean difference of a subject's two ratings of one video, normalized.
     """
 
     scores: dict[str, float]
