@@ -97,8 +97,14 @@ def log_mse(
     Args:
       floor: a squared error that is as good as none; 1e-5 is 50 dB.
     """
+    return jnp.mean(_decibels(prediction, target, floor))
+
+
+def _decibels(
+    prediction: Float[Array, "b t h w c"], target: Float[Array, "b t h w c"], floor: float
+) -> Float[Array, "b t"]:
     mse = jnp.mean(jnp.square(prediction - target), axis=(2, 3, 4))
-    return jnp.mean(10 * jnp.log10(mse + floor))
+    return 10 * jnp.log10(mse + floor)
 
 
 def harm(
@@ -117,10 +123,7 @@ def harm(
       compressed: the frames as they came.
       floor: as of :func:`log_mse`.
     """
-    after, before = (
-        10 * jnp.log10(jnp.mean(jnp.square(x - target), axis=(2, 3, 4)) + floor)
-        for x in (prediction, compressed)
-    )
+    after, before = (_decibels(x, target, floor) for x in (prediction, compressed))
     return jnp.mean(jax.nn.relu(after - before))
 
 
