@@ -21,12 +21,12 @@ from vqe_jax.models import Network
 from vqe_jax.training import corruption
 from vqe_jax.training.forward import apply_network, prepare, side_of, whole_windows
 from vqe_jax.training.game import Seen, build_game
-from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
+from vqe_jax.training.optimizer import build_optimizer, build_schedule
 from vqe_jax.training.samples import side_by_side
 from vqe_jax.training.stages import Stage
-from vqe_jax.training.state import TrainState, exported_variables, new_state
-from vqe_jax.training.step import Metrics, Place, Step, jit_once, jit_step
-from vqe_jax.training.update import descend, finish, without_frozen
+from vqe_jax.training.state import TrainState, exported_variables
+from vqe_jax.training.step import Metrics, Place, Step, jit_step
+from vqe_jax.training.update import begin, descend, finish, without_frozen
 
 __all__ = ["Trainer", "make_step"]
 
@@ -39,9 +39,8 @@ class Trainer:
     """The step's parts, with everything that is static bound."""
 
     def __init__(self, stage: Stage, network: Network, place: Place) -> None:
-        channels = network.channels
         self.stage, self.network, self.place = stage, network, place
-        self.game = build_game(stage, channels)
+        self.game = build_game(stage, network.channels)
         self.options = self.game.options
         self.game.objective.check(network, f"stage {stage.name!r}")
         self.optimizer = build_optimizer(stage)
@@ -52,18 +51,7 @@ class Trainer:
 
     def init_state(self, variables: Any) -> TrainState:
         """Both sides at the start of the stage."""
-        rates(self.stage, variables["params"])  # patterns that match nothing are said here
-
-        def begin(variables: Any) -> TrainState:
-            return new_state(
-                variables,
-                self.optimizer.init(variables["params"]),
-                step=self.place.first_step,
-                averaged=self.stage.ema > 0,
-                auxiliary=self.new_discriminator(),
-            )
-
-        return jit_once(begin, self.place)(variables)
+        return begin(self.stage, self.optimizer, self.place, variables, self.new_discriminator)
 
     def new_discriminator(self) -> dict[str, Any]:
         """The discriminator's part of the state, a function of the seed."""
@@ -75,14 +63,12 @@ class Trainer:
             "params": variables["params"],
             "stats": variables.get("batch_stats", {}),
             "opt_state": self.discriminator_optimizer.init(variables["params"]),
-            "won_in_a_row": jnp.zeros((), jnp.int32),
-            "flat_in_a_row": jnp.zeros((), jnp.int32),
+            **{counter: jnp.zeros((), jnp.int32) for counter in _COUNTERS},
         }
 
     def step(self, state: TrainState, batch: corruption.Batch, weights: Any) -> Any:
         """``(state, batch, weights) -> (state, metrics)``."""
-        batch, keys = prepare(state, batch, self.place, self.corrupt, keys=3)
-        dropout_key, penalty_key = keys
+        batch, (dropout_key, penalty_key) = prepare(state, batch, self.place, self.corrupt, keys=3)
         method, compared = whole_windows(self.network, batch)
         stage_step = state.step - self.place.first_step
         rate = self.schedule(stage_step)
@@ -192,7 +178,6 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
     Args:
       stage: what to train and how; its ``losses`` are the generator's beside the adversarial one
         and feature matching, its ``options`` those of :class:`Options`.
-      place: devices, first step and seed.
 
     Returns:
       How to start a state, the jitted step, the warnings and the sample pictures.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 
+import jax
+
 from vqe_jax.data.augment import random_symmetries
 from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.errors import UserError
@@ -93,6 +95,4 @@ def same_optimizer(previous: TrainState, fresh: TrainState, name: str) -> None:
 
 
 def _signature(tree: object) -> str:
-    import jax
-
     return str(jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), tree))

@@ -15,7 +15,15 @@ from vqe_jax.training.corruption import Batch, Corruption
 from vqe_jax.training.state import TrainState
 from vqe_jax.training.step import Metrics, Place
 
-__all__ = ["Result", "apply_network", "prepare", "scalar_metrics", "side_of", "whole_windows"]
+__all__ = [
+    "Result",
+    "apply_network",
+    "method_of",
+    "prepare",
+    "scalar_metrics",
+    "side_of",
+    "whole_windows",
+]
 
 Outputs = dict[str, Any]
 
@@ -53,6 +61,15 @@ def prepare(
     return batch if corrupt is None else corrupt(noise_key, batch), tuple(others)
 
 
+def method_of(network: Network, frames: int) -> str:
+    """The network's method that enhances, of clips of so many frames, those to compare."""
+    context = network.context
+    if context.references is not None:
+        return "on_windows"
+    inner = context.recurrence == "none" and frames > context.past + context.future
+    return "inner" if inner else "__call__"
+
+
 def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
     """The method that enhances the frames to compare, and the batch cut to them.
 
@@ -61,19 +78,17 @@ def whole_windows(network: Network, batch: Batch) -> tuple[str, Batch]:
     result is the ground truth of the frames that the network reads for each; a network that
     chooses its frames has it where ``data.raw_window`` asked for it.
     """
-    context = network.context
+    context, length = network.context, batch["raw"].shape[1]
+    method = method_of(network, length)
     told = [f.name for f in dataclasses.fields(Side) if f.name != "qp" and f.name in batch]
     if (chosen := context.references) is not None:  # the batch holds one window an example
         now = slice(chosen.current, chosen.current + 1)
         told_now = {k: batch[k][:, now] for k in told}
         window = {"raw_windows": batch["raw_window"][:, None]} if "raw_window" in batch else {}
-        return "on_windows", batch | told_now | window
-    length = batch["raw"].shape[1]
+        return method, batch | told_now | window
     frames = np.arange(length)
     around = np.arange(-context.past, context.future + 1)
-    method = "__call__"
-    if context.recurrence == "none" and length > context.past + context.future:
-        method = "inner"
+    if method == "inner":
         frames = frames[context.past : length - context.future]
     windows = np.clip(frames[:, None] + around, 0, length - 1)
     inside = slice(frames[0], frames[-1] + 1)

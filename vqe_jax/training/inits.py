@@ -158,7 +158,6 @@ def pictures_of(network: Network) -> dict[str, Pictures]:
     clip, told = example_inputs(network)
     shapes = jax.eval_shape(lambda k: initial_variables(network, k), jax.random.key(0))
     others = {k: v for k, v in shapes.items() if k != "params"}
-
     rest = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), others)
 
     def run(params: Any, clip: Array) -> Any:

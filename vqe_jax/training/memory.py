@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.models import Network
 from vqe_jax.models.shapes import example_inputs, initial_variables
+from vqe_jax.training.forward import method_of
 
 __all__ = ["device_bytes", "kept_bytes", "with_remat"]
 
@@ -68,12 +69,9 @@ def kept_bytes(network: Network, data: DataConfig, devices: int = 1) -> int:
 def _kept(network: Network, shape: tuple[int, int, int, int]) -> int:
     """Kept, since tracing a large network takes seconds and a stage is assembled twice."""
     context, (batch, frames, height, width) = network.context, shape
-    method = "__call__"
     lead: tuple[int, ...] = (batch, frames)
     if context.references is not None:
-        method, lead = "on_windows", (batch, 1, context.references.count)
-    elif context.recurrence == "none" and frames > context.past + context.future:
-        method = "inner"
+        lead = (batch, 1, context.references.count)
     clip = jax.ShapeDtypeStruct((*lead, height, width, network.channels), jnp.float32)
     side = _told(network, batch, lead[-1])
     variables = jax.eval_shape(lambda: initial_variables(network, jax.random.key(0)))
@@ -86,7 +84,7 @@ def _kept(network: Network, shape: tuple[int, int, int, int]) -> int:
                 clip,
                 side=side,
                 train=True,
-                method=method,
+                method=method_of(network, frames),
                 mutable=["batch_stats"],
                 rngs={"dropout": jax.random.key(0)},
             )[0]

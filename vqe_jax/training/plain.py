@@ -13,20 +13,17 @@ from vqe_jax.models import Network
 from vqe_jax.training import corruption
 from vqe_jax.training.forward import apply_network, prepare, whole_windows
 from vqe_jax.training.objective import build_objective
-from vqe_jax.training.optimizer import build_optimizer, build_schedule, rates
+from vqe_jax.training.optimizer import build_optimizer, build_schedule
 from vqe_jax.training.stages import Stage
-from vqe_jax.training.state import TrainState, new_state
-from vqe_jax.training.step import Metrics, Place, Step, jit_once, jit_step
-from vqe_jax.training.update import descend, finish, without_frozen
+from vqe_jax.training.state import TrainState
+from vqe_jax.training.step import Metrics, Place, Step, jit_step
+from vqe_jax.training.update import begin, descend, finish, without_frozen
 
 __all__ = ["make_step"]
 
 
 def make_step(stage: Stage, network: Network, place: Place) -> Step:
     """The plain step of a stage.
-
-    Args:
-      place: devices, first step and seed.
 
     Returns:
       How to start a state, and the jitted step.
@@ -42,14 +39,7 @@ def make_step(stage: Stage, network: Network, place: Place) -> Step:
     objective.check(network, f"stage {stage.name!r}")
 
     def init_state(variables: Any) -> TrainState:
-        rates(stage, variables["params"])  # patterns that match nothing are said here
-
-        def begin(variables: Any) -> TrainState:
-            opt_state = optimizer.init(variables["params"])
-            averaged = stage.ema > 0
-            return new_state(variables, opt_state, step=place.first_step, averaged=averaged)
-
-        return jit_once(begin, place)(variables)
+        return begin(stage, optimizer, place, variables)
 
     def step_fn(
         state: TrainState, batch: corruption.Batch, weights: Any

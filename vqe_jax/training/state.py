@@ -42,10 +42,8 @@ def new_state(
 
     Args:
       variables: ``{"params": ..., "batch_stats": ...}``.
-      opt_state: fresh optimiser state for the parameters.
       step: global number of the stage's first step.
       averaged: keep averaged parameters, which start as the parameters.
-      auxiliary: see :class:`TrainState`.
     """
     # The step donates its state: no two leaves may share a buffer, nor any with the caller.
     params = jax.tree.map(jnp.copy, variables["params"])

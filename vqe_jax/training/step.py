@@ -19,7 +19,7 @@ from vqe_jax.errors import UserError
 from vqe_jax.training.corruption import Batch
 from vqe_jax.training.state import TrainState
 
-__all__ = ["Metrics", "Place", "Step", "jit_once", "jit_step", "make_place"]
+__all__ = ["Metrics", "Place", "Step", "jit_step", "make_place"]
 
 Metrics = dict[str, Array]
 
@@ -97,8 +97,3 @@ def jit_step(step_fn: Callable[..., Any], place: Place) -> Callable[..., Any]:
         in_shardings=(place.replicated, place.split, place.replicated),
         out_shardings=(place.replicated, place.replicated),
     )
-
-
-def jit_once(make: Callable[..., Any], place: Place) -> Callable[..., Any]:
-    """Jits what makes a state, as one program in place of one an array."""
-    return jax.jit(make, out_shardings=place.replicated)

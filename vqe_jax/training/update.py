@@ -5,6 +5,7 @@ A step whose loss, gradient or result is not finite leaves the state as it was a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,10 +15,41 @@ from jaxtyping import Array, Bool, Float
 
 from vqe_jax.training.optimizer import rates
 from vqe_jax.training.stages import Rate, Stage
-from vqe_jax.training.state import TrainState
-from vqe_jax.training.step import Metrics
+from vqe_jax.training.state import TrainState, new_state
+from vqe_jax.training.step import Metrics, Place
 
-__all__ = ["average", "descend", "finish", "without_frozen"]
+__all__ = ["average", "begin", "descend", "finish", "without_frozen"]
+
+
+def begin(
+    stage: Stage,
+    optimizer: optax.GradientTransformation,
+    place: Place,
+    variables: Any,
+    auxiliary: Callable[[], Any] = lambda: None,
+) -> TrainState:
+    """The state at the start of a stage, on all devices.
+
+    Args:
+      auxiliary: makes what else the kind of step keeps.
+
+    Raises:
+      UserError: a pattern of ``rates`` that matches nothing.
+    """
+    rates(stage, variables["params"])
+
+    def make(variables: Any) -> TrainState:
+        opt_state = optimizer.init(variables["params"])
+        return new_state(
+            variables,
+            opt_state,
+            step=place.first_step,
+            averaged=stage.ema > 0,
+            auxiliary=auxiliary(),
+        )
+
+    # One program in place of one an array.
+    return jax.jit(make, out_shardings=place.replicated)(variables)
 
 
 def average(ema: Any, params: Any, decay: float, age: Array) -> Any:
