@@ -13,9 +13,10 @@ from jax.sharding import NamedSharding
 
 from vqe_jax.data.pair import SideInfo
 from vqe_jax.data.pipeline import DataConfig, batches
-from vqe_jax.errors import UserError, check_names
+from vqe_jax.errors import UserError
 from vqe_jax.models import Side
 from vqe_jax.models.references import Selection
+from vqe_jax.training.sections import check_keys
 
 __all__ = ["Feed", "data_config"]
 
@@ -26,13 +27,8 @@ def data_config(section: dict[str, Any], overrides: dict[str, Any], where: str) 
     Raises:
       UserError: an unknown or missing key.
     """
-    fields = {f.name: f for f in dataclasses.fields(DataConfig)}
     values = {**section, **overrides}
-    check_names(where, "key", values, fields)
-    for name, field in fields.items():
-        missing = field.default is dataclasses.MISSING
-        if missing and field.default_factory is dataclasses.MISSING and name not in values:
-            raise UserError(f"{where} lacks the key {name!r}")
+    check_keys(DataConfig, values, where)
     return DataConfig(**values)
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 from vqe_jax.errors import UserError, check_names, near_misses
 
-__all__ = ["read_section", "read_value", "to_plain"]
-
-_MISSING = dataclasses.MISSING
+__all__ = ["check_keys", "read_section", "read_value", "to_plain"]
 
 
 def to_plain(config: Any) -> Any:
@@ -26,6 +24,16 @@ def to_plain(config: Any) -> Any:
     return config
 
 
+def check_keys(cls: type, values: Mapping[str, Any], where: str) -> None:
+    """Refuses keys that a dataclass does not have, and the lack of one that has no default."""
+    missing, fields = dataclasses.MISSING, {f.name: f for f in dataclasses.fields(cls)}
+    check_names(where, "key", values, fields)
+    for name, field in fields.items():
+        needed = field.default is missing and field.default_factory is missing
+        if needed and name not in values:
+            raise UserError(f"{where} lacks the key {name!r}")
+
+
 def read_section(cls: type, values: Any, where: str) -> Any:
     """An instance of a dataclass from a dictionary, or from a tuple in the order of its fields.
 
@@ -36,18 +44,14 @@ def read_section(cls: type, values: Any, where: str) -> Any:
       UserError: an unknown or missing key, a value of another kind.
     """
     hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
+    fields = [f.name for f in dataclasses.fields(cls)]
     if isinstance(values, str):
         values = (values,)
     if isinstance(values, tuple) and len(values) <= len(fields):
         values = dict(zip(fields, values, strict=False))
     if not isinstance(values, Mapping):
         raise UserError(f"{where}={values!r}; expected a section with {', '.join(fields)}")
-    check_names(where, "key", values, fields)
-    for name, field in fields.items():
-        optional = field.default is not _MISSING or field.default_factory is not _MISSING
-        if not optional and name not in values:
-            raise UserError(f"{where} lacks the key {name!r}")
+    check_keys(cls, values, where)
     return cls(**{k: read_value(hints[k], v, f"{where}.{k}") for k, v in values.items()})
 
 

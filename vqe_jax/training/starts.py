@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -127,20 +127,18 @@ def with_parts(variables: dict[str, Any], stage: Stage) -> dict[str, Any]:
     result = dict(flat)
     for target, source in stage.parts:
         where = f"stage {stage.name!r}: parts ({target!r}, {source!r})"
-        wanted = {path for path in flat if path.startswith(f"{target}/")}
+        wanted = _subtree(flat, target)
         if not wanted:
             tops = {path.split("/")[0] for path in flat}
             raise UserError(f"{where}: no parameters under {target!r}{near_misses(target, tops)}")
         given = _subtree(flat, source) or _official_part(target, source, where)
-        if {path.removeprefix(f"{target}/") for path in wanted} != given.keys():
+        if wanted.keys() != given.keys():
             raise UserError(f"{where}: the two do not have the same parameters")
-        for path in wanted:
-            array = given[path.removeprefix(f"{target}/")]
-            if array.shape != flat[path].shape:
-                raise UserError(
-                    f"{where}: {path} is {array.shape} there and {flat[path].shape} here"
-                )
-            result[path] = jax.numpy.array(array, flat[path].dtype)
+        for name, here in wanted.items():
+            path, there = f"{target}/{name}", given[name]
+            if there.shape != here.shape:
+                raise UserError(f"{where}: {path} is {there.shape} there and {here.shape} here")
+            result[path] = jax.numpy.array(there, here.dtype)
     return {**variables, "params": unflatten_dict(result, sep="/")}
 
 
@@ -197,26 +195,18 @@ def _fit(fresh: Any, source: Any, stage: Stage, origin: str) -> dict[str, Any]:
     wanted, given = flatten_dict(fresh, sep="/"), flatten_dict(_plain(source), sep="/")
     result = {}
     for path, array in wanted.items():
-        if path not in given:
-            _allow(path, stage.fresh, f"stage {stage.name!r}: {origin} has no {path!r}", "fresh")
-            result[path] = array
+        if path in given and given[path].shape == array.shape:
+            result[path] = jax.numpy.asarray(given[path], array.dtype)
             continue
-        if given[path].shape != array.shape:
+        problem = f"{origin} has no {path!r}"
+        if path in given:
             problem = (
-                f"stage {stage.name!r}: {path} is {given[path].shape} in {origin}, but "
-                f"{array.shape} in this network"
+                f"{path} is {given[path].shape} in {origin}, but {array.shape} in this network"
             )
-            _allow(path, stage.fresh, problem, "fresh")
-            result[path] = array
-            continue
-        result[path] = jax.numpy.asarray(given[path], array.dtype)
+        _allow(path, stage, problem, "fresh")
+        result[path] = array
     for path in given.keys() - wanted.keys():
-        _allow(
-            path,
-            stage.unused,
-            f"stage {stage.name!r}: {path!r} of {origin} is not in this network",
-            "unused",
-        )
+        _allow(path, stage, f"{path!r} of {origin} is not in this network", "unused")
     return unflatten_dict(result, sep="/")
 
 
@@ -224,29 +214,26 @@ def _plain(tree: Any) -> Any:
     return {k: _plain(v) if isinstance(v, Mapping) else v for k, v in tree.items()}
 
 
-def _allow(path: str, patterns: tuple[str, ...], problem: str, key: str) -> None:
+def _allow(path: str, stage: Stage, problem: str, key: Literal["fresh", "unused"]) -> None:
     # Patterns are of parameters, as everywhere in a stage; other collections keep their names.
-    if not any(re.search(p, path.removeprefix("params/")) for p in patterns):
-        raise UserError(f"{problem}; name it in the stage's {key!r} if that is meant")
+    if not any(re.search(p, path.removeprefix("params/")) for p in getattr(stage, key)):
+        raise UserError(
+            f"stage {stage.name!r}: {problem}; name it in the stage's {key!r} if that is meant"
+        )
 
 
 def export(
     path: Path, run: Run, stage: Stage, variables: Any, *, step: int, extra: dict[str, Any]
 ) -> None:
-    """Writes variables as a model file that is enough to run the network.
-
-    Args:
-      run: the run; its model and source are recorded.
-      stage: the stage; its keyword arguments are recorded.
-    """
-    network = models.build(run.model, **model_kwargs(run, stage))
+    """Writes variables as a model file that is enough to run the network."""
+    kwargs = model_kwargs(run, stage)
     save_model(
         path,
         ModelFile(
             model=run.model,
-            kwargs=model_kwargs(run, stage),
+            kwargs=kwargs,
             variables=jax.tree.map(np.asarray, variables),
-            color=network.color,
+            color=models.build(run.model, **kwargs).color,
             qp=_qps(run),
             source=run.source or "trained with train.py",
             extra={"stage": stage.name, "step": step, **extra},
