@@ -15,8 +15,7 @@ from vqe_jax.nn.layers import Conv
 from vqe_jax.training import plain, step
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.stages import parse
-from vqe_jax.training.step_log import StepLog
-from vqe_jax.training.watch import OffsetWatch
+from vqe_jax.training.step_log import OffsetWatch, StepLog
 
 
 def _offsets(seed=0):

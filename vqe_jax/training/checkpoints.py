@@ -29,9 +29,16 @@ import orbax.checkpoint as ocp
 from vqe_jax.errors import EnvironmentFailure, UserError, in_words
 from vqe_jax.files import replacing, sweep, sync_folder
 from vqe_jax.models.shapes import tree_paths
-from vqe_jax.training.manifest import Damaged, Manifest, check_files, crc, describe, file_digests
+from vqe_jax.training.manifest import (
+    Damaged,
+    Manifest,
+    Progress,
+    check_files,
+    crc,
+    describe,
+    file_digests,
+)
 from vqe_jax.training.processes import from_primary, is_primary
-from vqe_jax.training.progress import Progress
 
 __all__ = ["Checkpoints", "Progress"]
 

@@ -21,10 +21,10 @@ from vqe_jax.files import alone
 from vqe_jax.programs import Count, counted
 from vqe_jax.training.checkpoints import Checkpoints
 from vqe_jax.training.interrupts import Interrupts
+from vqe_jax.training.manifest import Progress
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.preflight import check, rehearse
 from vqe_jax.training.processes import from_primary, is_primary
-from vqe_jax.training.progress import Progress
 from vqe_jax.training.session import Session
 from vqe_jax.training.stage_run import StageRun
 from vqe_jax.training.stages import Run, parse

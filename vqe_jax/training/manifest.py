@@ -17,9 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vqe_jax.training.progress import Progress
-
-__all__ = ["Damaged", "Manifest", "check_files", "crc", "describe", "file_digests"]
+__all__ = ["Damaged", "Manifest", "Progress", "check_files", "crc", "describe", "file_digests"]
 
 _FORMAT = "vqe_jax checkpoint 2"
 _SEALED = ("format", "progress", "arrays", "files")
@@ -65,6 +63,30 @@ def check_files(folder: Path, files: dict[str, list[Any]]) -> None:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise Damaged(f"{name} does not match its checksum")
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands, beside its arrays; the session owns the one that moves.
+
+    Attributes:
+      best_score: of the stage's best validation; None before the first.
+      validated: the step whose validation is the last that counts here.
+    """
+
+    step: int
+    stage: int
+    data: str
+    best_score: float | None = None
+    best_step: int = 0
+    validated: int = 0
+    hosts: int = 1
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def enter(self, stage: int) -> None:
+        """Begins a stage, whose best model is still to be found."""
+        if stage != self.stage:
+            self.stage, self.best_score, self.best_step = stage, None, 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ from vqe_jax.errors import UserError
 from vqe_jax.files import replacing, sweep
 from vqe_jax.training.checkpoints import Checkpoints
 from vqe_jax.training.interrupts import Interrupts
+from vqe_jax.training.manifest import Progress
 from vqe_jax.training.metrics_writer import MetricsWriter
 from vqe_jax.training.processes import is_primary
-from vqe_jax.training.progress import Progress
 from vqe_jax.training.stages import Run, changes, plain
 
 __all__ = ["Session"]

@@ -10,36 +10,48 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import jax
 
 from vqe_jax.errors import UserError
 from vqe_jax.training.meter import Meter
 from vqe_jax.training.metrics_writer import MetricsWriter, duration
-from vqe_jax.training.watch import OffsetWatch
 
-__all__ = ["Lagged", "StepLog"]
+__all__ = ["OffsetWatch", "StepLog"]
 
-T = TypeVar("T")
+# Pixels. Users of EDVR report that training collapses, with colored artifacts, once offsets are
+# beyond: nothing inside a crop is sampled any more, so no gradient brings them back.
+_FAR = 100.0
 
 
-class Lagged(Generic[T]):
-    """Gives back each value when the next one comes.
+class OffsetWatch:
+    """Says that deformable offsets run away: when they do, and each time they have doubled.
+
+    Networks with deformable alignment sow ``offset_max`` and ``offset_mean``, in pixels.
 
     Example:
-      >>> late = Lagged()
-      >>> late.swap(1), late.swap(2), late.swap(None)
-      (None, 1, 2)
+      >>> watch = OffsetWatch()
+      >>> [bool(watch({"offset_max": x})) for x in (12.0, 101.0, 150.0, 210.0)]
+      [False, True, False, True]
     """
 
     def __init__(self) -> None:
-        self._held: T | None = None
+        """Nothing has been said yet."""
+        self._limit = _FAR
 
-    def swap(self, value: T | None) -> T | None:
-        """Holds a value and gives back the one before."""
-        held, self._held = self._held, value
-        return held
+    def __call__(self, metrics: dict[str, float]) -> str | None:
+        """A line to say about the metrics of a step, or None."""
+        reach = metrics.get("offset_max", 0.0)
+        if not reach > self._limit:
+            return None
+        self._limit = 2 * reach
+        mean = f" (mean {metrics['offset_mean']:.3g} px)" if "offset_mean" in metrics else ""
+        return (
+            f"offsets reach {reach:.0f} px{mean}; beyond {_FAR:.0f} px deformable alignment is "
+            "known to collapse: lower the learning rate, set optimizer.clip_norm, add the losses "
+            "offset_tv and offset_deviation, or go back to an earlier checkpoint"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +83,7 @@ class StepLog:
         """
         self._writer, self._stage, self._last = writer, stage, last
         self._every, self._max_skipped, self._warn = every, max_skipped, warn
-        self._late: Lagged[_Taken] = Lagged()
+        self._late: _Taken | None = None
         self._meter = Meter()
         self._offsets = OffsetWatch()
         self._skips: list[str] = []
@@ -83,13 +95,15 @@ class StepLog:
         Raises:
           UserError: too many steps in a row were not finite.
         """
-        self._take(self._late.swap(_Taken(number, metrics, names)))
+        before, self._late = self._late, _Taken(number, metrics, names)
+        self._take(before)
         if self._count == 0:
             self.flush()
 
     def flush(self) -> None:
         """Waits for the step under way and takes in its metrics."""
-        self._take(self._late.swap(None))
+        before, self._late = self._late, None
+        self._take(before)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
