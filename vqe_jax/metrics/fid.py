@@ -9,7 +9,6 @@ does no harm. The literature reports the mean of the videos' FIDs.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vqe_jax.errors import UserError
-from vqe_jax.metrics.frames import in_chunks
+from vqe_jax.metrics.frames import applied_in_chunks
 from vqe_jax.perceptual import InceptionV3
 from vqe_jax.perceptual.images import Images, check_images
 
@@ -26,12 +25,6 @@ __all__ = ["Moments", "fid", "frechet_distance", "inception_features", "stream_f
 
 # Frames of several sizes may come, so the annotation binds none.
 _Frames = Iterable[jax.Array | np.ndarray]
-
-
-@functools.partial(jax.jit, static_argnames="divisor")
-def _apply(variables: Mapping[str, Any], images: jax.Array, *, divisor: int) -> jax.Array:
-    features: Any = InceptionV3(divisor=divisor).apply(variables, images)
-    return features
 
 
 def inception_features(
@@ -49,7 +42,7 @@ def inception_features(
       UserError: integers or values outside [0, 1] (says which conversion).
     """
     check_images(frames, "frames", reader="Inception")
-    return in_chunks(functools.partial(_apply, variables, divisor=divisor), frames, chunk=chunk)
+    return applied_in_chunks(InceptionV3(divisor=divisor), variables, frames, chunk=chunk)
 
 
 def stream_features(
