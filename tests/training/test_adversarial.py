@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -15,7 +16,7 @@ from vqe_jax.losses.adversarial import adversarial as pair_of
 from vqe_jax.models.shapes import initial_variables
 from vqe_jax.nn.patchgan import PatchDiscriminator
 from vqe_jax.training import adversarial, forward, loop, step
-from vqe_jax.training.game import Game, Options
+from vqe_jax.training.game import Game, Options, build_game
 from vqe_jax.training.objective import build_objective
 from vqe_jax.training.stages import Stage, Term
 
@@ -308,3 +309,9 @@ def test_resume_is_bit_identical_and_health_is_visible(tmp_path, tiny):
     } <= set(last)
     pictures = sorted(p.name for p in (whole / "samples").iterdir())
     assert pictures == ["00000002.png", "00000004.png"]
+
+
+def test_a_rate_of_its_own_needs_a_schedule_to_follow():
+    stage = dataclasses.replace(_stage(discriminator_learning_rate=1e-4), learning_rate=0.0)
+    with pytest.raises(UserError, match=r"learning_rate is 0; .*rates=\(\(''"):
+        build_game(stage, 1)

@@ -50,6 +50,15 @@ def test_restarts_with_their_scales():
     )
 
 
+def test_a_cosine_from_zero_stays_there():
+    assert schedule_at(Stage("s", 9, learning_rate=0.0, schedule=Schedule("cosine")), 0, 4) == [
+        0,
+        0,
+    ]
+    warm = Schedule("cosine", periods=(2, 4), restart_scales=(0.0, 1.0), end=0.1)
+    assert schedule_at(Stage("s", 6, learning_rate=1.0, schedule=warm), 0, 1, 2) == [0, 0, 1]
+
+
 def test_halving_and_warmup():
     halving = Stage("s", 100, learning_rate=1.0, schedule=Schedule("step"))
     np.testing.assert_allclose(schedule_at(halving, 59, 61, 91), [1, 0.5, 0.25])

@@ -93,6 +93,12 @@ def read_options(stage: Stage, channels: int) -> tuple[Options, nn.Module]:
         raise UserError(
             f"{where}.discriminator_steps={options.discriminator_steps} must be at least 1"
         )
+    if options.discriminator_learning_rate is not None and not stage.learning_rate:
+        raise UserError(
+            f"{where}.discriminator_learning_rate={options.discriminator_learning_rate} follows "
+            "the stage's schedule, but its learning_rate is 0; to hold the generator alone, give "
+            "it a rate and set rates=(('', 0),)"
+        )
     return options, _discriminator(options.discriminator, channels, f"{where}.discriminator")
 
 

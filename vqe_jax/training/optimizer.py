@@ -95,12 +95,16 @@ def _curve(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
     scales = schedule.restart_scales or (1.0,) * len(periods)
     if len(scales) != len(periods):
         raise UserError(f"schedule: {len(periods)} periods but {len(scales)} restart_scales")
-    pieces = [
-        optax.cosine_decay_schedule(peak * s, p, alpha=schedule.end / (peak * s))
-        for p, s in zip(periods, scales, strict=True)
-    ]
+    pieces = [_cosine(peak * s, p, schedule.end) for p, s in zip(periods, scales, strict=True)]
     starts = [sum(periods[: i + 1]) for i in range(len(periods) - 1)]
     return optax.join_schedules(pieces, starts)
+
+
+def _cosine(peak: float, length: int, end: float) -> optax.Schedule:
+    """One period; optax takes its end as a share of the peak, which a peak of 0 does not have."""
+    if peak == 0:
+        return optax.constant_schedule(0.0)
+    return optax.cosine_decay_schedule(peak, length, alpha=end / peak)
 
 
 def _steps(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
