@@ -43,6 +43,13 @@ def test_the_identity_gains_nothing_and_a_constant_what_arithmetic_says():
         assert gains.by_clip[pair.name] == pytest.approx(np.mean(deltas), abs=1e-3)
 
 
+def test_clips_of_one_name_and_qp_all_count():
+    (pair, _), section = Waves.pairs("val"), Evaluation(frames=1)
+    found = validate(Tiny(), variables(0.0), [pair] * 4, section).by_clip
+    told = f"{pair.name}@{pair.qp}"
+    assert list(found) == [pair.name, told, f"{told}-2", f"{told}-3"]
+
+
 def test_the_first_frames_alone_where_asked_for():
     seen = []
 

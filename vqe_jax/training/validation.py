@@ -205,8 +205,8 @@ def validate(
       stop: asked at every frame; True ends it.
 
     Returns:
-      The gain of each clip; clips of one name at several QPs are told apart by ``@qp``. None where
-      it was stopped.
+      The gain of each clip; clips of one name at several QPs are told apart by ``@qp``, and by a
+      number where that is the same too. None where it was stopped.
     """
     channels = network.channels
     metric = metric or find_metric(section.protocol, network)
@@ -223,6 +223,12 @@ def validate(
             if stop():
                 return None
             deltas.append(sign * float(metric(after, truth) - metric(source, truth)))
-        name = pair.name if pair.name not in gains else f"{pair.name}@{pair.qp}"
-        gains[name] = float(np.mean(deltas))
+        gains[_label(pair, gains)] = float(np.mean(deltas))
     return Gains(gains, section.worst_weight, metric.quantity)
+
+
+def _label(pair: Pair, taken: Mapping[str, float]) -> str:
+    """A name that no clip has yet: the pair's, with its QP, or with a number too."""
+    told = f"{pair.name}@{pair.qp}"
+    numbered = (f"{told}-{number}" for number in itertools.count(2))
+    return next(n for n in itertools.chain((pair.name, told), numbered) if n not in taken)
