@@ -17,10 +17,8 @@ from vqe_jax.errors import check_known
 
 __all__ = ["offset_deviation", "offset_tv"]
 
-_AXES: dict[str, tuple[int, ...]] = {
-    "channels": (-2,),
-    "space": (-4, -3),
-}  # of [..., h, w, group and tap, (dy, dx)]
+# Of [..., h, w, group and tap, (dy, dx)].
+_AXES: dict[str, tuple[int, ...]] = {"channels": (-2,), "space": (-4, -3)}
 
 
 def offset_tv(offsets: Any) -> Float[Array, ""]:

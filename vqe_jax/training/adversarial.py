@@ -2,7 +2,7 @@
 
 As in PeQuENet's released code, the generator runs once; the discriminator is stepped first on its
 detached result and on the raw frames, then the generator against the discriminator as it has
-become. All of the discriminator's calls normalise by their own batch. Both sides live in one
+become. All of the discriminator's calls normalize by their own batch. Both sides live in one
 :class:`~vqe_jax.training.state.TrainState` (the discriminator in ``auxiliary``), so checkpoints and
 resume are those of every other stage. A step that is not finite on either side is skipped whole.
 """

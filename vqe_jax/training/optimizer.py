@@ -1,6 +1,6 @@
-"""Optimisers with unit learning rate, learning-rate schedules, and choices by parameter path.
+"""Optimizers with unit learning rate, learning-rate schedules, and choices by parameter path.
 
-The learning rate is a function of the stage's step, not of the optimiser's own count, so that a
+The learning rate is a function of the stage's step, not of the optimizer's own count, so that a
 skipped step does not shift the schedule; :mod:`vqe_jax.training.update` multiplies it in.
 """
 
@@ -118,7 +118,7 @@ def _steps(schedule: Schedule, peak: float, length: int) -> optax.Schedule:
 
 
 def build_optimizer(stage: Stage) -> optax.GradientTransformationExtraArgs:
-    """The stage's optimiser with learning rate 1.
+    """The stage's optimizer with learning rate 1.
 
     Its ``update`` takes ``stage_step``; parameters that wait for a step (``rates``) get neither
     updates nor moments until then, those of rate 0 never.

@@ -53,9 +53,7 @@ def load(recipe: str, overrides: Sequence[tuple[str, str]] = ()) -> Run:
       3
     """
     name, _, variant = recipe.partition(":")
-    path = _find(name)
-    config = _run(path, variant)
-    return override(parse(config), overrides)
+    return override(parse(_run(_find(name), variant)), overrides)
 
 
 def _find(name: str) -> Path:

@@ -227,7 +227,7 @@ class StageRun:
 
 
 def _keep(previous: TrainState, fresh: TrainState, name: str) -> TrainState:
-    """The previous stage's optimiser state and average, where they fit."""
+    """The previous stage's optimizer state and average, where they fit."""
     same_optimizer(previous, fresh, name)
     return fresh.replace(
         opt_state=previous.opt_state,

@@ -164,7 +164,7 @@ class Stage:
 
     Attributes:
       name: of the stage; also of its model file under ``stages/`` in the work directory.
-      steps: optimiser steps.
+      steps: optimizer steps.
       kind: which step it takes: "plain", "adversarial", or one of the reader's own, see
         :mod:`vqe_jax.training.kinds`.
       start: where its parameters come from: "scratch", "previous", the name of an earlier
@@ -172,7 +172,7 @@ class Stage:
       init: how parameters that the start does not give are drawn, in order; the last that matches
         a path wins, and what none matches begins as the network has it.
       start_averaged: begin from an earlier stage's averaged weights where it kept them.
-      keep_optimizer: go on with the previous stage's optimiser state, raw weights and average.
+      keep_optimizer: go on with the previous stage's optimizer state, raw weights and average.
       fresh: path patterns of parameters that the start may lack, or have in another shape; they
         begin anew.
       unused: path patterns of the start's parameters that may be left out.
@@ -184,7 +184,7 @@ class Stage:
       learning_rate: the highest of the schedule.
       schedule: see :class:`Schedule`.
       optimizer: see :class:`Optimizer`.
-      losses: what is minimised.
+      losses: what is minimized.
       corruption: what is done to the input (``name`` and options), or None; see
         :mod:`vqe_jax.training.corruption`.
       data: overrides of the run's ``data`` (clip length, crop, batch size, ...).

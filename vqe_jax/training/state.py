@@ -22,7 +22,7 @@ class TrainState(struct.PyTreeNode):
       ema: averaged parameters, or None.
       skipped: steps of the run that were skipped because they were not finite.
       skipped_in_a_row: those just before the next step.
-      auxiliary: what another kind of step keeps (a discriminator and its optimiser).
+      auxiliary: what another kind of step keeps (a discriminator and its optimizer).
     """
 
     step: Any
