@@ -50,7 +50,7 @@ def test_outputs_are_the_steps_and_sweeps_are_equal(variables, steps, output):
     expected = steps[output]
     np.testing.assert_allclose(whole, expected, rtol=0, atol=3e-5)
     swept = np.stack(list(exact(network, variables, None, iter(np.asarray(clip[0])))))
-    np.testing.assert_allclose(swept, whole[0], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(swept, whole[0], rtol=0, atol=1e-5)
 
 
 def test_all_at_once_in_training_agrees(variables, steps):

@@ -112,7 +112,7 @@ def test_sweeps_equal_the_whole_clip(small):
     network, variables, run = small
     clip = random_clip()
     swept = np.stack(list(exact(network, variables, None, iter(np.asarray(clip[0])))))
-    np.testing.assert_allclose(swept, run(clip)[0], rtol=0, atol=2e-6)
+    np.testing.assert_allclose(swept, run(clip)[0], rtol=0, atol=1e-5)
 
 
 def test_every_frame_sees_every_other(small):

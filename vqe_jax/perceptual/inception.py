@@ -61,8 +61,9 @@ class InceptionV3(nn.Module):
     Example:
       >>> import jax
       >>> from vqe_jax.perceptual import InceptionV3
-      >>> InceptionV3(divisor=16).init_with_output(
-      ...     jax.random.key(0), jax.numpy.zeros((2, 20, 30, 3)))[0].shape
+      >>> frames = jax.numpy.zeros((2, 20, 30, 3))
+      >>> module = InceptionV3(divisor=16)
+      >>> jax.eval_shape(module.init_with_output, jax.random.key(0), frames)[0].shape
       (2, 128)
     """
 
