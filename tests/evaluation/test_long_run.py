@@ -1,5 +1,6 @@
 """A gain that lasts, and one that does not."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -10,7 +11,13 @@ from hypothesis import strategies as st
 from tests.evaluation.tiny import Stub, clip, model
 from tests.inference.networks import StateNet, variables_of
 from vqe_jax.errors import UserError
-from vqe_jax.evaluation.long_run import LongRun, back_and_forth, long_run, long_run_table
+from vqe_jax.evaluation.long_run import (
+    LongRun,
+    back_and_forth,
+    check_length,
+    long_run,
+    long_run_table,
+)
 from vqe_jax.metrics import protocol
 
 PSNR = protocol("psnr_y")
@@ -60,5 +67,14 @@ def test_what_is_not_a_number_is_not_flat():
 
 
 def test_a_short_long_run_is_refused():
-    with pytest.raises(UserError, match="too short; at least 200"):
+    with pytest.raises(UserError, match=r"too short for .* which has 6; at least 200"):
         long_run(clip(), model(), PSNR, length=100)
+
+
+def test_frames_are_not_compared_with_themselves():
+    """Of 200 frames of a clip of 120, most of the last hundred lie in the first round."""
+    longer = dataclasses.replace(clip(), count=120)
+    for length in (200, 399):
+        with pytest.raises(UserError, match=rf"a long run of {length} .* has 120; at least 400"):
+            check_length(longer, length)
+    check_length(longer, 400)

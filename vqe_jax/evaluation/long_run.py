@@ -9,6 +9,7 @@ only what happened in between can make a difference.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,14 @@ from vqe_jax.inference import Guard
 from vqe_jax.inference.side_info import known_frames
 from vqe_jax.metrics import Protocol
 
-__all__ = ["ALLOWED_DRIFT", "LongRun", "back_and_forth", "long_run", "long_run_table"]
+__all__ = [
+    "ALLOWED_DRIFT",
+    "LongRun",
+    "back_and_forth",
+    "check_length",
+    "long_run",
+    "long_run_table",
+]
 
 # dB between the gain of the last hundred frames and that of the first.
 ALLOWED_DRIFT = 0.05
@@ -73,6 +81,24 @@ class LongRun:
         return abs(self.drift) <= ALLOWED_DRIFT
 
 
+def _period(count: int) -> int:
+    return max(1, 2 * (count - 1))
+
+
+def check_length(clip: EvalClip, length: int) -> None:
+    """Refuses a run whose last frames would be compared with themselves.
+
+    Raises:
+      UserError: says how many frames it takes.
+    """
+    least = max(2, 1 + math.ceil(_period(clip.count) / _COMPARED)) * _COMPARED
+    if length < least:
+        raise UserError(
+            f"a long run of {length} frames is too short for {clip.title}, which has "
+            f"{clip.count}; at least {least}"
+        )
+
+
 def back_and_forth(count: int, length: int) -> Iterator[int]:
     """Indices of a clip played to its end, back to its beginning, and so on.
 
@@ -80,7 +106,7 @@ def back_and_forth(count: int, length: int) -> Iterator[int]:
       >>> list(back_and_forth(3, 8))
       [0, 1, 2, 1, 0, 1, 2, 1]
     """
-    period = max(1, 2 * (count - 1))
+    period = _period(count)
     for i in range(length):
         place = i % period
         yield place if place < count else period - place
@@ -106,10 +132,9 @@ def long_run(
       **options: those of :func:`vqe_jax.inference.enhance_frames`.
 
     Raises:
-      UserError: fewer frames than are compared at the two ends.
+      UserError: too short for this clip, as :func:`check_length` says.
     """
-    if length < 2 * _COMPARED:
-        raise UserError(f"a long run of {length} frames is too short; at least {2 * _COMPARED}")
+    check_length(clip, length)
     sides = {side: _held(clip, side, model.color) for side in ("compressed", "raw")}
 
     order = list(back_and_forth(clip.count, length))
@@ -137,7 +162,7 @@ def long_run(
     for i, (index, frame) in enumerate(zip(order, stream, strict=True)):
         gains[i] = float(protocol(frame, from_codes(sides["raw"][index]))) - before[index]
         on_frame()
-    return LongRun(clip.name, gains, max(1, 2 * (clip.count - 1)), np.array(sizes))
+    return LongRun(clip.name, gains, _period(clip.count), np.array(sizes))
 
 
 def _held(clip: EvalClip, side: str, color: str) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 from vqe_jax.errors import UserError
 from vqe_jax.evaluation.clips import EvalClip
-from vqe_jax.evaluation.long_run import LongRun, long_run, long_run_table
+from vqe_jax.evaluation.long_run import LongRun, check_length, long_run, long_run_table
 from vqe_jax.evaluation.measure import Options, measure
 from vqe_jax.evaluation.metrics import Metrics
 from vqe_jax.evaluation.models import EvalModel
@@ -123,6 +123,8 @@ def evaluate_long(
     """
     if not clips:
         raise UserError("nothing to evaluate on: the split holds no clips")
+    for clip in clips:
+        check_length(clip, length)
     runs: dict[str, list[LongRun]] = {s.label: [] for s in models}
     total = len(models) * len(clips) * length
     with progress_of(total, console or Console(quiet=True, markup=False)) as begin:
