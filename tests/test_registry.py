@@ -87,3 +87,15 @@ def test_options_are_what_may_be_left_out_and_nobody_else_gives():
     with pytest.raises(UserError, match=r"loss 'x' has no option 'weight'; known: eps"):
         check_options("loss 'x'", loss, {"weight": 2.0}, given=("weight",))
     check_options("loss 'y'", lambda **anything: anything, {"any": 1})
+
+
+@pytest.mark.parametrize("value", ["high", True, None, [0.5]])
+def test_a_number_is_asked_for(value):
+    def corruption(key, batch, *, ratio: float = 0.5, patch: int = 8, mode: str | None = None):
+        return key, batch, ratio, patch, mode
+
+    check_options("corruption 'x'", corruption, {"ratio": 1, "patch": 4, "mode": value})
+    with pytest.raises(UserError, match=r"corruption 'x': ratio=.* is no float"):
+        check_options("corruption 'x'", corruption, {"ratio": value})
+    with pytest.raises(UserError, match=r"corruption 'x': patch=.* is no int"):
+        check_options("corruption 'x'", corruption, {"patch": value})

@@ -143,7 +143,7 @@ def resolve(reference: str, kind: str) -> Any:
 def check_options(
     what: str, function: Callable[..., Any], options: Mapping[str, Any], given: tuple[str, ...] = ()
 ) -> None:
-    """Refuses options that a function does not have.
+    """Refuses options that a function does not have, and numbers that are none.
 
     Its options are its keyword-only arguments and those with a default.
 
@@ -152,9 +152,14 @@ def check_options(
       given: keyword arguments that are no options, because somebody else gives them.
 
     Raises:
-      UserError: an unknown option; names the near misses.
+      UserError: an unknown option, with the near misses, or a value of another type.
     """
     parameters = inspect.signature(function).parameters.values()
+    for p in parameters:
+        if p.name in options and not _fits(options[p.name], p.annotation):
+            raise UserError(
+                f"{what}: {p.name}={options[p.name]!r} is no {_type_name(p.annotation)}"
+            )
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
         return
     known = [
@@ -164,3 +169,16 @@ def check_options(
         if p.name not in given
     ]
     check_names(what, "option", options, known)
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is what a plain annotation asks for; other annotations take anything."""
+    kinds: dict[str, Any] = {"bool": bool, "int": int, "float": int | float, "str": str}
+    name = _type_name(annotation)
+    return name not in kinds or (
+        isinstance(value, kinds[name]) and (name == "bool" or not isinstance(value, bool))
+    )
