@@ -114,8 +114,7 @@ class BasicVSR(Network):
     def go_back(self, state: State, frame: Frame) -> tuple[State, Features]:
         """One frame of the backward pass: its features."""
         neighbor, features = state
-        flow = self.spynet(frame, neighbor)
-        features = self._propagate(self.backward_trunk, features, frame, flow)
+        features, _ = self._known_back(features, (frame, self.spynet(frame, neighbor)))
         return (frame, features), features
 
     def go_forward(
@@ -125,8 +124,8 @@ class BasicVSR(Network):
         frame, backward = x
         neighbor, features = state
         flow = self.spynet(frame, neighbor)
-        features = self._propagate(self.forward_trunk, features, frame, flow)
-        return (frame, features), self._reconstruct(frame, backward, features)
+        features, picture = self._known_forward(features, (frame, flow, backward))
+        return (frame, features), picture
 
     # All at once: the flows are known.
 
