@@ -1,4 +1,6 @@
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import pytest
@@ -14,7 +16,7 @@ from tests.video.clips import (
     with_sound,
     write,
 )
-from vqe_jax.video import ColorTags, open_reader
+from vqe_jax.video import ColorTags, open_reader, open_writer
 from vqe_jax.video.hdr import HDRMetadata
 
 FORMATS = [
@@ -102,6 +104,23 @@ def test_very_short_clips(tmp_path, codec, count):
     info = info_of()
     path = write(tmp_path / "a.mkv", info, drifting(info, count), codec=codec)
     assert times(path) == [Fraction(n, 25) for n in range(count)]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux alone"
+)
+def test_an_encoder_leaves_priorities_alone(tmp_path):
+    """SVT-AV1 makes its threads and the calling one real-time where it may, as root may."""
+
+    def policies():
+        return {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()}
+
+    before, info = policies(), info_of()
+    with open_writer(tmp_path / "a.mkv", info, codec="libsvtav1") as writer:
+        for frame in drifting(info, 3):
+            writer.write(frame)
+            assert policies() == before
+    assert policies() == before
 
 
 def test_a_stamp_that_goes_back_is_mended_and_said(tmp_path):

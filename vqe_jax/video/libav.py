@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ __all__ = [
     "packets",
     "picture_decoder",
     "reset_clock",
+    "usual_priority",
     "video_stream",
 ]
 
@@ -61,6 +63,35 @@ def packets(container: av.container.InputContainer, *streams: av.stream.Stream) 
     """
     with contextlib.suppress(IndexError):
         yield from container.demux(*streams)
+
+
+@contextlib.contextmanager
+def usual_priority() -> Iterator[None]:
+    """Gives threads back the priority that they had before, and new ones that of the caller.
+
+    Opened by root, SVT-AV1 makes its threads and the calling one real-time, and leaves them so:
+    until the process ends, hardly anything else on the machine runs.
+    """
+    before = _priorities()
+    try:
+        yield
+    finally:
+        ours = before.get(threading.get_native_id())
+        for thread, found in _priorities().items():
+            wanted = before.get(thread, ours)
+            if wanted is not None and found[0] != wanted[0]:
+                with contextlib.suppress(OSError):  # it has ended
+                    os.sched_setscheduler(thread, *wanted)
+
+
+def _priorities() -> dict[int, tuple[int, Any]]:
+    """Policy and parameter of each thread of this process; empty on other systems than Linux."""
+    found = {}
+    for task in Path("/proc/self/task").glob("*"):
+        with contextlib.suppress(OSError):
+            thread = int(task.name)
+            found[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread)
+    return found
 
 
 def reset_clock(container: av.container.InputContainer) -> bool:

@@ -27,7 +27,7 @@ from vqe_jax.video.encoders import (
 )
 from vqe_jax.video.files import discard, translated
 from vqe_jax.video.info import Frame, VideoInfo
-from vqe_jax.video.libav import Packet, open_output
+from vqe_jax.video.libav import Packet, open_output, usual_priority
 from vqe_jax.video.log import captured
 from vqe_jax.video.passthrough import Passthrough
 from vqe_jax.video.planes import to_av_frame
@@ -348,7 +348,7 @@ class ContainerWriter(Writer):
 def _open_encoder(context: av.VideoCodecContext, options: Mapping[str, str]) -> None:
     """What the encoder only warns of (an unknown entry of ``x265-params``) is an error here."""
     failure: Exception | None = None
-    with captured(av.logging.WARNING) as logs:
+    with captured(av.logging.WARNING) as logs, usual_priority():
         try:
             context.open(strict=False)
         except (av.FFmpegError, ValueError) as err:
