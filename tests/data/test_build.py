@@ -69,6 +69,25 @@ def test_encodings_of_a_clip_share_its_raw_stream_and_planes(videos: Path, tmp_p
     assert b.compressed_sha256[:32] not in kept and len(kept) == 3
 
 
+def test_pairs_that_share_a_clip_make_it_once(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("x", "y"):
+        (tmp_path / "twice" / folder).mkdir(parents=True)
+        shutil.copy2(videos / "park.mkv", tmp_path / "twice" / folder / "park.mkv")
+    made = []
+
+    def counted(job: ClipJob, *more: object) -> object:
+        made.append(job.name)
+        return make_compressed(job, *more)
+
+    monkeypatch.setattr(encode_clips, "make_compressed", counted)
+    options = {"source": str(tmp_path / "twice"), "split": "train", "frames": 3}
+    (built,) = build("clips", tmp_path, **options, **QUIET)
+    assert [p.name for p in built.pairs["train"]] == ["x_park", "y_park"]
+    assert len({p.info.compressed_sha256 for p in built.pairs["train"]}) == len(made) == 1
+
+
 def test_frames_that_repeat_are_found(tmp_path: Path) -> None:
     frames = make_frames(6, 0)
     video = write_video(
@@ -194,6 +213,9 @@ def test_given_streams(videos: Path, tmp_path: Path) -> None:
     assert set(pairs) == {"park", "street"}
     assert pairs["park"].frame_qps[:3] == (31, 39, 38)
     assert pairs["park"].encoded("compressed") == (streams / "park.hevc").read_bytes()
+    # Only the caller knows what QP was asked for; told another, the record says so.
+    (again,) = build("clips", tmp_path, **given | {"qp": 37}, skip_missing=True, **QUIET)
+    assert {p.qp for p in pairs.values()} == {32} and {p.qp for p in again.pairs["test"]} == {37}
 
 
 def test_decoded_streams_are_kept_without_loss(videos: Path, tmp_path: Path) -> None:

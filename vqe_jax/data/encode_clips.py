@@ -51,7 +51,7 @@ _UNKNOWN_QP = -1
 def encode_clips(
     jobs: Sequence[ClipJob], store: Store, *, label: str, workers: int | None, quiet: bool
 ) -> list[PairInfo]:
-    """Makes pairs, each raw clip once.
+    """Makes pairs, each raw and each compressed clip once, however many pairs share it.
 
     Args:
       workers: processes; None: as many as there are cores.
@@ -65,19 +65,17 @@ def encode_clips(
     options: dict[str, Any] = {"workers": workers, "quiet": quiet}
     raw = map_clips(make_raw, [(j, store) for j in named], label=f"{label}: reading", **options)
     facts = dict(zip(first, raw, strict=True))
-    work = [(job, store, facts[job.raw_key]) for job in jobs]
+    # Two processes that make the same clip would take each other's folder away.
+    once = {job.key: job for job in jobs}
+    work = [(job, store, facts[job.raw_key]) for job in once.values()]
     made = map_clips(make_compressed, work, label=f"{label}: encoding", **options)
-    return [
-        PairInfo.from_json(
-            {
-                **facts[job.raw_key],
-                **coded,
-                "name": job.name,
-                "qp": coded["qp"] if job.qp is None else job.qp,
-            }
-        )
-        for job, coded in zip(jobs, made, strict=True)
-    ]
+    coded = dict(zip(once, made, strict=True))
+    return [_pair_info(job, facts[job.raw_key] | coded[job.key]) for job in jobs]
+
+
+def _pair_info(job: ClipJob, facts: dict[str, Any]) -> PairInfo:
+    qp = facts["qp"] if job.qp is None else job.qp
+    return PairInfo.from_json({**facts, "name": job.name, "qp": qp})
 
 
 @contextlib.contextmanager

@@ -142,8 +142,13 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Changes when any pair, or the split it belongs to, changes."""
-        text = "\n".join(f"{job.split} {job.name} {job.key}" for job in self.jobs)
+        text = "\n".join(f"{job.split} {job.name} {job.key}{_told(job)}" for job in self.jobs)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _told(job: ClipJob) -> str:
+    """The QP of a given stream, which its key does not hold; a recipe's key holds the recipe's."""
+    return f" qp{job.qp}" if job.compressed else ""
 
 
 class Source(abc.ABC):
