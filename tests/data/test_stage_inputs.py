@@ -31,6 +31,8 @@ def test_results_stand_in_for_the_compressed_clips(pairs, tmp_path):
     np.testing.assert_array_equal(batch["raw"], plain["raw"])
     assert not np.array_equal(batch["compressed"], plain["compressed"])
     assert with_inputs(pairs, None) == tuple(pairs)
+    # Which frames are peaks is told by the stream, not by the results.
+    np.testing.assert_array_equal(swapped[0].true_peaks(), pairs[0].true_peaks())
 
 
 def test_missing_and_cut_short(pairs, tmp_path):

@@ -212,15 +212,13 @@ class Pair:
 
     def true_peaks(self) -> Bool[np.ndarray, " t"]:
         """Which frames are of peak quality by their PSNR on luma; reads the whole clip."""
-        scores = []
-        for index in range(len(self)):
-            now, truth = (
-                self.read(side, "luma", index, 1)[0].astype(np.int32)
-                for side in ("compressed", "raw")
-            )
-            error = float(np.mean(np.square(now - truth)))
-            scores.append(-error)  # as good as its PSNR where only the order counts
-        return np.array(peaks_of_scores(scores))
+        sides = (self.clip(side, "luma") for side in ("compressed", "raw"))
+        errors = [
+            float(np.mean(np.square(now.astype(np.int32) - truth)))
+            for now, truth in zip(*sides, strict=True)
+        ]
+        # As good as their PSNR where only the order counts.
+        return np.array(peaks_of_scores([-error for error in errors]))
 
     def distinct_frames(self) -> Int[np.ndarray, " t"]:
         """Numbers of the frames whose raw picture is not that of the frame before."""

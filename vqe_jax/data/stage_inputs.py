@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vqe_jax.codes import to_codes
 from vqe_jax.data.pair import Pair
@@ -79,6 +79,7 @@ def with_inputs(pairs: Sequence[Pair], folder: str | os.PathLike[str] | None) ->
 class _PairWithInputs(Pair):
     def __init__(self, pair: Pair, folder: Path) -> None:
         super().__init__(pair.info, pair._store, pair._cache)
+        self._pair = pair
         self._inputs = inputs_path(folder, pair)
         if not has_inputs(folder, pair):
             raise UserError(
@@ -95,3 +96,7 @@ class _PairWithInputs(Pair):
                 f"{self.name}: the inputs in {self._inputs.parent} are RGB; use color='rgb'"
             )
         return StoredFrames(self._inputs, len(self), (*self.size, 3))
+
+    def true_peaks(self) -> Bool[np.ndarray, " t"]:
+        """Those of the compressed clip, which the results were made of."""
+        return self._pair.true_peaks()
