@@ -248,6 +248,7 @@ def test_scenes_of_any_photographs(tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     for index, (name, width) in enumerate([("a", 160), ("b", 160), ("deep/pan", 480), ("c", 160)]):
         _photo(folder / f"{name}.png", index, width, 120)
+    _photo(folder / ".thumbnails" / "a.png", 0, 160, 120)
     options = {"source": str(folder), "width": 96, "height": 64, "length": 3}
     (plan,) = _plan("scenes", **options, per_photo=2)
     splits = _splits(plan)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from vqe_jax.errors import UserError, near_misses
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "by_name",
     "drawn",
     "find_clips",
     "find_stream",
@@ -57,26 +58,35 @@ def find_clips(folder: str | Path) -> dict[str, Path]:
         raise UserError(f"{root}: no such folder; expected videos in it (--source)")
     if root.is_file():
         return {root.stem: root}
-    found: dict[str, Path] = {}
-    paths = [p for p in sorted(root.rglob("*")) if not _hidden(p.relative_to(root))]
-    for path in paths:
-        if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
-            name = path.relative_to(root).with_suffix("")
-        elif path.is_dir() and next(path.glob("*.png"), None):
-            name = path.relative_to(root)
-        else:
-            continue
-        key = "_".join(name.parts)
-        if key in found:
-            raise UserError(f"{found[key]} and {path} have the same name; rename one of them")
-        found[key] = path
+    found = by_name(root, lambda p: _is_video(p) or (p.is_dir() and any(p.glob("*.png"))))
     if not found:
         raise UserError(f"{root} holds no videos; expected files such as .mp4, .mkv, .yuv or .y4m")
     return found
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_video(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def by_name(root: Path, wanted: Callable[[Path], bool]) -> dict[str, Path]:
+    """What is wanted of a folder and the folders in it; what is hidden (``.NAME``) is left out.
+
+    Returns:
+      Paths by name, as of :func:`find_clips`.
+
+    Raises:
+      UserError: two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root)
+        if any(part.startswith(".") for part in name.parts) or not wanted(path):
+            continue
+        key = "_".join(name.parts if path.is_dir() else name.with_suffix("").parts)
+        if key in found:
+            raise UserError(f"{found[key]} and {path} have the same name; rename one of them")
+        found[key] = path
+    return found
 
 
 def keep(
@@ -144,7 +154,7 @@ def find_stream(folder: Path, name: str, stem: str | None = None) -> Path | None
     Raises:
       UserError: several fit.
     """
-    if (folder / name).is_dir() and next((folder / name).glob("*.png"), None) and stem is None:
+    if stem is None and any((folder / name).glob("*.png")):
         return folder / name
     inside = [p for p in sorted((folder / name).glob("*")) if stem is None or p.stem == stem]
     beside = [p for p in sorted(folder.glob("*")) if p.stem == name and p.is_file()]

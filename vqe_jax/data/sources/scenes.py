@@ -9,7 +9,7 @@ import numpy as np
 
 from vqe_jax.data.demo_film import Scene, SceneOrigin
 from vqe_jax.data.sources.base import FilmOptions, Plan, Source, option, plans_of
-from vqe_jax.data.sources.folders import keep, kept_for_validation, source_folder
+from vqe_jax.data.sources.folders import by_name, keep, kept_for_validation, source_folder
 from vqe_jax.errors import UserError
 
 __all__ = ["Scenes", "ScenesOptions"]
@@ -63,13 +63,7 @@ class Scenes(Source):
 def _photographs(folder: str | None) -> dict[str, Path]:
     """Picture files by name, in all folders below."""
     root = source_folder(folder, "photographs", "name one that holds .jpg, .png, ...")
-    paths = [p for p in sorted(root.rglob("*")) if p.suffix.lower() in _PICTURES]
-    found: dict[str, Path] = {}
-    for path in paths:
-        name = "_".join(path.relative_to(root).with_suffix("").parts)
-        if name in found:
-            raise UserError(f"{found[name]} and {path} have the same name; rename one of them")
-        found[name] = path
+    found = by_name(root, lambda p: p.is_file() and p.suffix.lower() in _PICTURES)
     if not found:
         raise UserError(f"{root} holds no photographs; expected .jpg, .png, .webp, ...")
     return found
