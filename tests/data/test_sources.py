@@ -157,6 +157,8 @@ def test_mfqe_v2(tmp_path: Path, yuv: Path) -> None:
     assert {s: len(n) for s, n in _splits(plan).items()} == {"train": 108, "test": 18}
     assert {job.origin.frames for job in plan.jobs if job.split == "train"} == {300}
     assert {job.origin.frames for job in plan.jobs if job.split == "test"} == {None}
+    (plan,) = _plan("mfqe_v2", source=str(root), frames=9)
+    assert {job.origin.frames for job in plan.jobs} == {9}
     (plan,) = _plan("mfqe_v2", source=str(root), val_clips=2)
     assert plan.config_name == "qp37_val2"
     assert {s: len(n) for s, n in _splits(plan).items()} == {"train": 106, "val": 2, "test": 18}

@@ -84,7 +84,9 @@ def _sequences(
             f"{raw} holds {len(found)} sequences; expected {expected}; get the others, or go on "
             "with what is there: --partial"
         )
-    limit = options.train_frames if split == "train" else options.frames
+    limit = options.frames
+    if split == "train":
+        limit = min(options.train_frames, limit or options.train_frames)
     kept = drawn(found, options.val_clips if split == "train" else 0, options.seed)
     return [
         (
