@@ -143,7 +143,7 @@ def resolve(reference: str, kind: str) -> Any:
 def check_options(
     what: str, function: Callable[..., Any], options: Mapping[str, Any], given: tuple[str, ...] = ()
 ) -> None:
-    """Refuses options that a function does not have, and numbers that are none.
+    """Refuses options that a function does not have, and values of another type.
 
     Its options are its keyword-only arguments and those with a default.
 

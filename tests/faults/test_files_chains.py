@@ -288,6 +288,21 @@ def test_boxes_of_mp4_that_do_not_fit_into_each_other(tmp_path, kind, name):
         assert mp4_faults(source), (name, length, wrong)
 
 
+def test_a_header_whose_length_takes_64_bits(tmp_path):
+    source = make(tmp_path / "a.mp4", codec="libx264", sound="aac", frames=12)
+    whole = source.read_bytes()
+    at = whole.rindex(b"moov") - 4  # behind the frames, whose places stay
+    length = int.from_bytes(whole[at : at + 4], "big")
+    head = (1).to_bytes(4, "big") + b"moov" + (length + 8).to_bytes(8, "big")
+    data = bytearray(whole[:at] + head + whole[at + 8 :])
+    source.write_bytes(data)
+    assert not mp4_faults(source) and silent(source) == 12
+    count = data.rindex(b"stsz") + 4 + 8
+    data[count : count + 4] = bytes((0, 0, 0, 9))
+    source.write_bytes(data)
+    assert any("counts the frames" in text for text in mp4_faults(source))
+
+
 @pytest.mark.parametrize("depth", [20, 3000])
 def test_boxes_within_boxes_without_end(tmp_path, depth):
     boxes = b""

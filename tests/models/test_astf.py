@@ -42,10 +42,11 @@ def test_three_networks_of_the_published_size():
     assert parameter_count("astf") == 3 * 5_995_887
 
 
-def _agree(found, expected):
-    """The first stage's rounding to 8 bits may fall the other way in a few pixels."""
+def _agree(found, expected, output):
+    """The first stage's rounding to 8 bits may fall the other way in a few pixels behind it."""
     apart = np.abs(np.asarray(found) - np.asarray(expected))
-    assert apart.max() < 0.05 and np.mean(apart > 3e-5) < 0.01
+    few, far = (0, 3e-5) if output == "stage1" else (0.01, 0.05)
+    assert apart.max() < far and np.mean(apart > 3e-5) <= few
 
 
 @pytest.mark.parametrize("output", ["stage1", "enhance2", "fuse_sharp"])
@@ -54,9 +55,9 @@ def test_outputs_are_the_steps_and_sweeps_are_equal(variables, steps, output):
     clip = _clip()
     whole = _run(network, variables, clip)
     expected = steps[output]
-    _agree(whole, expected)
+    _agree(whole, expected, output)
     swept = np.stack(list(exact(network, variables, None, iter(np.asarray(clip[0])))))
-    _agree(swept, whole[0])
+    _agree(swept, whole[0], output)
 
 
 def test_all_at_once_in_training_agrees(variables, steps):

@@ -184,14 +184,7 @@ def _started(name, fields, begin, seed):
     return network, inits.redraw(drawn, given, inits.pictures_of(network), jax.random.key(seed))
 
 
-SMALL = {
-    "radius": 1,
-    "features": 4,
-    "depth": 1,
-    "fused_features": 8,
-    "qe_features": 8,
-    "qe_depth": 4,
-}
+SMALL = {"radius": 1, "features": 4, "depth": 1, "fused_features": 8, "qe_features": 8}
 
 
 def test_stdf_does_not_see_brightness_at_first():
@@ -220,7 +213,7 @@ def test_fresh_attention_and_recursion_hardly_change_what_stdf_gives():
         params = {**params, "fusion": trained["fusion"], "enhancement": both}
         after = apply({"params": params}, clip) - clip
         changes.append(float(jnp.sqrt(jnp.mean((after - before) ** 2) / jnp.mean(before**2))))
-    assert 0 < changes[0] < 0.6 < 0.8 < changes[1]
+    assert 0 < changes[0] < 0.6 < 0.9 < changes[1]
 
 
 def test_dirac_kernels_pass_channels_through():

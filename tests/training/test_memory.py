@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.random_variables import random_variables
 from vqe_jax import models
 from vqe_jax.data.pipeline import DataConfig
 from vqe_jax.models.shapes import initial_variables
@@ -28,7 +27,7 @@ def test_the_gradient_is_the_same_whatever_is_recomputed(name):
     found = []
     for remat in (None, False, True):
         network = models.build(name, **SMALL[name], remat=remat)
-        variables = random_variables(network, scale=0.1)
+        variables = initial_variables(network, jax.random.key(0))
 
         def loss(v, network=network):
             return jnp.square(network.apply(v, clip, train=True) - 0.5).mean()

@@ -9,7 +9,6 @@ only what happened in between can make a difference.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,7 +90,7 @@ def check_length(clip: EvalClip, length: int) -> None:
     Raises:
       UserError: says how many frames it takes.
     """
-    least = max(2, 1 + math.ceil(_period(clip.count) / _COMPARED)) * _COMPARED
+    least = _COMPARED + max(_COMPARED, _period(clip.count))
     if length < least:
         raise UserError(
             f"a long run of {length} frames is too short for {clip.title}, which has "

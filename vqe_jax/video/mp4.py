@@ -62,13 +62,13 @@ def _header(file: IO[bytes], size: int) -> bytes | None:
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if head[4:8] == b"moov" and 8 <= length <= _LARGEST:
-            file.seek(at + 8)
-            return file.read(length - 8)
-        if length < 8:
+        length, begin = int.from_bytes(head[:4], "big"), 8
+        if length == 1:  # a length of 64 bits follows the name
+            length, begin = int.from_bytes(head[8:16], "big"), 16
+        if head[4:8] == b"moov" and begin <= length <= _LARGEST:
+            file.seek(at + begin)
+            return file.read(length - begin)
+        if length < begin:
             return None
         at += length
     return None
